@@ -1,0 +1,102 @@
+# One command each; every target rests on `setup`, which makes .venv from the hash-locked requirements.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+SITE := $(VENV)/lib/python3.11/site-packages
+PYTHON ?=
+WORKERS ?= 2
+BUNDLE ?= shop:latest
+ARGS ?=
+ONCE ?=
+UPGRADE ?=
+
+PROTO_OUT := src/micromoment/v1
+COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$(SITE) \
+	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
+	$$(find protos -name '*.proto' | sort)
+NOJIT_TESTS := tests/property tests/unit/events tests/unit/features
+
+.PHONY: help
+help: ## Print every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: setup
+setup: $(VENV)/.requirements $(VENV)/.package ## Make .venv from the locked requirements (PYTHON=/path/to/python3.11)
+	@:
+
+$(BIN)/python:
+	@bash scripts/make_venv.sh $(VENV) $(if $(PYTHON),"$(PYTHON)")
+
+$(VENV)/.requirements: requirements/dev.txt scripts/install_locked.sh | $(BIN)/python
+	@bash scripts/install_locked.sh $(BIN) requirements/dev.txt
+	@touch $@
+
+$(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requirements
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index \
+		--editable .
+	@touch $@
+
+.PHONY: lock
+lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (UPGRADE=1 takes newer versions)
+	$(COMPILE) pyproject.toml --extra training requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
+
+.PHONY: demo
+demo: setup ## Simulate a shop, train, serve, score one visit; keeps serving (ONCE=1 ends by itself)
+	@$(BIN)/micromoment demo $(if $(filter 1,$(ONCE)),--once) $(ARGS)
+
+.PHONY: serve
+serve: setup ## Serve a bundle over gRPC (BUNDLE=shop:latest)
+	@$(BIN)/micromoment serve --bundle $(BUNDLE) $(ARGS)
+
+.PHONY: test
+test: setup ## Run all tests; real data through MICROMOMENT_DATA_DIR, REQUIRE_ALL=1 fails what would be skipped
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+.PHONY: test-nojit
+test-nojit: setup ## Run the property, event and feature tests without compilation
+	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) $(wildcard $(NOJIT_TESTS)) $(ARGS)
+
+.PHONY: wheel-test
+wheel-test: setup ## Build the wheel and try it without the source tree
+	@bash scripts/test_wheel.sh $(BIN) $(SITE)
+
+.PHONY: lint
+lint: setup ## Check style, types, import directions and protos
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+
+.PHONY: format
+format: setup ## Mend what ruff can mend, and lay out the code
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: proto
+proto: setup ## Generate src/micromoment/v1 from protos/
+	@rm -f $(PROTO_OUT)/*_pb2*.py $(PROTO_OUT)/*_pb2*.pyi
+	@$(call protoc,src)
+
+.PHONY: proto-check
+proto-check: setup ## Fail where the generated code is not what protos/ says
+	@rm -rf build/proto && mkdir -p build/proto && $(call protoc,build/proto)
+	@diff --recursive --brief --exclude=__init__.py --exclude=__pycache__ $(PROTO_OUT) build/proto/micromoment/v1 \
+		|| { echo "error: run 'make proto' and commit what it changes" >&2; exit 1; }
+
+.PHONY: bench
+bench: setup ## Run the benchmarks
+	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+.PHONY: clean
+clean: ## Remove caches and build results; .venv stays
+	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src training tests benchmarks feature_repo -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

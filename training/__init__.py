@@ -1,0 +1,1 @@
+"""Everything offline: importers, replay, training, evaluation and publishing of bundles."""
