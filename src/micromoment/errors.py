@@ -1,0 +1,68 @@
+"""Every error that micromoment raises on purpose. The transport maps this tree to gRPC status codes.
+
+Messages are for people: they name the field, the file or the row, never the value of an id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class MicromomentError(Exception):
+    """Root of the tree."""
+
+
+class InvalidSettingError(MicromomentError):
+    """A setting has a value that can't work."""
+
+    def __init__(self, setting: str, detail: str) -> None:
+        super().__init__(f"setting {setting}: {detail}")
+        self.setting = setting
+
+
+class InvalidDataError(MicromomentError):
+    """A file or row that was to be read isn't what it should be."""
+
+    def __init__(self, source: str, detail: str) -> None:
+        super().__init__(f"{source}: {detail}")
+        self.source = source
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that breaks the contract: its path, as `events[3].items[0].price_micros`."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(MicromomentError):
+    """A request breaks the contract; `violations` names each field, never its value."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+
+
+class SessionNotFoundError(MicromomentError):
+    """No state is kept for the session that was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("no session with this id is known; it may have expired")
+
+
+class BundleError(MicromomentError):
+    """A bundle is missing, damaged, or made for features that this code doesn't have."""
+
+    def __init__(self, bundle: str, detail: str) -> None:
+        super().__init__(f"bundle {bundle}: {detail}")
+        self.bundle = bundle
+
+
+class UserFeaturesUnavailableError(MicromomentError):
+    """The store of user features did not answer."""
+
+
+class NotEnoughDataError(MicromomentError):
+    """There is too little data to train or evaluate what was asked for."""

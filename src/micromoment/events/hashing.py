@@ -1,0 +1,26 @@
+"""64-bit ids for strings: XXH3 of their UTF-8 bytes, the same in every process and file."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+
+def hash_id(text: str) -> int:
+    """Hash a string to 1..2**64-1; the empty string, which means missing, to 0."""
+    if not text:
+        return 0
+    return xxhash.xxh3_64_intdigest(text.encode()) or 1
+
+
+def hash_strings(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """Hash a string column of n rows to shape (n,), uint64; null and empty give 0."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    encoded = pc.dictionary_encode(values)
+    table = np.array([0, *map(hash_id, encoded.dictionary.to_pylist())], dtype=np.uint64)
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return table[codes + 1]
