@@ -1,0 +1,42 @@
+"""How the reducer's functions are compiled and where the machine code is kept.
+
+Numba checks only the file of the cached function itself: a change in a family would leave the
+kernels that call it stale. So the cache folder is named after the content of all these sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    for source in sorted([*package.rglob("*.py"), *(package.parent / "events").glob("*.py")]):
+        digest.update(source.relative_to(package.parent).as_posix().encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("NUMBA_CACHE_DIR")
+    if root:
+        return Path(root) / _source_digest()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "micromoment" / "numba" / _source_digest()
+
+
+numba.config.CACHE_DIR = str(_cache_folder())
+
+
+def compiled(function: _Function) -> _Function:
+    """Compile a function to machine code, cached on disk; it may run without the GIL."""
+    return cast(_Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))

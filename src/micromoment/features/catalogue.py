@@ -1,0 +1,60 @@
+"""Every feature by name, in the order of the feature vector, and digests of the definitions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+
+from micromoment.features.families import (
+    cart,
+    checkout,
+    context,
+    items,
+    pages,
+    sequence,
+    timing,
+    user,
+)
+from micromoment.features.spec import FeatureSpec
+
+FEATURE_FAMILIES: Final = {
+    "timing": timing,
+    "items": items,
+    "cart": cart,
+    "checkout": checkout,
+    "pages": pages,
+    "context": context,
+    "sequence": sequence,
+    "user": user,
+}
+
+SESSION_FEATURES: Final[tuple[FeatureSpec, ...]] = tuple(
+    spec for family in FEATURE_FAMILIES.values() for spec in family.FEATURES
+)
+FEATURE_NAMES: Final = tuple(spec.name for spec in SESSION_FEATURES)
+
+# One vector as a record, so that families write features by name; its bytes are a float32 row.
+FEATURES: Final[np.dtype[Any]] = np.dtype([(name, "f4") for name in FEATURE_NAMES])
+
+
+def family_of(feature: str) -> str:
+    """Name the family of a feature. Raises `KeyError` when there is none of that name."""
+    for name, family in FEATURE_FAMILIES.items():
+        if any(spec.name == feature for spec in family.FEATURES):
+            return name
+    raise KeyError(feature)
+
+
+def fingerprints() -> dict[str, str]:
+    """Give each feature's fingerprint by name."""
+    return {spec.name: spec.fingerprint for spec in SESSION_FEATURES}
+
+
+def vector_fingerprint(names: Iterable[str]) -> str:
+    """Digest the definitions of a feature vector in its order."""
+    known = fingerprints()
+    text = "\n".join(f"{name}:{known[name]}" for name in names)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""The way to the order: journey stage, checkout steps, what was seen and what went wrong.
+
+Shops fire checkout events once, twice or three times: features say "has happened" and count steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from micromoment.events.vocabulary import EventType
+from micromoment.features._compile import compiled
+from micromoment.features.spec import FeatureSpec
+
+STATE_FIELDS = [
+    ("stage", "u1"),
+    ("max_stage", "u1"),
+    ("stage_backsteps", "i8"),
+    ("n_checkout_steps", "i8"),
+    ("checkout_time", "i8"),
+    ("shipping_seen", "u1"),
+    ("payment_seen", "u1"),
+    ("coupon_denied", "i8"),
+    ("payment_errors", "i8"),
+]
+
+FEATURES = (
+    FeatureSpec("stage", "1-4", "journey stage: learn, discover, decide, do", "none so far"),
+    FeatureSpec("max_stage", "1-4", "furthest journey stage", "none so far"),
+    FeatureSpec("stage_backsteps", "events", "steps back to an earlier stage"),
+    FeatureSpec("n_checkout_steps", "events", "checkout and payment events"),
+    FeatureSpec("secs_since_checkout", "s", "time since the checkout first began", "not begun"),
+    FeatureSpec("shipping_seen_no_payment", "0/1", "a checkout step, no payment details yet"),
+    FeatureSpec("payment_seen", "0/1", "payment details were entered"),
+    FeatureSpec("coupon_denied", "events", "coupons refused"),
+    FeatureSpec("payment_errors", "events", "payments failed"),
+)
+
+_CHECKOUT_START = int(EventType.CHECKOUT_START)
+_CHECKOUT_STEP = int(EventType.CHECKOUT_STEP)
+_PAYMENT_INFO = int(EventType.PAYMENT_INFO)
+_PAYMENT_ERROR = int(EventType.PAYMENT_ERROR)
+_COUPON_DENY = int(EventType.COUPON_DENY)
+
+
+@compiled
+def observe(state: Any, event: Any, stage: int, now: int) -> None:
+    """Fold one event of journey stage `stage` (0 for none) at feature time `now`."""
+    if stage > 0:
+        if stage < state["stage"]:
+            state["stage_backsteps"] += 1
+        state["stage"] = stage
+        state["max_stage"] = max(stage, state["max_stage"])
+    kind = event["type"]
+    if kind == _COUPON_DENY:
+        state["coupon_denied"] += 1
+    elif kind == _PAYMENT_ERROR:
+        state["payment_errors"] += 1
+    elif kind == _CHECKOUT_START or kind == _CHECKOUT_STEP or kind == _PAYMENT_INFO:  # noqa: PLR1714
+        state["n_checkout_steps"] += 1
+        if state["checkout_time"] == 0:
+            state["checkout_time"] = now
+        if kind == _CHECKOUT_STEP:
+            state["shipping_seen"] = 1
+        elif kind == _PAYMENT_INFO:
+            state["payment_seen"] = 1
+
+
+@compiled
+def describe(state: Any, now: int, out: Any) -> None:
+    """Write the family's features as of `now`."""
+    out["stage"] = state["stage"] if state["stage"] > 0 else np.nan
+    out["max_stage"] = state["max_stage"] if state["max_stage"] > 0 else np.nan
+    out["stage_backsteps"] = state["stage_backsteps"]
+    out["n_checkout_steps"] = state["n_checkout_steps"]
+    begun = state["checkout_time"] > 0
+    out["secs_since_checkout"] = (now - state["checkout_time"]) / 1e6 if begun else np.nan
+    unpaid = state["shipping_seen"] == 1 and state["payment_seen"] == 0
+    out["shipping_seen_no_payment"] = 1.0 if unpaid else 0.0
+    out["payment_seen"] = state["payment_seen"]
+    out["coupon_denied"] = state["coupon_denied"]
+    out["payment_errors"] = state["payment_errors"]

@@ -1,0 +1,52 @@
+"""Where the visit comes from and when it happens: device, referrer, local time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from micromoment.features._compile import compiled
+from micromoment.features.spec import FeatureSpec
+
+STATE_FIELDS = [
+    ("device", "u1"),
+    ("medium", "u1"),
+    ("identified", "u1"),
+    ("utc_offset", "i2"),
+]
+
+FEATURES = (
+    FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction"),
+    FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0"),
+    FeatureSpec("device", "code", "kind of device, DeviceType", "not known"),
+    FeatureSpec("referrer_medium", "code", "kind of source, ReferrerMedium: the first known", "none"),
+    FeatureSpec("is_identified", "0/1", "the visitor is a known customer"),
+)
+
+_US_PER_MINUTE = 60_000_000
+_MINUTES_PER_DAY = 1_440
+_EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
+
+
+@compiled
+def observe(state: Any, event: Any) -> None:
+    """Fold one event."""
+    if event["device"] > 0:
+        state["device"] = event["device"]
+    if state["medium"] == 0:
+        state["medium"] = event["medium"]
+    if event["user"] != 0:
+        state["identified"] = 1
+    state["utc_offset"] = event["utc_offset"]
+
+
+@compiled
+def describe(state: Any, now: int, out: Any) -> None:
+    """Write the family's features as of `now`."""
+    minutes = now // _US_PER_MINUTE + state["utc_offset"]
+    out["hour_local"] = (minutes % _MINUTES_PER_DAY) / 60.0
+    out["weekday"] = (minutes // _MINUTES_PER_DAY + _EPOCH_WEEKDAY) % 7
+    out["device"] = state["device"] if state["device"] > 0 else np.nan
+    out["referrer_medium"] = state["medium"] if state["medium"] > 0 else np.nan
+    out["is_identified"] = state["identified"]

@@ -1,0 +1,256 @@
+"""Products looked at: how many, how often the same, of which categories, at what prices.
+
+An event's items are the ones acted on only where that is known: those with a quantity, else the
+single one. A list shown beside (a view of twelve items without quantities) is a list view.
+Items and categories are exact up to 16 distinct ones; further ones are counted as views but not
+told apart. Prices keep the last 16 looks.
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import numpy as np
+
+from micromoment.events.record import MISSING_MICROS
+from micromoment.events.vocabulary import EventType
+from micromoment.features._compile import compiled
+from micromoment.features.spec import FeatureSpec
+
+SLOTS = 16
+
+STATE_FIELDS = [
+    ("n_item_views", "i8"),
+    ("n_list_views", "i8"),
+    ("n_item_clicks", "i8"),
+    ("n_searches", "i8"),
+    ("n_filters", "i8"),
+    ("n_promo_clicks", "i8"),
+    ("n_wishlist_adds", "i8"),
+    ("n_sale_views", "i8"),
+    ("n_sale_known", "i8"),
+    ("item_keys", "u8", (SLOTS,)),
+    ("item_views", "i2", (SLOTS,)),
+    ("item_adds", "i2", (SLOTS,)),
+    ("n_item_slots", "i8"),
+    ("category_keys", "u8", (SLOTS,)),
+    ("category_views", "i2", (SLOTS,)),
+    ("n_category_slots", "i8"),
+    ("view_prices", "f8", (SLOTS,)),
+    ("n_view_prices", "i8"),
+    ("dwell_from", "i8"),  # time of an item view that no later moment has closed, 0 for none
+    ("dwell_sum_s", "f8"),
+    ("last_dwell_s", "f8"),
+    ("n_dwells", "i8"),
+]
+
+FEATURES = (
+    FeatureSpec("n_item_views", "events", "looks at a product"),
+    FeatureSpec("n_list_views", "events", "lists of products shown or filtered"),
+    FeatureSpec("n_item_clicks", "events", "clicks on a product in a list"),
+    FeatureSpec("n_searches", "events", "searches"),
+    FeatureSpec("n_filters", "events", "uses of a filter or a sort order"),
+    FeatureSpec("n_promo_clicks", "events", "clicks on promotions, mails and advertisements"),
+    FeatureSpec("n_wishlist_adds", "events", "products put on the wish list"),
+    FeatureSpec("n_distinct_items", "items", "distinct products acted on, up to 16"),
+    FeatureSpec("repeat_view_ratio", "ratio", "looks at products looked at before", "no view"),
+    FeatureSpec("max_views_one_item", "events", "looks at the most viewed product"),
+    FeatureSpec("n_distinct_categories", "categories", "distinct top categories, up to 16"),
+    FeatureSpec("category_entropy", "nats", "spread of looks over categories", "none known"),
+    FeatureSpec("top_category_share", "ratio", "looks in the commonest category", "none known"),
+    FeatureSpec("last_price", "currency", "price of the product last looked at", "none known"),
+    FeatureSpec("median_view_price", "currency", "median of the last 16 prices", "none known"),
+    FeatureSpec("price_cv", "ratio", "standard deviation of prices over mean", "below two prices"),
+    FeatureSpec("last_price_vs_median", "ratio", "last price over the median", "no or zero median"),
+    FeatureSpec("on_sale_share", "ratio", "looks at reduced products", "never stated"),
+    FeatureSpec("mean_dwell_s", "s", "mean time from a look to the next moment", "none ended"),
+    FeatureSpec("last_dwell_s", "s", "the last of these times", "none ended"),
+)
+
+_DWELL_CAP_S = 300.0
+_COUNTER_CAP = 32_767
+_MIN_PRICES_FOR_SPREAD = 2
+
+_ITEM_VIEW = int(EventType.ITEM_VIEW)
+_ITEM_CLICK = int(EventType.ITEM_CLICK)
+_LIST_VIEW = int(EventType.LIST_VIEW)
+_LIST_FILTER = int(EventType.LIST_FILTER)
+_SEARCH = int(EventType.SEARCH)
+_WISHLIST_ADD = int(EventType.WISHLIST_ADD)
+_PROMO_CLICKS = (int(EventType.PROMO_CLICK), int(EventType.EMAIL_CLICK), int(EventType.AD_CLICK))
+
+
+@compiled
+def acted_on(item: Any, n_items: int) -> bool:
+    """Tell whether an event with `n_items` items is about this one."""
+    return bool(item["quantity"] > 0 or n_items == 1)
+
+
+@compiled
+def find_slot(keys: Any, n_used: int, key: int) -> int:
+    """Give the place of `key` among the first `n_used` of `keys`, -1 when it isn't there."""
+    for slot in range(n_used):
+        if keys[slot] == key:
+            return slot
+    return -1
+
+
+@compiled
+def slot_of_item(state: Any, key: int) -> int:
+    """Give the slot of an item, taking a free one for a new item; -1 when all are taken."""
+    slot = find_slot(state["item_keys"], state["n_item_slots"], key)
+    if slot < 0 and state["n_item_slots"] < SLOTS:
+        slot = np.int64(state["n_item_slots"])
+        state["item_keys"][slot] = key
+        state["n_item_slots"] += 1
+    return slot
+
+
+@compiled
+def observe(state: Any, event: Any, items: Any, now: int, gap_us: int) -> None:
+    """Fold one event with its items at feature time `now`."""
+    if gap_us > 0 and state["dwell_from"] > 0:
+        _close_dwell(state, now)
+    kind = event["type"]
+    if kind == _SEARCH:
+        state["n_searches"] += 1
+    elif kind == _LIST_VIEW:
+        state["n_list_views"] += 1
+    elif kind == _LIST_FILTER:
+        state["n_list_views"] += 1
+        state["n_filters"] += 1
+    elif kind == _ITEM_CLICK:
+        state["n_item_clicks"] += 1
+    elif kind == _WISHLIST_ADD:
+        state["n_wishlist_adds"] += 1
+    elif kind in _PROMO_CLICKS:
+        state["n_promo_clicks"] += 1
+    if kind == _ITEM_VIEW:
+        _observe_view(state, event, items, now)
+
+
+@compiled
+def _observe_view(state: Any, event: Any, items: Any, now: int) -> None:
+    if event["n_items"] > 1 and not _any_quantity(items):
+        state["n_list_views"] += 1
+        return
+    state["n_item_views"] += 1
+    state["dwell_from"] = now
+    for index in range(len(items)):
+        if acted_on(items[index], len(items)):
+            _look(state, items[index])
+
+
+@compiled
+def _any_quantity(items: Any) -> bool:
+    for index in range(len(items)):
+        if items[index]["quantity"] > 0:
+            return True
+    return False
+
+
+@compiled
+def _look(state: Any, item: Any) -> None:
+    slot = slot_of_item(state, item["item"])
+    if slot >= 0 and state["item_views"][slot] < _COUNTER_CAP:
+        state["item_views"][slot] += 1
+    category = item["top_category"]
+    if category != 0:
+        place = find_slot(state["category_keys"], state["n_category_slots"], category)
+        if place < 0 and state["n_category_slots"] < SLOTS:
+            place = np.int64(state["n_category_slots"])
+            state["category_keys"][place] = category
+            state["n_category_slots"] += 1
+        if place >= 0 and state["category_views"][place] < _COUNTER_CAP:
+            state["category_views"][place] += 1
+    if item["price"] != MISSING_MICROS:
+        state["view_prices"][state["n_view_prices"] % SLOTS] = item["price"] / 1e6
+        state["n_view_prices"] += 1
+    if item["on_sale"] >= 0:
+        state["n_sale_known"] += 1
+        state["n_sale_views"] += item["on_sale"]
+
+
+@compiled
+def _close_dwell(state: Any, now: int) -> None:
+    dwell_s = min((now - state["dwell_from"]) / 1e6, _DWELL_CAP_S)
+    state["dwell_from"] = 0
+    state["dwell_sum_s"] += dwell_s
+    state["last_dwell_s"] = dwell_s
+    state["n_dwells"] += 1
+
+
+@compiled
+def describe(state: Any, out: Any) -> None:
+    """Write the family's features."""
+    out["n_item_views"] = state["n_item_views"]
+    out["n_list_views"] = state["n_list_views"]
+    out["n_item_clicks"] = state["n_item_clicks"]
+    out["n_searches"] = state["n_searches"]
+    out["n_filters"] = state["n_filters"]
+    out["n_promo_clicks"] = state["n_promo_clicks"]
+    out["n_wishlist_adds"] = state["n_wishlist_adds"]
+    out["n_distinct_items"] = state["n_item_slots"]
+    _describe_repeats(state, out)
+    _describe_categories(state, out)
+    _describe_prices(state, out)
+    known = state["n_sale_known"]
+    out["on_sale_share"] = state["n_sale_views"] / known if known > 0 else np.nan
+    dwells = state["n_dwells"]
+    out["mean_dwell_s"] = state["dwell_sum_s"] / dwells if dwells > 0 else np.nan
+    out["last_dwell_s"] = state["last_dwell_s"] if dwells > 0 else np.nan
+
+
+@compiled
+def _describe_repeats(state: Any, out: Any) -> None:
+    total = 0
+    viewed = 0
+    most = 0
+    for slot in range(state["n_item_slots"]):
+        views = np.int64(state["item_views"][slot])
+        total += views
+        viewed += 1 if views > 0 else 0
+        most = max(most, views)
+    out["max_views_one_item"] = most
+    out["repeat_view_ratio"] = (total - viewed) / total if total > 0 else np.nan
+
+
+@compiled
+def _describe_categories(state: Any, out: Any) -> None:
+    n_slots = state["n_category_slots"]
+    total = 0
+    most = 0
+    for slot in range(n_slots):
+        views = np.int64(state["category_views"][slot])
+        total += views
+        most = max(most, views)
+    entropy = 0.0
+    for slot in range(n_slots):
+        share = state["category_views"][slot] / total
+        entropy -= share * log(share)
+    out["n_distinct_categories"] = n_slots
+    out["category_entropy"] = entropy if total > 0 else np.nan
+    out["top_category_share"] = most / total if total > 0 else np.nan
+
+
+@compiled
+def _describe_prices(state: Any, out: Any) -> None:
+    n_prices = min(state["n_view_prices"], SLOTS)
+    out["last_price"] = np.nan
+    out["median_view_price"] = np.nan
+    out["price_cv"] = np.nan
+    out["last_price_vs_median"] = np.nan
+    if n_prices == 0:
+        return
+    prices = np.sort(state["view_prices"][:n_prices])
+    median = (prices[(n_prices - 1) // 2] + prices[n_prices // 2]) / 2
+    last = state["view_prices"][(state["n_view_prices"] - 1) % SLOTS]
+    out["last_price"] = last
+    out["median_view_price"] = median
+    if median > 0:
+        out["last_price_vs_median"] = last / median
+    if n_prices >= _MIN_PRICES_FOR_SPREAD:
+        mean = prices.sum() / n_prices
+        if mean > 0:
+            out["price_cv"] = np.sqrt(((prices - mean) ** 2).sum() / n_prices) / mean

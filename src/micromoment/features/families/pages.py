@@ -1,0 +1,122 @@
+"""Pages seen: how many, of which kind, how deep. Distinct pages are told apart up to 16."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from micromoment.events.vocabulary import EventType, PageType
+from micromoment.features._compile import compiled
+from micromoment.features.families.items import find_slot
+from micromoment.features.spec import FeatureSpec
+
+SLOTS = 16
+
+STATE_FIELDS = [
+    ("n_page_views", "i8"),
+    ("n_repeat_pages", "i8"),
+    ("page_keys", "u8", (SLOTS,)),
+    ("n_page_slots", "i8"),
+    ("page_type_views", "i2", (16,)),
+    ("landing_page_type", "u1"),
+    ("last_page_type", "u1"),
+    ("has_scroll", "u1"),
+    ("max_scroll", "f4"),
+    ("n_scrolls", "i8"),
+    ("n_micro", "i8"),
+    ("dead_clicks", "i8"),
+    ("video_replays", "i8"),
+]
+
+FEATURES = (
+    FeatureSpec("n_page_views", "events", "pages shown"),
+    FeatureSpec("n_distinct_pages", "pages", "distinct pages, up to 16"),
+    FeatureSpec("repeat_page_ratio", "ratio", "pages shown before", "no page"),
+    FeatureSpec("n_home_pages", "events", "views of the front page"),
+    FeatureSpec("n_list_pages", "events", "views of category pages"),
+    FeatureSpec("n_item_pages", "events", "views of product pages"),
+    FeatureSpec("n_account_pages", "events", "views of log-in and account pages"),
+    FeatureSpec("n_policy_pages", "events", "views of shipping, returns and help pages"),
+    FeatureSpec("n_error_pages", "events", "pages that could not be shown"),
+    FeatureSpec("landing_page_type", "code", "kind of the first page, PageType", "no page"),
+    FeatureSpec("last_page_type", "code", "kind of the last page, PageType", "no page"),
+    FeatureSpec("n_scrolls", "events", "scroll events"),
+    FeatureSpec("max_scroll", "percent", "furthest scroll", "never reported"),
+    FeatureSpec("micro_rate", "ratio", "hover, expand and scroll events per page", "no page"),
+    FeatureSpec("dead_clicks", "events", "clicks that did nothing"),
+    FeatureSpec("video_replays", "events", "videos watched again"),
+)
+
+_PAGE_VIEW = int(EventType.PAGE_VIEW)
+_SCROLL = int(EventType.SCROLL)
+_HOVER = int(EventType.HOVER)
+_EXPAND = int(EventType.EXPAND)
+_DEAD_CLICK = int(EventType.DEAD_CLICK)
+_VIDEO_REPLAY = int(EventType.VIDEO_REPLAY)
+_HOME = int(PageType.HOME)
+_LIST = int(PageType.LIST)
+_ITEM = int(PageType.ITEM)
+_ACCOUNT = int(PageType.ACCOUNT)
+_POLICY = int(PageType.POLICY)
+_ERROR = int(PageType.ERROR)
+_COUNTER_CAP = 32_767
+
+
+@compiled
+def observe(state: Any, event: Any) -> None:
+    """Fold one event."""
+    kind = event["type"]
+    if kind == _PAGE_VIEW:
+        _observe_page(state, event)
+    elif kind == _SCROLL:
+        state["n_scrolls"] += 1
+        state["n_micro"] += 1
+    elif kind == _HOVER or kind == _EXPAND:  # noqa: PLR1714
+        state["n_micro"] += 1
+    elif kind == _DEAD_CLICK:
+        state["dead_clicks"] += 1
+    elif kind == _VIDEO_REPLAY:
+        state["video_replays"] += 1
+    if event["scroll"] >= 0:  # NaN is not
+        state["has_scroll"] = 1
+        state["max_scroll"] = max(state["max_scroll"], event["scroll"])
+
+
+@compiled
+def _observe_page(state: Any, event: Any) -> None:
+    kind = event["page_type"]
+    if state["n_page_views"] == 0:
+        state["landing_page_type"] = kind
+    state["last_page_type"] = kind
+    state["n_page_views"] += 1
+    if state["page_type_views"][kind] < _COUNTER_CAP:
+        state["page_type_views"][kind] += 1
+    if find_slot(state["page_keys"], state["n_page_slots"], event["page"]) >= 0:
+        state["n_repeat_pages"] += 1
+    elif state["n_page_slots"] < SLOTS:
+        state["page_keys"][state["n_page_slots"]] = event["page"]
+        state["n_page_slots"] += 1
+
+
+@compiled
+def describe(state: Any, out: Any) -> None:
+    """Write the family's features."""
+    pages = state["n_page_views"]
+    views = state["page_type_views"]
+    out["n_page_views"] = pages
+    out["n_distinct_pages"] = state["n_page_slots"]
+    out["repeat_page_ratio"] = state["n_repeat_pages"] / pages if pages > 0 else np.nan
+    out["n_home_pages"] = views[_HOME]
+    out["n_list_pages"] = views[_LIST]
+    out["n_item_pages"] = views[_ITEM]
+    out["n_account_pages"] = views[_ACCOUNT]
+    out["n_policy_pages"] = views[_POLICY]
+    out["n_error_pages"] = views[_ERROR]
+    out["landing_page_type"] = state["landing_page_type"] if pages > 0 else np.nan
+    out["last_page_type"] = state["last_page_type"] if pages > 0 else np.nan
+    out["n_scrolls"] = state["n_scrolls"]
+    out["max_scroll"] = state["max_scroll"] if state["has_scroll"] else np.nan
+    out["micro_rate"] = state["n_micro"] / pages if pages > 0 else np.nan
+    out["dead_clicks"] = state["dead_clicks"]
+    out["video_replays"] = state["video_replays"]

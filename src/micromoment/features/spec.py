@@ -1,0 +1,26 @@
+"""What a feature is: one entry of the catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """One float32 feature. `missing` says when it is NaN; empty means never.
+
+    Raise `version` when the definition changes: bundles trained on the old one are then refused.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    missing: str = ""
+    version: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of name, type and definition version."""
+        text = f"{self.name}|float32|{self.version}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
