@@ -1,0 +1,107 @@
+"""What goes into the scorer and what comes out: plain values, no protobuf, no arrays of state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+import numpy as np
+import numpy.typing as npt
+
+from micromoment.events.record import EventBatch
+from micromoment.events.vocabulary import JourneyStage
+from micromoment.features.user_snapshot import UserLookup
+
+
+class Degraded(StrEnum):
+    """What was missing when a score was made."""
+
+    STATE_LOST = "state_lost"
+    USER_FEATURES_UNAVAILABLE = "user_features_unavailable"
+    USER_FEATURES_STALE = "user_features_stale"
+    FOREIGN_CURRENCY = "foreign_currency"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Where a session's state is kept: the tenant, then the encoded session id."""
+
+    tenant: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCall:
+    """One request to score, decoded and validated.
+
+    `event_ids` are the ids of `batch`'s events, in order. `first_sequence` is the caller's number
+    of the first event, None where it isn't numbered. `user` is None where it wasn't looked up.
+    `as_of_us` is in microseconds since 1970.
+    """
+
+    key: SessionKey
+    visitor: int
+    batch: EventBatch
+    event_ids: tuple[str, ...]
+    first_sequence: int | None = None
+    user: UserLookup | None = None
+    as_of_us: int | None = None
+    explain: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One feature's contribution to the conversion score, in log-odds; `value` None is missing."""
+
+    feature: str
+    value: float | None
+    contribution: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserFeatureAge:
+    """Which snapshot a session took up; times in microseconds."""
+
+    found: bool
+    snapshot_time_us: int
+    age_us: int
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What was folded into a session; times in microseconds, value in micros or None."""
+
+    events_seen: int
+    first_event_time_us: int
+    last_event_time_us: int
+    epoch: int
+    state_version: int
+    cart_quantity: int
+    cart_value_micros: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The answer for one session. None stands for what does not apply or isn't in the bundle."""
+
+    conversion: float | None
+    abandonment: float | None
+    converted: bool
+    journey_stage: JourneyStage
+    events_seen: int
+    last_event_id: str
+    duplicates: int
+    as_of_us: int
+    bundle: str
+    calibration_error: float | None
+    user: UserFeatureAge
+    degraded: tuple[Degraded, ...]
+    features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
+    reasons: tuple[Reason, ...]
+    summary: SessionSummary
+
+

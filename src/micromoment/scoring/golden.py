@@ -1,0 +1,112 @@
+"""Golden sessions: events with the features and scores that they must give, kept in the bundle.
+
+A server scores them before it serves: the same bits in one image, within 1e-9 elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from micromoment.errors import BundleError
+from micromoment.events.arrow_codec import events_from_arrow
+from micromoment.events.record import EventBatch
+from micromoment.features.session import describe_session, fold_batch
+from micromoment.features.state import new_state
+from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
+from micromoment.scoring.bundle import LoadedBundle
+
+EVENTS_FILE: Final = "golden/events.parquet"
+USERS_FILE: Final = "golden/users.parquet"
+EXPECTED_FILE: Final = "golden/expected.parquet"
+TOLERANCE: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenReport:
+    """How many answers were compared and how many differed in a bit, though within tolerance."""
+
+    answers: int
+    inexact: int
+
+
+def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.Table:
+    """Score sessions event by event: `session_id`, `event_id`, features and `conversion`.
+
+    `users` holds one row per session: `session_id`, `status` and the `USER_SNAPSHOT` columns.
+    """
+    lookups = _lookups(users)
+    columns: dict[str, list[object]] = {"session_id": [], "event_id": [], "conversion": []}
+    rows = []
+    batch = events_from_arrow(events, bundle.shop)
+    places = _places_by_session(events)
+    for session_id, indices in places.items():
+        state = new_state()
+        for index in indices:
+            one = EventBatch(batch.events[index : index + 1], batch.items)
+            fold_batch(state, one, lookups[session_id], bundle.session_expiry_us, 0)
+            features = describe_session(state, int(state[0]["last_time"]), bundle.tables)
+            row = bundle.model_input(features)[0]
+            rows.append(row)
+            columns["session_id"].append(session_id)
+            columns["event_id"].append(events["event_id"][index].as_py())
+            model = bundle.conversion
+            columns["conversion"].append(model.probability(row) if model else None)
+    table = pa.table(
+        {
+            "session_id": pa.array(columns["session_id"], pa.string()),
+            "event_id": pa.array(columns["event_id"], pa.string()),
+            "conversion": pa.array(columns["conversion"], pa.float64()),
+        }
+    )
+    matrix = np.array(rows, np.float32).reshape(len(rows), len(bundle.feature_names))
+    for place, name in enumerate(bundle.feature_names):
+        table = table.append_column(f"feature.{name}", pa.array(matrix[:, place], pa.float32()))
+    return table
+
+
+def check_golden(bundle: LoadedBundle) -> GoldenReport:
+    """Score the bundle's golden sessions. Raises `BundleError` naming the first wrong answer."""
+    events = pq.read_table(bundle.path / EVENTS_FILE)
+    users = pq.read_table(bundle.path / USERS_FILE)
+    expected = pq.read_table(bundle.path / EXPECTED_FILE)
+    answers = score_golden(bundle, events, users)
+    if answers.column_names != expected.column_names or len(answers) != len(expected):
+        raise BundleError(bundle.tag, "golden sessions have other columns or rows than expected")
+    inexact = 0
+    for name in answers.column_names[2:]:
+        got = answers[name].to_numpy()
+        want = expected[name].to_numpy()
+        wrong = ~np.isclose(got, want, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise BundleError(bundle.tag, f"golden answer {row}: {name} differs")
+        inexact += int((got.tobytes() != want.tobytes()) and (~_same_bits(got, want)).sum())
+    return GoldenReport(len(answers), inexact)
+
+
+def _same_bits(got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    kind = np.dtype(f"u{got.dtype.itemsize}")
+    return got.view(kind) == want.view(kind)
+
+
+def _places_by_session(events: pa.Table) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for index, session_id in enumerate(events["session_id"].to_pylist()):
+        places.setdefault(session_id, []).append(index)
+    return places
+
+
+def _lookups(users: pa.Table) -> dict[str, UserLookup]:
+    found = {}
+    for row in users.to_pylist():
+        record = np.zeros(1, USER_SNAPSHOT)
+        for name in USER_SNAPSHOT.names or ():
+            record[0][name] = row[name]
+        found[row["session_id"]] = UserLookup(UserStatus(row["status"]), record)
+    return found

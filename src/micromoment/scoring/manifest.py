@@ -1,0 +1,108 @@
+"""A bundle's manifest: what it holds, for which features, made from what.
+
+The version is a digest of the content: two trainings on the same data give the same one. No time,
+user or place is part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from micromoment.errors import BundleError
+
+MANIFEST_FILE: Final = "manifest.json"
+FORMAT: Final = 1
+_VERSION_LENGTH = 16
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileDigest(_Frozen):
+    """Size in bytes and SHA-256 of one file of the bundle."""
+
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ShopRecord(_Frozen):
+    """Currency and time zone that the features were computed with."""
+
+    currency: str
+    time_zone: str
+
+
+class FeatureRecord(_Frozen):
+    """A feature of the models' input, in order, with its definition's fingerprint."""
+
+    name: str
+    fingerprint: str
+
+
+class ModelRecord(_Frozen):
+    """A model file with its calibrator and its calibration error by number of events seen."""
+
+    file: str
+    slope: float
+    intercept: float
+    calibration_error: dict[int, float]
+
+
+class Manifest(_Frozen):
+    """Everything that is known of a bundle besides its files' content."""
+
+    format: int
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]{0,62}$")
+    shop: ShopRecord
+    session_expiry_s: int = Field(gt=0)
+    publish_lag_s: int = Field(ge=0)
+    features: tuple[FeatureRecord, ...]
+    tables: dict[str, str]
+    conversion: ModelRecord | None
+    training: dict[str, Any]
+    files: dict[str, FileDigest]
+
+    @property
+    def version(self) -> str:
+        """Digest of the whole manifest, and so of every file, in 16 hexadecimal characters."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:_VERSION_LENGTH]
+
+    @property
+    def tag(self) -> str:
+        """The bundle's full name, `name:version`."""
+        return f"{self.name}:{self.version}"
+
+
+def digest_file(path: Path) -> FileDigest:
+    """Measure a file."""
+    content = path.read_bytes()
+    return FileDigest(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a bundle's folder. Raises `BundleError` when it isn't one."""
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BundleError(folder.name, f"{MANIFEST_FILE} can't be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError(folder.name, f"{MANIFEST_FILE}, {place}: {first['msg']}") from None
+    if manifest.format != FORMAT:
+        raise BundleError(folder.name, f"format {manifest.format}, this code reads {FORMAT}")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into a bundle's folder."""
+    text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True, indent=1)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")

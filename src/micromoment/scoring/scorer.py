@@ -1,0 +1,191 @@
+"""The scorer: one synchronous call from events to scores, pure but for the session store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from micromoment.errors import FieldViolation, InvalidRequestError, SessionNotFoundError
+from micromoment.events.record import EventBatch
+from micromoment.events.vocabulary import JourneyStage
+from micromoment.features import reducer
+from micromoment.features.session import describe_session, fold_batch, takes_up_user
+from micromoment.features.state import STATE_VERSION, new_state
+from micromoment.features.user_snapshot import UserStatus, no_lookup
+from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.calls import (
+    Degraded,
+    Reason,
+    Score,
+    ScoreCall,
+    SessionKey,
+    SessionSummary,
+    UserFeatureAge,
+)
+from micromoment.scoring.outcome import abandonment_of, conversion_of
+from micromoment.scoring.reasons import top_reasons
+from micromoment.scoring.sessions import SessionEntry, SessionStore
+
+_NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
+_MICROS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """What became of the events of a call that asked for no score."""
+
+    accepted: int
+    duplicates: int
+
+
+class Scorer:
+    """Folds events into sessions and scores them with one bundle. Belongs to one thread.
+
+    Times are microseconds; `max_clock_skew_us` is how far an event may run ahead of its arrival.
+    """
+
+    def __init__(
+        self,
+        bundle: LoadedBundle,
+        sessions: SessionStore,
+        *,
+        max_user_feature_age_us: int,
+        max_clock_skew_us: int,
+    ) -> None:
+        self.bundle = bundle
+        self._sessions = sessions
+        self._max_user_feature_age_us = max_user_feature_age_us
+        self._max_clock_skew_us = max_clock_skew_us
+
+    def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
+        """Tell whether this batch will take up user features, so that they must be looked up."""
+        entry = self._sessions.get(key)
+        return takes_up_user(entry.state if entry else None, batch, self.bundle.session_expiry_us)
+
+    def score(self, call: ScoreCall) -> Score:
+        """Fold the call's events, all of them, then score once.
+
+        Raises `SessionNotFoundError` for an unknown session without events, `InvalidRequestError`
+        for an `as_of` before the last event; then nothing is stored.
+        """
+        entry, duplicates = self._fold(call)
+        now = int(entry.state[0]["last_time"])
+        if call.as_of_us is not None:
+            if call.as_of_us < now:
+                violation = FieldViolation("as_of", "is before the session's last event")
+                raise InvalidRequestError([violation])
+            now = call.as_of_us
+        if not call.dry_run and len(call.batch):
+            self._sessions.put(call.key, entry)
+        return self._describe(entry, now, duplicates, explain=call.explain)
+
+    def fold(self, call: ScoreCall) -> FoldResult:
+        """Fold the call's events without scoring."""
+        entry, duplicates = self._fold(call)
+        self._sessions.put(call.key, entry)
+        return FoldResult(len(call.batch) - duplicates, duplicates)
+
+    def session(self, key: SessionKey, *, explain: bool = False) -> Score:
+        """Score a session as of its last event. Raises `SessionNotFoundError`."""
+        entry = self._sessions.get(key)
+        if entry is None:
+            raise SessionNotFoundError
+        return self._describe(entry, int(entry.state[0]["last_time"]), 0, explain=explain)
+
+    def _fold(self, call: ScoreCall) -> tuple[SessionEntry, int]:
+        entry = self._sessions.get(call.key)
+        if entry is None:
+            if not len(call.batch):
+                raise SessionNotFoundError
+            entry = SessionEntry(new_state(), "", None)
+            lost = self._sessions.was_evicted(call.key) or (call.first_sequence or 1) > 1
+            entry.state[0]["state_lost"] = lost
+        lookup = call.user or _NOT_LOOKED_UP
+        expiry_us = self.bundle.session_expiry_us
+        outcomes = fold_batch(
+            entry.state, call.batch, lookup, expiry_us, self._max_clock_skew_us
+        )
+        accepted = np.flatnonzero(outcomes != reducer.DUPLICATE)
+        if len(accepted):
+            entry.last_event_id = call.event_ids[int(accepted[-1])]
+        return entry, len(call.batch) - len(accepted)
+
+    def _describe(
+        self, entry: SessionEntry, now: int, duplicates: int, *, explain: bool
+    ) -> Score:
+        bundle = self.bundle
+        state = entry.state[0]
+        features = describe_session(entry.state, now, bundle.tables)
+        row = bundle.model_input(features)[0]
+        converted = bool(state["converted"])
+        seen = int(state["events_seen"])
+        model = bundle.conversion
+        probability = model.probability(row) if model else None
+        user = self._user_age(state)
+        return Score(
+            conversion=None if probability is None else conversion_of(probability, converted),
+            abandonment=None
+            if probability is None
+            else abandonment_of(probability, converted, bool(state["cart_quantity"] > 0)),
+            converted=converted,
+            journey_stage=JourneyStage(int(state["stage"])),
+            events_seen=seen,
+            last_event_id=entry.last_event_id,
+            duplicates=duplicates,
+            as_of_us=now,
+            bundle=bundle.tag,
+            calibration_error=model.error_at(seen) if model else None,
+            user=user,
+            degraded=_degraded(state, user),
+            features=row,
+            reasons=self._reasons(row) if explain and not converted else (),
+            summary=_summary(state),
+        )
+
+    def _reasons(self, row: npt.NDArray[np.float32]) -> tuple[Reason, ...]:
+        model = self.bundle.conversion
+        if model is None:
+            return ()
+        return top_reasons(self.bundle.feature_names, row, model.trees.contributions(row))
+
+    def _user_age(self, state: np.void) -> UserFeatureAge:
+        found = state["user_status"] == UserStatus.FOUND
+        if not found:
+            return UserFeatureAge(found=False, snapshot_time_us=0, age_us=0, stale=False)
+        age_us = int(state["user_taken_up"] - state["user_snapshot_time"])
+        stale = age_us > self._max_user_feature_age_us
+        return UserFeatureAge(
+            found=True,
+            snapshot_time_us=int(state["user_snapshot_time"]),
+            age_us=age_us,
+            stale=stale,
+        )
+
+
+def _degraded(state: np.void, user: UserFeatureAge) -> tuple[Degraded, ...]:
+    reasons = (
+        (Degraded.STATE_LOST, state["state_lost"]),
+        (
+            Degraded.USER_FEATURES_UNAVAILABLE,
+            state["user_status"] == UserStatus.UNAVAILABLE,
+        ),
+        (Degraded.USER_FEATURES_STALE, user.stale),
+        (Degraded.FOREIGN_CURRENCY, state["foreign_currency"]),
+    )
+    return tuple(reason for reason, holds in reasons if holds)
+
+
+def _summary(state: np.void) -> SessionSummary:
+    value = round(float(state["cart_value"]) * _MICROS) if state["cart_priced"] else None
+    return SessionSummary(
+        events_seen=int(state["events_seen"]),
+        first_event_time_us=int(state["first_time"]),
+        last_event_time_us=int(state["last_time"]),
+        epoch=int(state["epoch"]),
+        state_version=STATE_VERSION,
+        cart_quantity=int(state["cart_quantity"]),
+        cart_value_micros=value,
+    )
