@@ -1,0 +1,1 @@
+"""Replay of events through the reducer."""

@@ -1,0 +1,56 @@
+"""Split days of events into parts by session, so that each part fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from micromoment.events.hashing import hash_strings
+from micromoment.events.schema import EVENT_SCHEMA
+from training.event_files import EventDays
+
+ROWS_PER_PART = 400_000
+_BATCH_ROWS = 131_072
+
+
+def count_rows(days: EventDays) -> int:
+    """Count the events of all days, from the files' footers."""
+    return sum(pq.read_metadata(path).num_rows for path in days.files.values())
+
+
+def partition_events(
+    days: EventDays, out: Path, *, advance: Callable[[int], None] = lambda _: None
+) -> list[Path]:
+    """Write the events to `out` as parts of about `ROWS_PER_PART` rows, each session in one part.
+
+    Arrival order is kept inside a part. `advance` is told the rows done, for progress.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    n_parts = max(1, -(-count_rows(days) // ROWS_PER_PART))
+    paths = [out / f"part-{part:05d}.parquet" for part in range(n_parts)]
+    writers = [pq.ParquetWriter(path, EVENT_SCHEMA, compression="lz4") for path in paths]
+    try:
+        for path in days.files.values():
+            for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS):
+                _scatter(pa.Table.from_batches([batch]), writers)
+                advance(len(batch))
+    finally:
+        for writer in writers:
+            writer.close()
+    return paths
+
+
+def _scatter(table: pa.Table, writers: list[pq.ParquetWriter]) -> None:
+    table = table.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+    if len(writers) == 1:
+        writers[0].write_table(table)
+        return
+    part_of = hash_strings(table["session_id"]) % np.uint64(len(writers))
+    for part, writer in enumerate(writers):
+        rows = np.flatnonzero(part_of == part)
+        if len(rows):
+            writer.write_table(table.take(rows))

@@ -1,0 +1,1 @@
+"""Tables that are learned from data and travel in the bundle."""
