@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from micromoment.errors import InvalidDataError
 from micromoment.events import vocabulary
 from micromoment.events.categories import category_key, top_category_key
-from micromoment.events.hashing import hash_strings
+from micromoment.events.hashing import hash_strings, places_after_null
 from micromoment.events.identity import IdEncoder
 from micromoment.events.record import (
     FLAG_ADS_DENIED,
@@ -128,8 +128,8 @@ def _categories(
     split = [text.split("\x1f") if text else [] for text in encoded.dictionary.to_pylist()]
     whole = np.array([0, *map(category_key, split)], dtype=np.uint64)
     top = np.array([0, *map(top_category_key, split)], dtype=np.uint64)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
-    return whole[codes], top[codes]
+    places = places_after_null(encoded)
+    return whole[places], top[places]
 
 
 def _codes(column: pa.ChunkedArray, name: str, words: type[IntEnum]) -> npt.NDArray[np.uint8]:
@@ -139,7 +139,7 @@ def _codes(column: pa.ChunkedArray, name: str, words: type[IntEnum]) -> npt.NDAr
     if unknown:
         raise InvalidDataError("events", f"column {name} holds unknown words: {unknown[:3]}")
     table = np.array([0, *(known[w] for w in encoded.dictionary.to_pylist())], dtype=np.uint8)
-    return table[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1]
+    return table[places_after_null(encoded)]
 
 
 def _flags(table: pa.Table) -> npt.NDArray[np.uint8]:
@@ -156,8 +156,7 @@ def _flags(table: pa.Table) -> npt.NDArray[np.uint8]:
 def _foreign_currency(column: pa.ChunkedArray, shop: Shop) -> npt.NDArray[np.bool_]:
     encoded = pc.dictionary_encode(column.combine_chunks())
     verdicts = [False, *(not shop.accepts(code) for code in encoded.dictionary.to_pylist())]
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False) + 1
-    return np.array(verdicts, dtype=np.bool_)[codes]
+    return np.array(verdicts, dtype=np.bool_)[places_after_null(encoded)]
 
 
 def _encoded(column: pa.ChunkedArray, ids: IdEncoder) -> pa.Array:
@@ -176,6 +175,5 @@ def _numbers(column: pa.Array | pa.ChunkedArray, missing: float) -> npt.NDArray[
     filled = pc.fill_null(column, pa.scalar(missing, column.type))
     if isinstance(filled, pa.ChunkedArray):
         filled = filled.combine_chunks()
-    return filled.to_numpy(zero_copy_only=False)
-
-
+    numbers: npt.NDArray[Any] = filled.to_numpy(zero_copy_only=False)
+    return numbers

@@ -22,5 +22,10 @@ def hash_strings(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
         values = values.combine_chunks()
     encoded = pc.dictionary_encode(values)
     table = np.array([0, *map(hash_id, encoded.dictionary.to_pylist())], dtype=np.uint64)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return table[codes + 1]
+    return table[places_after_null(encoded)]
+
+
+def places_after_null(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:
+    """Give each row's place in a table of the dictionary with one entry for null before it."""
+    places: npt.NDArray[np.int64] = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return places + 1

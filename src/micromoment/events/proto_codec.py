@@ -17,11 +17,9 @@ from micromoment.events.record import (
     FLAG_PRIVACY_CONTROL,
     MISSING_MICROS,
     EventBatch,
-    RecordArray,
     empty_batch,
 )
 from micromoment.events.shop import Shop
-from micromoment.events.vocabulary import ConsentState
 from micromoment.v1 import events_pb2 as pb
 
 
@@ -103,14 +101,12 @@ def _flags(event: pb.Event, foreign: bool) -> int:
         flags |= FLAG_BOT
     if event.HasField("consent"):
         consent = event.consent
-        if consent.analytics == ConsentState.DENIED:
+        if consent.analytics == pb.CONSENT_STATE_DENIED:
             flags |= FLAG_ANALYTICS_DENIED
-        if consent.personalization == ConsentState.DENIED:
+        if consent.personalization == pb.CONSENT_STATE_DENIED:
             flags |= FLAG_PERSONALIZATION_DENIED
-        if consent.ads == ConsentState.DENIED:
+        if consent.ads == pb.CONSENT_STATE_DENIED:
             flags |= FLAG_ADS_DENIED
         if consent.global_privacy_control:
             flags |= FLAG_PRIVACY_CONTROL
     return flags
-
-

@@ -55,7 +55,7 @@ class Shop:
 
 def is_currency(code: str) -> bool:
     """Tell whether `code` has the form of an ISO 4217 code: three capital letters."""
-    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()  # noqa: PLR2004
+    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
 
 
 @lru_cache(maxsize=65_536)

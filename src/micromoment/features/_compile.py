@@ -34,7 +34,7 @@ def _cache_folder() -> Path:
     return Path(home) / "micromoment" / "numba" / _source_digest()
 
 
-numba.config.CACHE_DIR = str(_cache_folder())
+numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined] # set from outside
 
 
 def compiled(function: _Function) -> _Function:

@@ -62,6 +62,11 @@ class LoadedBundle:
         """Gap in microseconds that ends a visit."""
         return self.manifest.session_expiry_s * _US_PER_SECOND
 
+    @property
+    def max_clock_skew_us(self) -> int:
+        """How far an event may run ahead of its arrival, in microseconds."""
+        return self.manifest.max_clock_skew_s * _US_PER_SECOND
+
     def model_input(self, features: RecordArray) -> npt.NDArray[np.float32]:
         """Pick the models' input out of `FEATURES` records, shape (n,), as (n, n_features)."""
         full = features.view(np.float32).reshape(len(features), len(FEATURE_NAMES))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 import numpy as np
 import numpy.typing as npt
 
@@ -103,5 +102,3 @@ class Score:
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
     reasons: tuple[Reason, ...]
     summary: SessionSummary
-
-

@@ -6,7 +6,6 @@ A server scores them before it serves: the same bits in one image, within 1e-9 e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from micromoment.errors import BundleError
 from micromoment.events.arrow_codec import events_from_arrow
-from micromoment.events.record import EventBatch
+from micromoment.events.record import EventBatch, RecordArray
 from micromoment.features.session import describe_session, fold_batch
 from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
@@ -86,13 +85,13 @@ def check_golden(bundle: LoadedBundle) -> GoldenReport:
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise BundleError(bundle.tag, f"golden answer {row}: {name} differs")
-        inexact += int((got.tobytes() != want.tobytes()) and (~_same_bits(got, want)).sum())
+        inexact += _count_inexact(got, want)
     return GoldenReport(len(answers), inexact)
 
 
-def _same_bits(got: np.ndarray, want: np.ndarray) -> np.ndarray:
-    kind = np.dtype(f"u{got.dtype.itemsize}")
-    return got.view(kind) == want.view(kind)
+def _count_inexact(got: RecordArray, want: RecordArray) -> int:
+    bits = np.dtype(f"u{got.dtype.itemsize}")
+    return int((got.view(bits) != want.view(bits)).sum())
 
 
 def _places_by_session(events: pa.Table) -> dict[str, list[int]]:

@@ -10,7 +10,7 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -59,15 +59,15 @@ class LightGbmModel:
                 self._fast, self._row_address, self._length_address, self._result_address
             )
         )
-        return self._result.value
+        return float(self._result.value)
 
     def raw_scores(self, rows: Float32Array) -> npt.NDArray[np.float64]:
         """Give the log-odds of n rows, shape (n, n_features), as shape (n,)."""
-        return self._predict(rows, _RAW_SCORE, 1)[:, 0]
+        return self._predict(rows, _RAW_SCORE, 1).ravel()
 
     def contributions(self, row: Float32Array) -> npt.NDArray[np.float64]:
         """Give SHAP contributions of one row in log-odds, shape (n_features + 1,), base last."""
-        return self._predict(row[np.newaxis, :], _CONTRIBUTIONS, self.n_features + 1)[0]
+        return self._predict(row[np.newaxis, :], _CONTRIBUTIONS, self.n_features + 1).ravel()
 
     def close(self) -> None:
         """Free the model; no call may follow."""
@@ -125,7 +125,7 @@ class LightGbmModel:
 
 
 @cache
-def _library() -> Any:
+def _library() -> ctypes.CDLL:
     # Importing the Python package would bring in pandas and scikit-learn: seconds of start-up.
     spec = find_spec("lightgbm")
     if spec is None or not spec.submodule_search_locations:

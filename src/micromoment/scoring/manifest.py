@@ -61,6 +61,7 @@ class Manifest(_Frozen):
     name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]{0,62}$")
     shop: ShopRecord
     session_expiry_s: int = Field(gt=0)
+    max_clock_skew_s: int = Field(ge=0)
     publish_lag_s: int = Field(ge=0)
     features: tuple[FeatureRecord, ...]
     tables: dict[str, str]

@@ -31,6 +31,7 @@ from micromoment.scoring.sessions import SessionEntry, SessionStore
 
 _NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
 _MICROS: Final = 1_000_000
+_MAX_MICROS: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class FoldResult:
 class Scorer:
     """Folds events into sessions and scores them with one bundle. Belongs to one thread.
 
-    Times are microseconds; `max_clock_skew_us` is how far an event may run ahead of its arrival.
+    `max_user_feature_age_us`, in microseconds, is when a user's snapshot counts as stale. How
+    events are folded (the gap that ends a visit, the clock skew) is the bundle's, so that it is as
+    in training.
     """
 
     def __init__(
@@ -53,12 +56,10 @@ class Scorer:
         sessions: SessionStore,
         *,
         max_user_feature_age_us: int,
-        max_clock_skew_us: int,
     ) -> None:
         self.bundle = bundle
         self._sessions = sessions
         self._max_user_feature_age_us = max_user_feature_age_us
-        self._max_clock_skew_us = max_clock_skew_us
 
     def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
         """Tell whether this batch will take up user features, so that they must be looked up."""
@@ -104,18 +105,16 @@ class Scorer:
             lost = self._sessions.was_evicted(call.key) or (call.first_sequence or 1) > 1
             entry.state[0]["state_lost"] = lost
         lookup = call.user or _NOT_LOOKED_UP
-        expiry_us = self.bundle.session_expiry_us
+        bundle = self.bundle
         outcomes = fold_batch(
-            entry.state, call.batch, lookup, expiry_us, self._max_clock_skew_us
+            entry.state, call.batch, lookup, bundle.session_expiry_us, bundle.max_clock_skew_us
         )
         accepted = np.flatnonzero(outcomes != reducer.DUPLICATE)
         if len(accepted):
             entry.last_event_id = call.event_ids[int(accepted[-1])]
         return entry, len(call.batch) - len(accepted)
 
-    def _describe(
-        self, entry: SessionEntry, now: int, duplicates: int, *, explain: bool
-    ) -> Score:
+    def _describe(self, entry: SessionEntry, now: int, duplicates: int, *, explain: bool) -> Score:
         bundle = self.bundle
         state = entry.state[0]
         features = describe_session(entry.state, now, bundle.tables)
@@ -179,7 +178,9 @@ def _degraded(state: np.void, user: UserFeatureAge) -> tuple[Degraded, ...]:
 
 
 def _summary(state: np.void) -> SessionSummary:
-    value = round(float(state["cart_value"]) * _MICROS) if state["cart_priced"] else None
+    value = None
+    if state["cart_priced"]:
+        value = min(round(float(state["cart_value"]) * _MICROS), _MAX_MICROS)
     return SessionSummary(
         events_seen=int(state["events_seen"]),
         first_event_time_us=int(state["first_time"]),

@@ -1,1 +1,1 @@
-"""Feature families. Each module owns its state fields, its `observe` and `describe`, its features."""
+"""Feature families: each module owns its state fields, `observe`, `describe` and features."""

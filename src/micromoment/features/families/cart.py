@@ -1,5 +1,8 @@
-"""The cart: what went in and out, and how long ago. Quantities and values are counted for events
-about any number of products; which product it was is told apart for 16 of them."""
+"""The cart: what went in and out, and how long ago.
+
+Quantities and values are counted for any number of products; which product it was is told apart
+for 16 of them.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def observe(state: Any, event: Any, stage: int, now: int) -> None:
         state["coupon_denied"] += 1
     elif kind == _PAYMENT_ERROR:
         state["payment_errors"] += 1
-    elif kind == _CHECKOUT_START or kind == _CHECKOUT_STEP or kind == _PAYMENT_INFO:  # noqa: PLR1714
+    elif kind == _CHECKOUT_START or kind == _CHECKOUT_STEP or kind == _PAYMENT_INFO:
         state["n_checkout_steps"] += 1
         if state["checkout_time"] == 0:
             state["checkout_time"] = now

@@ -20,7 +20,7 @@ FEATURES = (
     FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction"),
     FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0"),
     FeatureSpec("device", "code", "kind of device, DeviceType", "not known"),
-    FeatureSpec("referrer_medium", "code", "kind of source, ReferrerMedium: the first known", "none"),
+    FeatureSpec("referrer_medium", "code", "first known source, ReferrerMedium", "none known"),
     FeatureSpec("is_identified", "0/1", "the visitor is a known customer"),
 )
 

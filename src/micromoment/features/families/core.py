@@ -31,7 +31,7 @@ _KEY_BITS = np.uint64(0xFFFF_FFFF)
 @compiled
 def short_key(event_key: int) -> int:
     """Give the 32 bits of an event's key that are remembered."""
-    return np.uint32(np.uint64(event_key) & _KEY_BITS)
+    return np.uint32(np.uint64(event_key) & _KEY_BITS)  # type: ignore[return-value] # as in Numba
 
 
 @compiled

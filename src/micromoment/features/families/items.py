@@ -101,7 +101,7 @@ def slot_of_item(state: Any, key: int) -> int:
     """Give the slot of an item, taking a free one for a new item; -1 when all are taken."""
     slot = find_slot(state["item_keys"], state["n_item_slots"], key)
     if slot < 0 and state["n_item_slots"] < SLOTS:
-        slot = np.int64(state["n_item_slots"])
+        slot = int(state["n_item_slots"])
         state["item_keys"][slot] = key
         state["n_item_slots"] += 1
     return slot
@@ -159,7 +159,7 @@ def _look(state: Any, item: Any) -> None:
     if category != 0:
         place = find_slot(state["category_keys"], state["n_category_slots"], category)
         if place < 0 and state["n_category_slots"] < SLOTS:
-            place = np.int64(state["n_category_slots"])
+            place = int(state["n_category_slots"])
             state["category_keys"][place] = category
             state["n_category_slots"] += 1
         if place >= 0 and state["category_views"][place] < _COUNTER_CAP:
@@ -208,7 +208,7 @@ def _describe_repeats(state: Any, out: Any) -> None:
     viewed = 0
     most = 0
     for slot in range(state["n_item_slots"]):
-        views = np.int64(state["item_views"][slot])
+        views = int(state["item_views"][slot])
         total += views
         viewed += 1 if views > 0 else 0
         most = max(most, views)
@@ -222,7 +222,7 @@ def _describe_categories(state: Any, out: Any) -> None:
     total = 0
     most = 0
     for slot in range(n_slots):
-        views = np.int64(state["category_views"][slot])
+        views = int(state["category_views"][slot])
         total += views
         most = max(most, views)
     entropy = 0.0

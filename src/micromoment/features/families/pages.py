@@ -72,7 +72,7 @@ def observe(state: Any, event: Any) -> None:
     elif kind == _SCROLL:
         state["n_scrolls"] += 1
         state["n_micro"] += 1
-    elif kind == _HOVER or kind == _EXPAND:  # noqa: PLR1714
+    elif kind == _HOVER or kind == _EXPAND:
         state["n_micro"] += 1
     elif kind == _DEAD_CLICK:
         state["dead_clicks"] += 1

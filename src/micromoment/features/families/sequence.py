@@ -60,4 +60,4 @@ def describe(state: Any, transition_llr: Any, out: Any) -> None:
     out["transition_llr_mean"] = total / count if count > 0 else np.nan
     out["last_group"] = symbols[(count - 1) % RING] if count > 0 else np.nan
     out["last_group_2"] = symbols[(count - 2) % RING] if count > 1 else np.nan
-    out["last_group_3"] = symbols[(count - 3) % RING] if count > 2 else np.nan  # noqa: PLR2004
+    out["last_group_3"] = symbols[(count - 3) % RING] if count > 2 else np.nan

@@ -1,0 +1,84 @@
+"""The command line: a thin layer over `bootstrap`, and over the offline commands if installed.
+
+Offline commands come from the entry-point group `micromoment.commands`, so that the service never
+imports the training package.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from micromoment import __version__
+from micromoment.errors import MicromomentError
+
+COMMAND_GROUP = "micromoment.commands"
+
+app = typer.Typer(
+    help="Conversion, churn and segment of a shop's visitors, after every event.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"micromoment {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def serve(
+    bundle: Annotated[
+        str | None, typer.Option(help="Bundle to serve, name:version or name:latest.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="gRPC port; 0 takes a free one.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus port.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Feature workspace with the users' features.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+) -> None:
+    """Serve a bundle over gRPC until SIGTERM. Settings come from MICROMOMENT_* variables too."""
+    from micromoment.bootstrap import serve as run  # noqa: PLC0415 - grpc and numba take a second
+    from micromoment.settings import load_settings  # noqa: PLC0415
+
+    given = {
+        "bundle": bundle,
+        "host": host,
+        "port": port,
+        "metrics_port": metrics_port,
+        "feature_store": features,
+        "bundle_store": store,
+    }
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    raise typer.Exit(run(settings))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors that people can mend are one line, not a traceback."""
+    for point in entry_points(group=COMMAND_GROUP):
+        point.load()(app)
+    try:
+        app(args=arguments)
+    except MicromomentError as error:
+        typer.echo(f"micromoment: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("micromoment: interrupted", err=True)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""What happened: the canonical event, its vocabulary, codecs and validation."""

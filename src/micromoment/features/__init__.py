@@ -1,0 +1,1 @@
+"""What it means: the session reducer, its feature families and their catalogue."""

@@ -1,0 +1,1 @@
+"""What it predicts: bundles, models and the scorer."""

@@ -1,0 +1,1 @@
+"""Where things are kept: sessions, users' features, bundles, events outside a visit."""

@@ -1,0 +1,49 @@
+"""Where bundles are found: the folder of a BentoML model store, read without importing bentoml.
+
+The store keeps `<store>/<name>/<version>/` and, in `<store>/<name>/latest`, the version that was
+added last.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from micromoment.errors import BundleError
+
+LATEST: Final = "latest"
+_TAG: Final = re.compile(r"^(?P<name>[a-z0-9][a-z0-9_.-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9_.-]*)$")
+
+
+def default_bundle_store() -> Path:
+    """Give BentoML's own model store: `$BENTOML_HOME/models`, else `~/bentoml/models`."""
+    home = os.environ.get("BENTOML_HOME")
+    return (Path(home) if home else Path.home() / "bentoml") / "models"
+
+
+def find_bundle(store: Path, tag: str) -> Path:
+    """Find a bundle's folder by `name:version`, where version may be `latest`.
+
+    Raises `BundleError` when the tag is malformed or the store doesn't hold it.
+    """
+    match = _TAG.match(tag)
+    if match is None:
+        raise BundleError(tag, "a tag has the form name:version")
+    name, version = match["name"], match["version"]
+    if version == LATEST:
+        version = _latest_version(store, name, tag)
+    folder = store / name / version
+    if not folder.is_dir():
+        raise BundleError(tag, f"isn't in the store {store}; `micromoment train` puts one there")
+    return folder
+
+
+def _latest_version(store: Path, name: str, tag: str) -> str:
+    try:
+        return (store / name / LATEST).read_text(encoding="utf-8").strip()
+    except OSError:
+        raise BundleError(
+            tag, f"isn't in the store {store}; `micromoment train` puts one there"
+        ) from None

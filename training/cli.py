@@ -1,0 +1,190 @@
+"""The offline commands: thin layers over the functions of this package."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+DEFAULT_WORKSPACE = Path("data/features")
+
+console = Console(stderr=True)
+imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the offline commands to the command line."""
+    app.add_typer(imports, name="import")
+    for command in (train, evaluate, score, simulate, parity, demo):
+        app.command()(command)
+
+
+@imports.command("ga4")
+def import_ga4(
+    pattern: Annotated[str, typer.Argument(help="Files of a GA4 BigQuery export, or a folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
+    currency: Annotated[str, typer.Option(help="Currency of prices that name none.")] = "",
+    page_rules: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own rules for page types.")
+    ] = None,
+) -> None:
+    """Import a GA4 BigQuery export: raw daily Parquet files."""
+    from training.importers.ga4 import import_ga4 as run  # noqa: PLC0415 - heavy imports
+
+    report = run(pattern, out, currency=currency, page_rules=page_rules, progress=True)
+    console.print(report.table())
+
+
+def train(
+    events: Annotated[Path, typer.Option(help="Folder of events.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the bundle.")] = "shop",
+    features: Annotated[Path, typer.Option(help="Feature workspace.")] = DEFAULT_WORKSPACE,
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    publish_lag_minutes: Annotated[
+        int, typer.Option(min=0, help="Minutes after midnight until user snapshots are out.")
+    ] = 60,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Train a bundle; prints its tag."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.pipeline import TrainRequest  # noqa: PLC0415
+    from training.pipeline import train as run  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    request = TrainRequest(
+        events=events,
+        workspace=features,
+        until=_day(until),
+        name=name,
+        store=store,
+        shop=Shop(currency, time_zone),
+        publish_lag=timedelta(minutes=publish_lag_minutes),
+        workers=workers,
+    )
+    report = run(request, Steps(console))
+    console.print(
+        f"{report.replay.events:,} events of {report.days} days, "
+        f"{report.decision_points:,} decision points, {report.buyers:,} visits with an order; "
+        f"replay {report.replay.events_per_second:,.0f} events/s from Parquet to Parquet"
+    )
+    typer.echo(report.tag)
+
+
+def evaluate(
+    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")],
+    events: Annotated[Path, typer.Option(help="Folder of events, earlier days included.")],
+    from_: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day to evaluate.")
+    ],
+    to: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Compare a bundle's scores with what came of the visits, by number of events seen."""
+    from training.evaluation import evaluation_table, write_evaluation  # noqa: PLC0415 - heavy
+    from training.pipeline import EvaluateRequest, evaluate_bundle  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    request = EvaluateRequest(
+        bundle=_bundle(bundle, store),
+        events=events,
+        first_day=from_.date(),
+        last_day=_day(to),
+        workers=workers,
+        bootstrap=bootstrap,
+    )
+    evaluation = evaluate_bundle(request, Steps(console))
+    Console().print(evaluation_table(evaluation))
+    if out is not None:
+        page = write_evaluation(evaluation, out)
+        console.print(f"page: {page}")
+
+
+def score(
+    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")],
+    events: Annotated[Path, typer.Option(help="Folder of the events to score.")],
+    out: Annotated[Path, typer.Option(help="Parquet file for the scores, one row per event.")],
+    history: Annotated[
+        Path | None, typer.Option(help="Folder of the days before: what users did earlier.")
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Score events offline, to the same bits as a server would."""
+    from training.pipeline import ScoreRequest, score_events  # noqa: PLC0415 - heavy imports
+    from training.progress import Steps  # noqa: PLC0415
+
+    request = ScoreRequest(_bundle(bundle, store), events, out, history, workers=workers)
+    rows = score_events(request, Steps(console))
+    typer.echo(f"{rows:,} rows in {out}")
+
+
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the simulated export.")],
+    days: Annotated[int, typer.Option(min=1, help="Days to simulate.")] = 14,
+    sessions_per_day: Annotated[int, typer.Option(min=1, help="Sessions a day.")] = 1_200,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same shop.")] = 7,
+    truth_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of decision points with true probabilities.")
+    ] = 0.0,
+) -> None:
+    """Simulate a shop and write it as a GA4 BigQuery export."""
+    from training.simulator import run  # noqa: PLC0415 - heavy imports
+
+    report = run(out, days, sessions_per_day, seed, truth_fraction)
+    typer.echo(str(report))
+
+
+def parity(
+    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")],
+    events: Annotated[Path, typer.Option(help="Folder of events; the last day is compared.")],
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most events to compare.")] = 30_000,
+    seed: Annotated[int, typer.Option(help="Seed of the random requests.")] = 1,
+    sabotage: Annotated[
+        bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
+    ] = False,
+) -> None:
+    """Compare offline and online to the last bit, over a running server that is restarted."""
+    from training.parity import ParityRequest, check_parity  # noqa: PLC0415 - heavy imports
+    from training.progress import Steps  # noqa: PLC0415
+
+    request = ParityRequest(_bundle(bundle, store), events, limit, seed, sabotage)
+    report = check_parity(request, Steps(console))
+    Console().print(report.table())
+    raise typer.Exit(0 if report.equal else 1)
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path("demo"),
+    once: Annotated[bool, typer.Option("--once", help="End after the visit.")] = False,
+    port: Annotated[int, typer.Option(help="gRPC port; 0 takes a free one.")] = 50_051,
+) -> None:
+    """Simulate a shop, train on it, serve it and play one visit."""
+    from training.demo import run_demo  # noqa: PLC0415 - heavy imports
+
+    raise typer.Exit(run_demo(folder, once=once, port=port))
+
+
+def _bundle(tag: str, store: Path | None) -> Path:
+    from micromoment.stores.bundles import default_bundle_store, find_bundle  # noqa: PLC0415
+
+    return find_bundle(store or default_bundle_store(), tag)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()

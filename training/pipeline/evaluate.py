@@ -1,0 +1,52 @@
+"""Evaluate: how good a bundle's scores are on days that it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from micromoment.errors import NotEnoughDataError
+from micromoment.events.identity import IdEncoder
+from micromoment.scoring.bundle import load_bundle
+from training.evaluation import Evaluation, evaluate
+from training.event_files import event_days
+from training.pipeline.score import score_days
+from training.progress import Steps
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Which bundle on which days: from `first_day` to `last_day` of `events`, both included.
+
+    Earlier days of the folder are what users did before.
+    """
+
+    bundle: Path
+    events: Path
+    first_day: date
+    last_day: date | None = None
+    ids: IdEncoder | None = None
+    workers: int = 2
+    bootstrap: int = 500
+    seed: int = 1
+
+
+def evaluate_bundle(request: EvaluateRequest, steps: Steps | None = None) -> Evaluation:
+    """Score the days and compare with what came of them.
+
+    Visits that began before `first_day` are left out. Raises `NotEnoughDataError` when no event is
+    left.
+    """
+    steps = steps or Steps()
+    days = event_days(request.events).between(last=request.last_day)
+    if not days.between(first=request.first_day).files:
+        raise NotEnoughDataError(f"{request.events} holds no events from {request.first_day} on")
+    bundle = load_bundle(request.bundle)
+    table = score_days(
+        bundle, days, request.first_day, ids=request.ids, workers=request.workers, steps=steps
+    )
+    frame = table.to_pandas()
+    begins = frame.groupby("session_id")["source_seq"].transform("min")
+    with steps.step("Compute metrics and intervals"):
+        return evaluate(frame[begins == 1], bootstrap=request.bootstrap, seed=request.seed)

@@ -1,0 +1,166 @@
+"""Score: events that a bundle was not trained on, as a server would have scored them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from micromoment.errors import BundleError, InvalidDataError
+from micromoment.events.identity import IdEncoder
+from micromoment.events.vocabulary import JourneyStage
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.outcome import abandonment_of, conversion_of
+from training.event_files import EventDays, event_days
+from training.pipeline.features import WARM_UP_DAYS, build_history, temporary_workspace
+from training.progress import Steps
+from training.publishing.bundle import read_baseline
+from training.replay.partition import count_rows, partition_events
+from training.replay.run import ReplaySettings, replay_parts
+
+SCORE_COLUMNS: Final = (
+    "session_id",
+    "event_id",
+    "event_time",
+    "source_seq",
+    "batch_last",
+    "events_seen",
+    "conversion",
+    "abandonment",
+    "converted",
+    "churn",
+    "segment",
+    "journey_stage",
+)
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What to score with which bundle. `history` is what users did before, if it is known."""
+
+    bundle: Path
+    events: Path
+    out: Path
+    history: Path | None = None
+    ids: IdEncoder | None = None
+    workers: int = 2
+
+
+def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
+    """Write one row per event of `SCORE_COLUMNS` to `out`; gives their number.
+
+    All rows of a batch carry the values at its end; values that do not apply are null.
+    """
+    later = event_days(request.events)
+    days = later
+    if request.history is not None:
+        days = event_days(request.history).joined(later)
+        if days.days[-1] != later.days[-1]:
+            raise InvalidDataError(str(request.history), "holds days after those to score")
+    bundle = load_bundle(request.bundle)
+    table = score_days(
+        bundle, days, later.days[0], ids=request.ids, workers=request.workers, steps=steps
+    )
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table.select(list(SCORE_COLUMNS)), request.out, compression="zstd")
+    return len(table)
+
+
+def score_days(
+    bundle: LoadedBundle,
+    days: EventDays,
+    first_day: date,
+    *,
+    ids: IdEncoder | None = None,
+    workers: int = 2,
+    steps: Steps | None = None,
+) -> pa.Table:
+    """Score the events from `first_day` on; earlier days are what users did before.
+
+    Gives `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `after_order`, `label` and the
+    logistic baseline's probability as `baseline`; in order of time, session and place.
+    """
+    steps = steps or Steps()
+    settings = replay_settings(bundle, ids, workers)
+    replayed = days.between(first=first_day - timedelta(days=WARM_UP_DAYS))
+    lag = timedelta(seconds=bundle.manifest.publish_lag_s)
+    with TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        with steps.step("Cut user snapshots and register features"):
+            workspace = temporary_workspace(scratch / "features")
+            history = build_history(days, workspace, settings, lag, days.days[-1])
+        with steps.step("Group events by session", count_rows(replayed)) as advance:
+            parts = partition_events(
+                replayed, scratch / "parts", wanted_from=first_day, advance=advance
+            )
+        with steps.step("Replay events", count_rows(replayed)) as advance:
+            report = replay_parts(
+                parts,
+                scratch / "decisions",
+                settings,
+                history.rows_at,
+                bundle.tables,
+                advance=advance,
+            )
+        with steps.step("Score decision points"):
+            tables = [score_table(bundle, pq.read_table(path)) for path in report.outputs]
+    table = pa.concat_tables(tables)
+    keys = [(name, "ascending") for name in ("event_time", "session_id", "source_seq")]
+    return table.take(pc.sort_indices(table, keys))
+
+
+def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
+    """Score decision rows: the scores' columns and those that evaluation takes."""
+    if bundle.conversion is None:
+        raise BundleError(bundle.tag, "holds no conversion model")
+    rows = feature_matrix(bundle, table)
+    raws = bundle.conversion.trees.raw_scores(rows)
+    probabilities = bundle.conversion.calibrator.probabilities(raws.tolist())
+    converted = table["converted"].to_pylist()
+    carts = table["cart"].to_pylist()
+    stages = [member.name.lower() for member in JourneyStage]
+    triples = list(zip(probabilities, converted, carts, strict=True))
+    columns = {
+        "conversion": pa.array([conversion_of(p, c) for p, c, _ in triples], pa.float64()),
+        "abandonment": pa.array([abandonment_of(p, c, k) for p, c, k in triples], pa.float64()),
+        "churn": pa.nulls(len(table), pa.float64()),
+        "segment": pa.nulls(len(table), pa.string()),
+        "journey_stage": pa.array(stages).take(table["stage"].combine_chunks()),
+        "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
+    }
+    kept = [*SCORE_COLUMNS, "visitor_id", "epoch", "after_order", "label"]
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table.select([*kept, "baseline"])
+
+
+def feature_matrix(bundle: LoadedBundle, table: pa.Table) -> npt.NDArray[np.float32]:
+    """Take the bundle's features out of decision rows, shape (n, n_features)."""
+    matrix = np.empty((len(table), len(bundle.feature_names)), np.float32)
+    for place, name in enumerate(bundle.feature_names):
+        matrix[:, place] = table[name].to_numpy()
+    return matrix
+
+
+def _baseline(bundle: LoadedBundle, table: pa.Table) -> npt.NDArray[np.float64]:
+    baseline = read_baseline(bundle.path)
+    counts = np.stack([table[name].to_numpy() for name in baseline.features], axis=1)
+    scores = baseline.probabilities(counts)
+    scores[table["converted"].to_numpy()] = np.nan
+    return scores
+
+
+def replay_settings(bundle: LoadedBundle, ids: IdEncoder | None, workers: int) -> ReplaySettings:
+    """Fold events as the bundle was trained to."""
+    manifest = bundle.manifest
+    return ReplaySettings(
+        bundle.shop, manifest.session_expiry_s, manifest.max_clock_skew_s, ids, workers
+    )

@@ -1,0 +1,186 @@
+"""Train: from a folder of events to a bundle in the store and fresh user features."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+
+from micromoment.events.identity import IdEncoder
+from micromoment.events.shop import Shop
+from micromoment.features.catalogue import FEATURE_NAMES
+from micromoment.features.tables import Tables
+from micromoment.scoring.manifest import Manifest
+from training.event_files import EventDays, event_days
+from training.feature_store import FeatureWorkspace, apply, materialize
+from training.models.conversion import ConversionParams
+from training.pipeline.blocks import Blocks, split_days
+from training.pipeline.features import UserHistory, build_history
+from training.pipeline.fit import FittedModels, fit_models
+from training.pipeline.golden import pick_golden
+from training.pipeline.rows import load_rows
+from training.progress import Steps
+from training.publishing.bundle import BundleParts
+from training.publishing.store import publish
+from training.replay.partition import count_rows, partition_events
+from training.replay.run import ReplayReport, ReplaySettings, replay_parts
+from training.tables.transitions import count_transitions, fit_tables, serving_tables
+
+_LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train on and where the results go. `until` is the last day, included."""
+
+    events: Path
+    workspace: Path
+    until: date | None = None
+    name: str = "shop"
+    store: Path | None = None
+    shop: Shop = field(default_factory=Shop)
+    session_expiry_s: int = 1_800
+    max_clock_skew_s: int = 300
+    publish_lag: timedelta = timedelta(hours=1)
+    params: ConversionParams = field(default_factory=ConversionParams)
+    ids: IdEncoder | None = None
+    workers: int = 2
+
+    @property
+    def replay(self) -> ReplaySettings:
+        """How events are folded."""
+        return ReplaySettings(
+            self.shop, self.session_expiry_s, self.max_clock_skew_s, self.ids, self.workers
+        )
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What came of a training run."""
+
+    tag: str
+    days: int
+    replay: ReplayReport
+    decision_points: int
+    buyers: int
+    metrics: dict[str, Any]
+
+
+def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
+    """Train a bundle, publish it and materialize the users' features for serving.
+
+    Raises `NotEnoughDataError` when there is too little to learn from, `InvalidDataError` when a
+    file can't be read.
+    """
+    steps = steps or Steps()
+    days = event_days(request.events).between(last=request.until)
+    blocks = split_days(days.days)
+    workspace = FeatureWorkspace(request.workspace)
+    with TemporaryDirectory() as temporary:
+        return _train(request, days, blocks, workspace, Path(temporary), steps)
+
+
+def _train(
+    request: TrainRequest,
+    days: EventDays,
+    blocks: Blocks,
+    workspace: FeatureWorkspace,
+    scratch: Path,
+    steps: Steps,
+) -> TrainReport:
+    settings = request.replay
+    next_day = days.days[-1] + timedelta(days=1)
+    with steps.step("Cut user snapshots and register features"):
+        history = build_history(days, workspace, settings, request.publish_lag, next_day)
+        apply(workspace)
+    with steps.step("Group events by session", count_rows(days)) as advance:
+        parts = partition_events(days, scratch / "parts", advance=advance)
+    with steps.step("Fit transition tables"):
+        tables = fit_tables(count_transitions(parts, settings))
+    with steps.step("Replay events", count_rows(days)) as advance:
+        report = replay_parts(
+            parts,
+            scratch / "decisions",
+            settings,
+            history.rows_at,
+            tables,
+            only_eligible=True,
+            cross_fit=True,
+            advance=advance,
+        )
+    with steps.step("Join features of decision points"):
+        rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
+    with steps.step("Fit conversion model, baseline and calibrator"):
+        fitted = fit_models(rows, blocks, request.params)
+    with steps.step("Publish the bundle"):
+        manifest = _publish(request, days, blocks, history, fitted, serving_tables(tables))
+    with steps.step("Materialize user features for serving"):
+        materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
+    return TrainReport(
+        tag=manifest.tag,
+        days=len(days.days),
+        replay=report,
+        decision_points=len(rows.label),
+        buyers=fitted.buyers,
+        metrics=fitted.metrics,
+    )
+
+
+def _censored_from(settings: ReplaySettings, days: EventDays) -> int:
+    # A visit that was alive this shortly before the data ends may still convert: its outcome is
+    # not known. Microseconds since 1970.
+    end = datetime.combine(days.days[-1] + timedelta(days=1), time(), settings.shop.zone)
+    return int(end.timestamp() * 1_000_000) - settings.expiry_us
+
+
+def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> datetime:
+    return datetime.combine(day, time(), settings.shop.zone).astimezone(UTC) + lag
+
+
+def _publish(
+    request: TrainRequest,
+    days: EventDays,
+    blocks: Blocks,
+    history: UserHistory,
+    fitted: FittedModels,
+    tables: Tables,
+) -> Manifest:
+    golden_events, golden_users = pick_golden(days, history.rows_at, request.ids)
+    parts = BundleParts(
+        name=request.name,
+        settings=request.replay,
+        publish_lag_s=int(request.publish_lag.total_seconds()),
+        feature_names=FEATURE_NAMES,
+        tables=tables,
+        model=fitted.model.text,
+        calibrator=fitted.calibrator,
+        baseline=fitted.baseline,
+        calibration_error=fitted.calibration_error,
+        metrics=fitted.metrics,
+        training=_training_record(request, days, blocks, fitted),
+        golden_events=golden_events,
+        golden_users=golden_users,
+    )
+    return publish(parts, request.store)
+
+
+def _training_record(
+    request: TrainRequest, days: EventDays, blocks: Blocks, fitted: FittedModels
+) -> dict[str, Any]:
+    return {
+        "events_fingerprint": days.fingerprint(),
+        "first_day": days.days[0].isoformat(),
+        "last_day": days.days[-1].isoformat(),
+        "calibration_days": [day.isoformat() for day in blocks.calibration],
+        "decision_points": fitted.rows,
+        "visits_with_order": fitted.buyers,
+        "trees": fitted.model.best_iteration,
+        "params": asdict(request.params),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "pyarrow": pa.__version__,
+    }

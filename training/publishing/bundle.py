@@ -1,0 +1,128 @@
+"""Write a bundle: files, digests, golden sessions, manifest; its version names its content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from micromoment.features.catalogue import fingerprints
+from micromoment.features.tables import Tables, tables_to_arrays
+from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, score_golden
+from micromoment.scoring.manifest import (
+    FORMAT,
+    FeatureRecord,
+    Manifest,
+    ModelRecord,
+    ShopRecord,
+    digest_file,
+    write_manifest,
+)
+from training.models.baseline import LogisticBaseline
+from training.replay.run import ReplaySettings
+
+MODEL_FILE: Final = "conversion.txt"
+METRICS_FILE: Final = "metrics.json"
+# For comparison when the bundle is evaluated; no server reads it.
+BASELINE_FILE: Final = "baseline.json"
+
+
+@dataclass(frozen=True)
+class BundleParts:
+    """What a training run hands over to be published.
+
+    `golden_events` has `EVENT_SCHEMA`; `golden_users` one row per session with `session_id`,
+    `status` and the snapshot's columns. `training` states data and parameters, without any time,
+    place or user of the run.
+    """
+
+    name: str
+    settings: ReplaySettings
+    publish_lag_s: int
+    feature_names: tuple[str, ...]
+    tables: Tables
+    model: bytes
+    calibrator: PlattCalibrator
+    baseline: LogisticBaseline
+    calibration_error: Mapping[int, float]
+    metrics: Mapping[str, Any]
+    training: Mapping[str, Any]
+    golden_events: pa.Table
+    golden_users: pa.Table
+
+
+def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
+    """Write all files of the bundle into an empty folder and give its manifest."""
+    (folder / "tables").mkdir(parents=True)
+    (folder / "golden").mkdir()
+    (folder / MODEL_FILE).write_bytes(parts.model)
+    tables = {}
+    for name, array in tables_to_arrays(parts.tables).items():
+        tables[name] = f"tables/{name}.npy"
+        np.save(folder / tables[name], array, allow_pickle=False)
+    _write_json(folder / METRICS_FILE, dict(parts.metrics))
+    _write_json(folder / BASELINE_FILE, asdict(parts.baseline))
+    _write_table(folder / EVENTS_FILE, parts.golden_events)
+    _write_table(folder / USERS_FILE, parts.golden_users)
+    # The expected answers are those of the bundle itself, loaded as a server loads it.
+    write_manifest(folder, _manifest(folder, parts, tables))
+    unfinished = load_bundle(folder)
+    answers = score_golden(unfinished, parts.golden_events, parts.golden_users)
+    _write_table(folder / EXPECTED_FILE, answers)
+    manifest = _manifest(folder, parts, tables)
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _manifest(folder: Path, parts: BundleParts, tables: dict[str, str]) -> Manifest:
+    known = fingerprints()
+    shop = parts.settings.shop
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return Manifest(
+        format=FORMAT,
+        name=parts.name,
+        shop=ShopRecord(currency=shop.currency, time_zone=shop.time_zone),
+        session_expiry_s=parts.settings.session_expiry_s,
+        max_clock_skew_s=parts.settings.max_clock_skew_s,
+        publish_lag_s=parts.publish_lag_s,
+        features=tuple(
+            FeatureRecord(name=name, fingerprint=known[name]) for name in parts.feature_names
+        ),
+        tables=tables,
+        conversion=ModelRecord(
+            file=MODEL_FILE,
+            slope=parts.calibrator.slope,
+            intercept=parts.calibrator.intercept,
+            calibration_error=dict(parts.calibration_error),
+        ),
+        training=dict(parts.training),
+        files={
+            path.relative_to(folder).as_posix(): digest_file(path)
+            for path in files
+            if path.name != "manifest.json"
+        },
+    )
+
+
+def read_baseline(folder: Path) -> LogisticBaseline:
+    """Read the baseline that a bundle was compared with in training."""
+    values = json.loads((folder / BASELINE_FILE).read_text(encoding="utf-8"))
+    return LogisticBaseline(
+        tuple(values["features"]), tuple(values["coefficients"]), values["intercept"]
+    )
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    pq.write_table(table, path, compression="zstd")

@@ -1,0 +1,47 @@
+"""The BentoML model store: bundles go in whole, under a version that names their content."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from micromoment.scoring.manifest import Manifest
+from micromoment.stores.bundles import LATEST, default_bundle_store
+from training.publishing.bundle import BundleParts, write_bundle
+
+
+def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
+    """Write a bundle and add it to the store as its name's latest version.
+
+    `store` is the `models` folder of a BentoML home; the default is BentoML's own. Content that the
+    store holds already is only made the latest again.
+    """
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "bundle"
+        manifest = write_bundle(folder, parts)
+        add_to_store(folder, manifest, store or default_bundle_store())
+    return manifest
+
+
+def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
+    """Add a bundle's folder to the store at `store`."""
+    if (store / manifest.name / manifest.version).is_dir():
+        _make_latest(store / manifest.name, manifest.version)
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    import bentoml  # noqa: PLC0415 - takes a second and makes folders on import
+    from bentoml._internal.models import ModelStore  # noqa: PLC0415 - names a store in a call
+
+    with bentoml.models.create(
+        manifest.tag, _model_store=ModelStore(store), metadata={"format": manifest.format}
+    ) as model:
+        shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def _make_latest(folder: Path, version: str) -> None:
+    pointer = folder / f".{LATEST}.{os.getpid()}"
+    pointer.write_text(version, encoding="utf-8")
+    pointer.replace(folder / LATEST)

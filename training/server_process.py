@@ -1,0 +1,127 @@
+"""A real server in a process of its own: for the demo, the parity check, benchmarks and tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from micromoment.errors import MicromomentError
+
+_START_TIMEOUT_S: Final = 120.0
+_STOP_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.1
+
+
+class ServerFailedError(MicromomentError):
+    """The server's process ended, or did not come to serve in time."""
+
+
+class ServerProcess:
+    """Runs `micromoment serve` with settings, as their environment variables without prefix.
+
+    As a context manager it starts, waits until health says SERVING, and stops with SIGTERM.
+    """
+
+    def __init__(self, settings: Mapping[str, str | Path | float], log: Path | None = None) -> None:
+        self.port = int(settings.get("port", 0)) or free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._log = log
+        given = {"metrics_port": "", **settings, "port": self.port}
+        # Feast sets the second variable on import; a server that inherits it counts into files.
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"},
+            **{f"MICROMOMENT_{name.upper()}": str(value) for name, value in given.items()},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 before the start."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Start and wait for SERVING. Raises `ServerFailedError` naming the log."""
+        command = [sys.executable, "-m", "micromoment", "serve"]
+        if self._log is None:
+            self._process = subprocess.Popen(command, env=self._environment)
+        else:
+            with self._log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    command, env=self._environment, stdout=log, stderr=log
+                )
+        self._await_serving()
+
+    def stop(self) -> int:
+        """Stop with SIGTERM and give the exit status; kill after half a minute."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def wait(self) -> int:
+        """Wait until the process ends by itself; an interrupt is passed on as SIGTERM."""
+        if self._process is None:
+            return 0
+        try:
+            return self._process.wait()
+        except KeyboardInterrupt:
+            return self.stop()
+
+    def _await_serving(self) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        with grpc.insecure_channel(self.address) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            while time.monotonic() < deadline:
+                if self._process is None or self._process.poll() is not None:
+                    raise ServerFailedError(f"the server ended while starting{self._where()}")
+                if _is_serving(health):
+                    return
+                time.sleep(_POLL_S)
+        self.stop()
+        raise ServerFailedError(f"the server did not serve in time{self._where()}")
+
+    def _where(self) -> str:
+        return f"; see {self._log}" if self._log else ""
+
+
+def free_port() -> int:
+    """Find a port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_serving(health: health_pb2_grpc.HealthStub) -> bool:
+    try:
+        reply = health.Check(health_pb2.HealthCheckRequest(), timeout=1.0, wait_for_ready=False)
+    except grpc.RpcError:
+        return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
