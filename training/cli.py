@@ -110,7 +110,7 @@ def evaluate(
     evaluation = evaluate_bundle(request, Steps(console))
     Console().print(evaluation_table(evaluation))
     if out is not None:
-        page = write_evaluation(evaluation, out)
+        page = write_evaluation(evaluation, out, bundle)
         console.print(f"page: {page}")
 
 

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from micromoment.errors import BundleError, InvalidDataError
 from micromoment.events.identity import IdEncoder
-from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.outcome import abandonment_of, conversion_of
 from training.event_files import EventDays, event_days
@@ -125,15 +124,13 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
     raws = bundle.conversion.trees.raw_scores(rows)
     probabilities = bundle.conversion.calibrator.probabilities(raws.tolist())
     converted = table["converted"].to_pylist()
-    carts = table["cart"].to_pylist()
-    stages = [member.name.lower() for member in JourneyStage]
+    carts = table["cart_filled"].to_pylist()
     triples = list(zip(probabilities, converted, carts, strict=True))
     columns = {
         "conversion": pa.array([conversion_of(p, c) for p, c, _ in triples], pa.float64()),
         "abandonment": pa.array([abandonment_of(p, c, k) for p, c, k in triples], pa.float64()),
         "churn": pa.nulls(len(table), pa.float64()),
         "segment": pa.nulls(len(table), pa.string()),
-        "journey_stage": pa.array(stages).take(table["stage"].combine_chunks()),
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
     }
     kept = [*SCORE_COLUMNS, "visitor_id", "epoch", "after_order", "label"]

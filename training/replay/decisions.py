@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from micromoment.events.identity import IdEncoder
 from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
+from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.catalogue import FEATURE_NAMES
 from training.replay.labels import BatchLabels
 from training.replay.sessions import GroupedEvents, visitor_ids
@@ -28,11 +29,14 @@ DECISION_COLUMNS: Final = (
     "events_seen",
     "converted",
     "after_order",
-    "stage",
-    "cart",
+    "journey_stage",
+    "cart_filled",
     "label",
     "day",
+    "wanted",
 )
+
+_STAGES = [stage.name.lower() for stage in JourneyStage]
 
 
 def decision_table(
@@ -66,10 +70,11 @@ def decision_table(
         "events_seen": pa.array(at_end["events_seen"]),
         "converted": pa.array(at_end["converted"] > 0),
         "after_order": pa.array(labels.after_order),
-        "stage": pa.array(at_end["stage"]),
-        "cart": pa.array(at_end["cart"] > 0),
+        "journey_stage": pa.array(_STAGES).take(pa.array(at_end["stage"])),
+        "cart_filled": pa.array(at_end["cart"] > 0),
         "label": pa.array(labels.converts_later),
         "day": pa.array(local).cast(pa.timestamp("us")).cast(pa.date32(), safe=False),
+        "wanted": table["wanted"],
     }
     for place, name in enumerate(FEATURE_NAMES):
         columns[name] = pa.array(np.ascontiguousarray(vectors[:, place]))

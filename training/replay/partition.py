@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pyarrow.parquet as pq
 from micromoment.events.hashing import hash_strings
 from micromoment.events.schema import EVENT_SCHEMA
 from training.event_files import EventDays
+
+# The columns of a part: the event's, and whether its rows are asked for or only lead up to them.
+PART_SCHEMA = EVENT_SCHEMA.append(pa.field("wanted", pa.bool_(), nullable=False))
 
 ROWS_PER_PART = 400_000
 _BATCH_ROWS = 131_072
@@ -23,20 +27,26 @@ def count_rows(days: EventDays) -> int:
 
 
 def partition_events(
-    days: EventDays, out: Path, *, advance: Callable[[int], None] = lambda _: None
+    days: EventDays,
+    out: Path,
+    *,
+    wanted_from: date | None = None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> list[Path]:
     """Write the events to `out` as parts of about `ROWS_PER_PART` rows, each session in one part.
 
-    Arrival order is kept inside a part. `advance` is told the rows done, for progress.
+    Arrival order is kept inside a part; its schema is `PART_SCHEMA`. Days before `wanted_from` are
+    marked as not wanted. `advance` is told the rows done, for progress.
     """
     out.mkdir(parents=True, exist_ok=True)
     n_parts = max(1, -(-count_rows(days) // ROWS_PER_PART))
     paths = [out / f"part-{part:05d}.parquet" for part in range(n_parts)]
-    writers = [pq.ParquetWriter(path, EVENT_SCHEMA, compression="lz4") for path in paths]
+    writers = [pq.ParquetWriter(path, PART_SCHEMA, compression="lz4") for path in paths]
     try:
-        for path in days.files.values():
+        for day, path in days.files.items():
+            wanted = wanted_from is None or day >= wanted_from
             for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS):
-                _scatter(pa.Table.from_batches([batch]), writers)
+                _scatter(pa.Table.from_batches([batch]), wanted, writers)
                 advance(len(batch))
     finally:
         for writer in writers:
@@ -44,8 +54,9 @@ def partition_events(
     return paths
 
 
-def _scatter(table: pa.Table, writers: list[pq.ParquetWriter]) -> None:
-    table = table.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+def _scatter(table: pa.Table, wanted: bool, writers: list[pq.ParquetWriter]) -> None:
+    marks = pa.array(np.full(len(table), wanted))
+    table = table.select(EVENT_SCHEMA.names).append_column("wanted", marks).cast(PART_SCHEMA)
     if len(writers) == 1:
         writers[0].write_table(table)
         return

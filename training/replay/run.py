@@ -162,6 +162,7 @@ def replay_part(job: ReplayJob) -> tuple[int, int]:
     table = decision_table(grouped, moments, features, labels, settings.shop, settings.ids)
     if job.only_eligible:
         table = table.filter(eligible(table))
+    table = table.filter(table["wanted"])
     pq.write_table(table, job.out, compression="lz4")
     return len(grouped.table), len(table)
 
