@@ -5,9 +5,24 @@ import shutil
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import prometheus_client  # noqa: F401 - before Feast, which otherwise moves all metrics into files
 import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from micromoment.scoring.bundle import LoadedBundle
+
+# Repeatable by default; `--hypothesis-profile=explore` looks for new examples.
+_COMMON = settings(
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile("repeatable", _COMMON, max_examples=100)
+settings.register_profile("explore", _COMMON, derandomize=False, max_examples=2_000)
+settings.load_profile("repeatable")
 
 DATA_VARIABLE = "MICROMOMENT_DATA_DIR"
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL", "") == "1"
@@ -45,6 +60,19 @@ def ga4_dir(data_dir: Path) -> Path:
     if not any(folder.glob("events_*.parquet")):
         pytest.skip(f"{DATA_VARIABLE} has no ga4/events_*.parquet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> "LoadedBundle":
+    """A small bundle with a real model, loaded; its files lie in `tiny_bundle.path`."""
+    # Imported here, so that tests without a model don't pay for LightGBM.
+    from micromoment.scoring.bundle import load_bundle
+    from tests.support.bundles import bundle_parts
+    from training.publishing.bundle import write_bundle
+
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder, bundle_parts())
+    return load_bundle(folder)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from micromoment.errors import BundleError, InvalidDataError
+from micromoment.errors import BundleError
 from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.outcome import abandonment_of, conversion_of
@@ -61,9 +61,9 @@ def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
     later = event_days(request.events)
     days = later
     if request.history is not None:
-        days = event_days(request.history).joined(later)
-        if days.days[-1] != later.days[-1]:
-            raise InvalidDataError(str(request.history), "holds days after those to score")
+        # Of the history only what came before counts: it may hold the days to score as well.
+        before = later.days[0] - timedelta(days=1)
+        days = event_days(request.history).between(last=before).joined(later)
     bundle = load_bundle(request.bundle)
     table = score_days(
         bundle, days, later.days[0], ids=request.ids, workers=request.workers, steps=steps

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from micromoment.errors import InvalidDataError
 from micromoment.events import vocabulary
 from micromoment.events.categories import category_key, top_category_key
-from micromoment.events.hashing import hash_strings, places_after_null
+from micromoment.events.hashing import hash_distinct_strings, hash_strings, places_after_null
 from micromoment.events.identity import IdEncoder
 from micromoment.events.record import (
     FLAG_ADS_DENIED,
@@ -54,11 +54,10 @@ _MARKS = {"is_bot": FLAG_BOT, "consent_gpc": FLAG_PRIVACY_CONTROL}
 def events_from_arrow(table: pa.Table, shop: Shop, ids: IdEncoder | None = None) -> EventBatch:
     """Decode a table of `EVENT_SCHEMA`, n rows, to n records in the same order.
 
-    Raises `InvalidDataError` naming the column when one is missing or holds an unknown word.
+    Raises `InvalidDataError` naming the column when one is missing, holds an unknown word, or lacks
+    a value in some row though each must have one.
     """
-    absent = [name for name in EVENT_SCHEMA.names if name not in table.column_names]
-    if absent:
-        raise InvalidDataError("events", f"columns are missing: {', '.join(absent)}")
+    _check_columns(table)
     items = table["items"].combine_chunks()
     n_items, item_values = _flat_items(items)
     batch = empty_batch(len(table), len(item_values))
@@ -68,6 +67,16 @@ def events_from_arrow(table: pa.Table, shop: Shop, ids: IdEncoder | None = None)
     batch.events["first_item"] = np.cumsum(n_items) - n_items
     _fill_items(batch.items, item_values, np.repeat(foreign, n_items))
     return batch
+
+
+def _check_columns(table: pa.Table) -> None:
+    absent = [name for name in EVENT_SCHEMA.names if name not in table.column_names]
+    if absent:
+        raise InvalidDataError("events", f"columns are missing: {', '.join(absent)}")
+    required = [field.name for field in EVENT_SCHEMA if not field.nullable]
+    empty = [f"{name} ({n} rows)" for name in required if (n := table[name].null_count)]
+    if empty:
+        raise InvalidDataError("events", f"columns lack a value: {', '.join(empty)}")
 
 
 def _fill_events(
@@ -80,7 +89,7 @@ def _fill_events(
     events["event_time"] = _micros(table["event_time"])
     received = pc.coalesce(table["received_time"], table["event_time"])
     events["received_time"] = _micros(received)
-    events["event_key"] = hash_strings(table["event_id"])
+    events["event_key"] = hash_distinct_strings(table["event_id"])
     events["user"] = hash_strings(_encoded(table["user_id"], ids))
     anonymous = hash_strings(_encoded(table["anonymous_id"], ids))
     events["visitor"] = np.where(events["user"] != 0, events["user"], anonymous)

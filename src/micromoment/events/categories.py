@@ -15,5 +15,8 @@ def category_key(path: Sequence[str]) -> int:
 
 
 def top_category_key(path: Sequence[str]) -> int:
-    """Hash the first level; the empty path gives 0."""
-    return hash_id(path[0]) if path else 0
+    """Hash the first level; the empty path gives 0.
+
+    A separator inside a level ends it, so that a path means the same before and after joining.
+    """
+    return hash_id(path[0].partition(_SEPARATOR)[0]) if path else 0

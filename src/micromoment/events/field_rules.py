@@ -44,10 +44,11 @@ class MessageRules:
     ) -> None:
         self.message_type = message_type
         self.field_names = frozenset(rules)
+        self.inside = dict(inside or {})
         fields = message_type.DESCRIPTOR.fields_by_name
         self._required = {fields[name].number: name for name in required}
         self._rules = {fields[name].number: (name, rule) for name, rule in rules.items()}
-        self._inside = {fields[name].number: rules for name, rules in (inside or {}).items()}
+        self._inside = {fields[name].number: own for name, own in self.inside.items()}
 
     def collect(self, message: Message, path: str, found: list[FieldViolation]) -> None:
         """Append each violation in `message`, up to `MAX_VIOLATIONS`; `path` ends in a dot."""

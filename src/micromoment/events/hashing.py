@@ -25,6 +25,15 @@ def hash_strings(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
     return table[places_after_null(encoded)]
 
 
+def hash_distinct_strings(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:
+    """Do the same for a column whose strings hardly repeat, where a dictionary only costs time."""
+    texts = pc.cast(pc.fill_null(values, ""), pa.binary()).to_pylist()
+    digests = np.fromiter(map(xxhash.xxh3_64_intdigest, texts), np.uint64, len(texts))
+    digests[digests == 0] = 1
+    digests[np.array([not text for text in texts], dtype=np.bool_)] = 0
+    return digests
+
+
 def places_after_null(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:
     """Give each row's place in a table of the dictionary with one entry for null before it."""
     places: npt.NDArray[np.int64] = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)

@@ -75,11 +75,9 @@ def prepare(states: Any, event: Any, expiry_us: int, skew_us: int) -> int:
     known = event["user"] != 0 and event["user"] != state["visitor"]
     if begins:
         state["first_time"] = now
-        state["last_time"] = now
         state["visitor"] = event["visitor"]
     elif known:
         state["visitor"] = event["user"]
-    state["gap_us"] = now - state["last_time"]
     state["last_time"] = now
     state["events_seen"] += 1
     return TAKES_UP if begins or known else GOES_ON
@@ -121,7 +119,12 @@ def fold(state: Any, event: Any, items: Any) -> None:
     if is_after_order(event):
         return
     now = state["last_time"]
-    gap_us = state["gap_us"]
+    if state["n_events"] == 0:
+        # Confirmation pages before it leave no trace in the visit's pace.
+        state["first_time"] = now
+        state["folded_time"] = now
+    gap_us = now - state["folded_time"]
+    state["folded_time"] = now
     group = event_group(event)
     stage = int(_GROUP_STAGES[group]) if group >= 0 else 0
     timing.observe(state, event, gap_us)

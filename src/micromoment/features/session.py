@@ -43,8 +43,8 @@ def takes_up_user(states: RecordArray | None, batch: EventBatch, expiry_us: int)
         return False
     if states is None or states[0]["events_seen"] == 0:
         return True
-    times = np.append(states[0]["last_time"], events["event_time"])
-    if (np.diff(times) > expiry_us).any():
+    # No feature time is ahead of its event's, and an event between two others may be a duplicate.
+    if events["event_time"].max() - states[0]["last_time"] > expiry_us:
         return True
     return bool(((events["user"] != 0) & (events["user"] != states[0]["visitor"])).any())
 

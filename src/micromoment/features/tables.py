@@ -39,7 +39,7 @@ def tables_from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> Tables:
     if missing:
         raise ValueError(f"tables are missing: {', '.join(sorted(missing))}")
     llr = np.ascontiguousarray(arrays["transition_llr"], dtype=np.float64)
-    if llr.ndim != 3 or llr.shape[1:] != (N_EVENT_GROUPS, N_EVENT_GROUPS):
+    if llr.ndim != 3 or not len(llr) or llr.shape[1:] != (N_EVENT_GROUPS, N_EVENT_GROUPS):
         raise ValueError(f"transition_llr has shape {llr.shape}, expected (folds, 16, 16)")
     if not np.isfinite(llr).all():
         raise ValueError("transition_llr holds values that are not finite")

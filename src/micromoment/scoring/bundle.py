@@ -92,6 +92,12 @@ def load_bundle(folder: Path) -> LoadedBundle:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
+    used = [*manifest.tables.values()]
+    if manifest.conversion is not None:
+        used.append(manifest.conversion.file)
+    for name in used:
+        if name not in manifest.files:
+            raise BundleError(manifest.tag, f"{name} is used but not listed among the files")
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():

@@ -15,7 +15,7 @@ class PlattCalibrator:
     intercept: float
 
     def probability(self, raw: float) -> float:
-        """Give the probability for one raw score, strictly inside 0 and 1 for finite scores."""
+        """Give the probability for one raw score: finite, from 0 to 1, for any finite one."""
         log_odds = self.slope * raw + self.intercept
         if log_odds >= 0:
             return 1.0 / (1.0 + exp(-log_odds))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from micromoment.errors import BundleError
+from micromoment.errors import BundleError, InvalidDataError
 from micromoment.events.arrow_codec import events_from_arrow
 from micromoment.events.record import EventBatch, RecordArray
 from micromoment.features.session import describe_session, fold_batch
@@ -38,17 +38,26 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
     """Score sessions event by event: `session_id`, `event_id`, features and `conversion`.
 
     `users` holds one row per session: `session_id`, `status` and the `USER_SNAPSHOT` columns.
+    Raises `InvalidDataError` when a column or a session's user row is missing.
     """
     lookups = _lookups(users)
     columns: dict[str, list[object]] = {"session_id": [], "event_id": [], "conversion": []}
     rows = []
     batch = events_from_arrow(events, bundle.shop)
     places = _places_by_session(events)
+    if not places.keys() <= lookups.keys():
+        raise InvalidDataError("golden users", "a session has no row")
     for session_id, indices in places.items():
         state = new_state()
         for index in indices:
             one = EventBatch(batch.events[index : index + 1], batch.items)
-            fold_batch(state, one, lookups[session_id], bundle.session_expiry_us, 0)
+            fold_batch(
+                state,
+                one,
+                lookups[session_id],
+                bundle.session_expiry_us,
+                bundle.max_clock_skew_us,
+            )
             features = describe_session(state, int(state[0]["last_time"]), bundle.tables)
             row = bundle.model_input(features)[0]
             rows.append(row)
@@ -71,10 +80,13 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
 
 def check_golden(bundle: LoadedBundle) -> GoldenReport:
     """Score the bundle's golden sessions. Raises `BundleError` naming the first wrong answer."""
-    events = pq.read_table(bundle.path / EVENTS_FILE)
-    users = pq.read_table(bundle.path / USERS_FILE)
-    expected = pq.read_table(bundle.path / EXPECTED_FILE)
-    answers = score_golden(bundle, events, users)
+    events, users, expected = (
+        _read_table(bundle, name) for name in (EVENTS_FILE, USERS_FILE, EXPECTED_FILE)
+    )
+    try:
+        answers = score_golden(bundle, events, users)
+    except InvalidDataError as error:
+        raise BundleError(bundle.tag, f"golden sessions can't be scored: {error}") from None
     if answers.column_names != expected.column_names or len(answers) != len(expected):
         raise BundleError(bundle.tag, "golden sessions have other columns or rows than expected")
     inexact = 0
@@ -87,6 +99,12 @@ def check_golden(bundle: LoadedBundle) -> GoldenReport:
             raise BundleError(bundle.tag, f"golden answer {row}: {name} differs")
         inexact += _count_inexact(got, want)
     return GoldenReport(len(answers), inexact)
+
+
+def _read_table(bundle: LoadedBundle, name: str) -> pa.Table:
+    if name not in bundle.manifest.files:
+        raise BundleError(bundle.tag, f"{name} is needed but not listed among the files")
+    return pq.read_table(bundle.path / name)
 
 
 def _count_inexact(got: RecordArray, want: RecordArray) -> int:

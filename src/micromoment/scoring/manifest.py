@@ -21,7 +21,12 @@ _VERSION_LENGTH = 16
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Format(BaseModel):
+    # Read before all else: another format has other fields.
+    format: int
 
 
 class FileDigest(_Frozen):
@@ -89,18 +94,22 @@ def digest_file(path: Path) -> FileDigest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a bundle's folder. Raises `BundleError` when it isn't one."""
-    path = folder / MANIFEST_FILE
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        content = (folder / MANIFEST_FILE).read_bytes()
     except OSError as error:
         raise BundleError(folder.name, f"{MANIFEST_FILE} can't be read: {error.strerror}") from None
+    try:
+        _check_format(folder, _Format.model_validate_json(content).format)
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise BundleError(folder.name, f"{MANIFEST_FILE}, {place}: {first['msg']}") from None
-    if manifest.format != FORMAT:
-        raise BundleError(folder.name, f"format {manifest.format}, this code reads {FORMAT}")
-    return manifest
+
+
+def _check_format(folder: Path, number: int) -> None:
+    if number != FORMAT:
+        raise BundleError(folder.name, f"format {number}, this code reads {FORMAT}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

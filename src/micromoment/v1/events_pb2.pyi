@@ -659,7 +659,7 @@ class Event(_message.Message):
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened, by the client's clock; required, kept to the microsecond, from 2000-01-01 to
         2100-01-01. In a session feature time never runs backwards, nor ahead of the server's clock
-        by more than the setting max_clock_skew.
+        by more than the bundle's max_clock_skew_s.
         """
 
     @_builtins.property

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EventServiceStub:
-    """EventService takes in events without answering with a score.
+    """EventService takes in events without answering with a score. A request has at most 256 KiB.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class EventServiceStub:
 
 
 class EventServiceServicer:
-    """EventService takes in events without answering with a score.
+    """EventService takes in events without answering with a score. A request has at most 256 KiB.
     """
 
     def Ingest(self, request, context):
@@ -71,7 +71,7 @@ def add_EventServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EventService:
-    """EventService takes in events without answering with a score.
+    """EventService takes in events without answering with a score. A request has at most 256 KiB.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EventServiceStub:
-    """EventService takes in events without answering with a score."""
+    """EventService takes in events without answering with a score. A request has at most 256 KiB."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -40,7 +40,7 @@ class EventServiceStub:
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
-    """EventService takes in events without answering with a score."""
+    """EventService takes in events without answering with a score. A request has at most 256 KiB."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ingest: _aio.UnaryUnaryMultiCallable[_events_pb2.IngestRequest, _events_pb2.IngestResponse]  # type: ignore[assignment]
@@ -49,7 +49,7 @@ class EventServiceAsyncStub(EventServiceStub):
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
-    """EventService takes in events without answering with a score."""
+    """EventService takes in events without answering with a score. A request has at most 256 KiB."""
 
     @_abc_1.abstractmethod
     def Ingest(

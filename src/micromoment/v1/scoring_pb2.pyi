@@ -146,8 +146,8 @@ class ScoreRequest(_message.Message):
     INCLUDE_FEATURES_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """The session, required, at most 256 bytes. A gap of session_expiry (30 minutes) in feature time
-    starts it afresh.
+    """The session, required, at most 256 bytes. A gap in feature time longer than the bundle's
+    session_expiry_s (half an hour) starts it afresh.
     """
     user_id: _builtins.str
     """The shop's id of a known customer, at most 256 bytes. Empty: not known."""
@@ -165,7 +165,9 @@ class ScoreRequest(_message.Message):
 
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
-        """Score as of this time instead of the last event's; not before it. Absent: the last event's."""
+        """Score as of this time instead of the last event's; not before it, and to 2100-01-01. Absent:
+        the last event's.
+        """
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ScoringServiceStub:
-    """ScoringService folds the newest events into a session and answers with its scores.
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class ScoringServiceStub:
 
 
 class ScoringServiceServicer:
-    """ScoringService folds the newest events into a session and answers with its scores.
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
     """
 
     def Score(self, request, context):
@@ -104,7 +106,8 @@ def add_ScoringServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ScoringService:
-    """ScoringService folds the newest events into a session and answers with its scores.
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ScoringServiceStub:
-    """ScoringService folds the newest events into a session and answers with its scores."""
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -42,7 +44,9 @@ class ScoringServiceStub:
 
 @_typing.type_check_only
 class ScoringServiceAsyncStub(ScoringServiceStub):
-    """ScoringService folds the newest events into a session and answers with its scores."""
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Score: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreResponse]  # type: ignore[assignment]
@@ -53,7 +57,9 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     """GetSession tells what is known of a session and why it was scored as it was."""
 
 class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ScoringService folds the newest events into a session and answers with its scores."""
+    """ScoringService folds the newest events into a session and answers with its scores. A request has
+    at most 256 KiB.
+    """
 
     @_abc_1.abstractmethod
     def Score(

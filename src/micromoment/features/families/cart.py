@@ -13,7 +13,7 @@ import numpy as np
 from micromoment.events.record import MISSING_MICROS
 from micromoment.events.vocabulary import EventType, PageType
 from micromoment.features._compile import compiled
-from micromoment.features.families.items import acted_on, slot_of_item
+from micromoment.features.families.items import acted_on, find_slot, slot_of_item
 from micromoment.features.spec import FeatureSpec
 
 STATE_FIELDS = [
@@ -72,22 +72,30 @@ def _add(state: Any, items: Any, now: int) -> None:
     state["last_add_time"] = now
     if state["n_cart_adds"] == 1:
         state["events_at_first_add"] = state["n_events"]
+    if _any_added_before(state, items):
+        state["n_readds"] += 1
     named = False
-    readd = False
     for index in range(len(items)):
         item = items[index]
         if acted_on(item, len(items)):
             named = True
             _put(state, item)
             slot = slot_of_item(state, item["item"])
-            if slot >= 0:
-                readd = readd or state["item_adds"][slot] > 0
-                if state["item_adds"][slot] < _COUNTER_CAP:
-                    state["item_adds"][slot] += 1
-    if readd:
-        state["n_readds"] += 1
+            if slot >= 0 and state["item_adds"][slot] < _COUNTER_CAP:
+                state["item_adds"][slot] += 1
     if not named:
         state["cart_quantity"] += 1
+
+
+@compiled
+def _any_added_before(state: Any, items: Any) -> bool:
+    # Asked before any line is counted: one product in two lines of an event is added once.
+    for index in range(len(items)):
+        if acted_on(items[index], len(items)):
+            slot = find_slot(state["item_keys"], state["n_item_slots"], items[index]["item"])
+            if slot >= 0 and state["item_adds"][slot] > 0:
+                return True
+    return False
 
 
 @compiled

@@ -44,7 +44,7 @@ def observe(state: Any, event: Any) -> None:
 @compiled
 def describe(state: Any, now: int, out: Any) -> None:
     """Write the family's features as of `now`."""
-    minutes = now // _US_PER_MINUTE + state["utc_offset"]
+    minutes = now // _US_PER_MINUTE + int(state["utc_offset"])
     out["hour_local"] = (minutes % _MINUTES_PER_DAY) / 60.0
     out["weekday"] = (minutes // _MINUTES_PER_DAY + _EPOCH_WEEKDAY) % 7
     out["device"] = state["device"] if state["device"] > 0 else np.nan

@@ -16,7 +16,7 @@ STATE_FIELDS = [
     ("epoch", "u4"),  # how often a gap started the session afresh
     ("first_time", "i8"),  # feature times, microseconds since 1970
     ("last_time", "i8"),
-    ("gap_us", "i8"),  # between the last two events, 0 after the first
+    ("folded_time", "i8"),  # of the last event that was no confirmation page
     ("visitor", "u8"),
     ("converted", "u1"),
     ("foreign_currency", "u1"),

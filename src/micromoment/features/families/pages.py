@@ -92,6 +92,8 @@ def _observe_page(state: Any, event: Any) -> None:
     state["n_page_views"] += 1
     if state["page_type_views"][kind] < _COUNTER_CAP:
         state["page_type_views"][kind] += 1
+    if event["page"] == 0:
+        return  # without an id it can't be told from others
     if find_slot(state["page_keys"], state["n_page_slots"], event["page"]) >= 0:
         state["n_repeat_pages"] += 1
     elif state["n_page_slots"] < SLOTS:

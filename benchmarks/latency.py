@@ -1,0 +1,175 @@
+"""How long one `Score` with one event takes, with one call in flight, beside an empty gRPC call.
+
+    python -m benchmarks.latency [--store FOLDER --bundle NAME:VERSION] [--features FOLDER]
+        [--rounds N] [--calls N]
+
+Both servers run in processes of their own and are called in turn, round by round, by one client
+with messages of the same sizes. Without a bundle a simulated shop's is trained first. Prints the
+median over the rounds [min, max]; the ratio is that of the rounds' own p50s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import grpc
+
+from benchmarks.echo_server import METHOD
+from micromoment.client import event, item, score_request
+from micromoment.v1 import scoring_pb2 as pb
+from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+from training.server_process import ServerProcess
+
+VISIT_EVENTS = 20
+KINDS = ("page_view", "list_view", "item_view", "item_view", "cart_add")
+OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+@dataclass(frozen=True)
+class Served:
+    """Which bundle to measure, from which store, with which user features."""
+
+    store: Path
+    bundle: str
+    features: Path | None
+
+
+@dataclass
+class Rounds:
+    """Quantiles of each round, in milliseconds."""
+
+    p50: list[float] = field(default_factory=list)
+    p99: list[float] = field(default_factory=list)
+
+    def add(self, seconds: list[float]) -> None:
+        """Add a round."""
+        cuts = statistics.quantiles(seconds, n=100)
+        self.p50.append(cuts[49] * 1e3)
+        self.p99.append(cuts[98] * 1e3)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, help="folder of the bundle store")
+    parser.add_argument("--bundle", default="shop:latest")
+    parser.add_argument("--features", type=Path, help="feature workspace")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--calls", type=int, default=1_000)
+    given = parser.parse_args(arguments)
+    with TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        if given.store:
+            served = Served(given.store, given.bundle, given.features)
+        else:
+            served = _simulated(scratch)
+        _run(served, scratch, given.rounds, given.calls)
+
+
+def _simulated(scratch: Path) -> Served:
+    # Feast and the learners take seconds to import and are needed here alone.
+    from training.demo import prepare_events  # noqa: PLC0415
+    from training.pipeline import TrainRequest, train  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    steps = Steps()
+    events = prepare_events(scratch, steps)
+    store, workspace = scratch / "bundles", scratch / "features"
+    report = train(
+        TrainRequest(events=events, workspace=workspace, name="shop", store=store), steps
+    )
+    return Served(store, report.tag, workspace)
+
+
+def _run(served: Served, scratch: Path, rounds: int, calls: int) -> None:
+    settings: dict[str, str | Path | float] = {
+        "bundle": served.bundle,
+        "bundle_store": served.store,
+        "feature_store": served.features or "",
+        "state_dir": scratch / "state",
+        "drain_lag": 0,
+    }
+    with (
+        ServerProcess(settings, scratch / "server.log") as server,
+        grpc.insecure_channel(server.address, options=OPTIONS) as channel,
+    ):
+        score = ScoringServiceStub(channel).Score
+        reply = score(_request(0))
+        with _echo_server(reply) as address, grpc.insecure_channel(address, OPTIONS) as other:
+            echo = other.unary_unary(
+                METHOD, pb.ScoreRequest.SerializeToString, pb.ScoreResponse.FromString
+            )
+            _compare(score, echo, rounds, calls)
+
+
+@contextmanager
+def _echo_server(reply: pb.ScoreResponse) -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.echo_server", reply.SerializeToString().hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def _compare(
+    score: Callable[[pb.ScoreRequest], pb.ScoreResponse],
+    echo: Callable[[pb.ScoreRequest], pb.ScoreResponse],
+    rounds: int,
+    calls: int,
+) -> None:
+    scored, echoed = Rounds(), Rounds()
+    place = 1
+    for number in range(rounds + 1):
+        requests = [_request(place + call) for call in range(calls)]
+        place += calls
+        times = _times(score, requests), _times(echo, requests)
+        if number > 0:  # the first round warms both up
+            scored.add(times[0])
+            echoed.add(times[1])
+    ratios = [mine / empty for mine, empty in zip(scored.p50, echoed.p50, strict=True)]
+    print(f"{rounds} rounds of {calls} calls, one in flight, visits of {VISIT_EVENTS} events")
+    print(f"Score        p50 {_summary(scored.p50)} ms   p99 {_summary(scored.p99)} ms")
+    print(f"empty call   p50 {_summary(echoed.p50)} ms   p99 {_summary(echoed.p99)} ms")
+    print(f"ratio        p50 {_summary(ratios)}")
+
+
+def _times(
+    call: Callable[[pb.ScoreRequest], pb.ScoreResponse], requests: list[pb.ScoreRequest]
+) -> list[float]:
+    times = []
+    for request in requests:
+        started = time.perf_counter()
+        call(request)
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _request(place: int) -> pb.ScoreRequest:
+    visit, step = divmod(place, VISIT_EVENTS)
+    one = event(
+        KINDS[step % len(KINDS)],
+        items=[item(f"sku-{place % 500}", category=("a", "b"), price="19.99", quantity=1)],
+        page=f"/products/{place % 500}",
+        page_type="item",
+        device="mobile",
+    )
+    return score_request(f"visit-{visit}", [one], anonymous_id=f"browser-{visit}")
+
+
+def _summary(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The composition root: everything that a server consists of is put together here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import uvloop
+
+from micromoment.errors import InvalidDataError
+from micromoment.events.identity import IdEncoder
+from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stopped
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.golden import check_golden
+from micromoment.scoring.scorer import Scorer
+from micromoment.scoring.sessions import SessionStore
+from micromoment.settings import Settings
+from micromoment.stores.absent import NoEventLog, NoUserFeatures
+from micromoment.stores.bundles import find_bundle
+from micromoment.stores.event_log import EventLog, OutsideVisitLog
+from micromoment.stores.id_keys import load_id_keys
+from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.session_file import load_sessions
+from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.user_features import FeastUserFeatures
+from micromoment.telemetry.logs import configure_logs
+from micromoment.telemetry.metrics import Metrics
+from micromoment.transport.application import Application
+from micromoment.transport.decoding import RequestDecoder, now_us
+from micromoment.transport.encoding import ReplyEncoder
+from micromoment.transport.observer import Observer
+from micromoment.transport.visits import Visits
+from micromoment.warm_up import warm_up
+
+_US_PER_SECOND: Final = 1_000_000
+_WARM_UP_SESSIONS: Final = 64
+
+_log = structlog.get_logger(__name__)
+
+
+def make_service(
+    settings: Settings,
+    *,
+    metrics: Metrics | None = None,
+    users: UserFeatureStore | None = None,
+    event_log: EventLog | None = None,
+    clock_us: Callable[[], int] = now_us,
+) -> Service:
+    """Put a server together without starting it; what is given replaces what settings name."""
+    metrics = metrics or Metrics()
+
+    def load() -> Loaded:
+        return load_parts(settings, metrics, users=users, event_log=event_log, clock_us=clock_us)
+
+    return Service(settings, metrics, load)
+
+
+def serve(settings: Settings, make: Callable[[Settings], Service] = make_service) -> int:
+    """Serve until SIGTERM or SIGINT, then drain and give the exit status.
+
+    A second later the process is ended if something in it still hangs. Raises `MicromomentError`
+    when the server can't start.
+    """
+    configure_logs(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status = runner.run(run_until_stopped(make(settings)))
+        exit_for_sure(status)
+    return status
+
+
+def load_parts(
+    settings: Settings,
+    observer: Observer,
+    *,
+    users: UserFeatureStore | None = None,
+    event_log: EventLog | None = None,
+    clock_us: Callable[[], int] = now_us,
+) -> Loaded:
+    """Load the bundle, check and warm it, open the stores.
+
+    Raises `BundleError` for a bundle that is missing, damaged or gives wrong answers.
+    """
+    ids = IdEncoder(load_id_keys(settings.id_key_file) if settings.id_key_file else ())
+    bundle = load_bundle(find_bundle(settings.bundle_store, settings.bundle))
+    golden = check_golden(bundle)
+    _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
+    decoder = RequestDecoder(bundle.shop, ids, clock_us)
+    encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint)
+    apart = MemorySessionStore(_WARM_UP_SESSIONS, settings.session_ttl)
+    warm_up(_scorer(bundle, apart, settings), decoder, encoder)
+    sessions = _restored_sessions(settings)
+    users = users or _open_user_features(settings)
+    users.warm_up()
+    event_log = event_log or _open_event_log(settings)
+    scorer = _scorer(bundle, sessions, settings)
+    visits = Visits(scorer, users, settings.user_feature_timeout, observer)
+    application = Application(decoder, encoder, visits, event_log)
+    return Loaded(application, bundle.tag, sessions, users, event_log)
+
+
+def _scorer(bundle: LoadedBundle, sessions: SessionStore, settings: Settings) -> Scorer:
+    return Scorer(
+        bundle,
+        sessions,
+        max_user_feature_age_us=round(settings.max_user_feature_age * _US_PER_SECOND),
+    )
+
+
+def _restored_sessions(settings: Settings) -> MemorySessionStore:
+    sessions = MemorySessionStore(settings.max_sessions, settings.session_ttl)
+    path = settings.state_file
+    if path is None or not path.exists():
+        return sessions
+    try:
+        restored = load_sessions(sessions, path)
+    except InvalidDataError as error:
+        _log.warning("sessions_lost", reason=str(error))
+    else:
+        _log.info("sessions_restored", kept=restored.kept, refused=restored.refused)
+    return sessions
+
+
+def _open_user_features(settings: Settings) -> UserFeatureStore:
+    if settings.feature_store is None:
+        _log.warning("no_user_features", setting="feature_store")
+        return NoUserFeatures()
+    return FeastUserFeatures(settings.feature_store, timeout_s=settings.user_feature_timeout)
+
+
+def _open_event_log(settings: Settings) -> EventLog:
+    if settings.event_log is None:
+        return NoEventLog()
+    return OutsideVisitLog(settings.event_log)

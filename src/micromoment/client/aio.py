@@ -1,0 +1,104 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+
+from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
+from micromoment.client.requests import ScoreOptions, score_request
+from micromoment.v1 import events_pb2, scoring_pb2
+from micromoment.v1.events_pb2_grpc import EventServiceStub
+from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+
+
+class AsyncClient:
+    """One connection to a server, for one event loop.
+
+    Calls raise `grpc.RpcError`, after retries, when there is no answer within `deadline_s` seconds
+    or the request breaks the contract; its `details()` name the fields.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+        self._deadline_s = deadline_s
+        self._scoring = ScoringServiceStub(self._channel)
+        self._events = EventServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close(grace=None)
+
+    async def score(
+        self,
+        session_id: str,
+        events: Iterable[events_pb2.Event] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> scoring_pb2.ScoreResponse:
+        """Tell what just happened in a visit and get its scores."""
+        request = score_request(session_id, events, **options)
+        return await self._scoring.Score(request, timeout=self._deadline_s)
+
+    async def try_score(
+        self,
+        session_id: str,
+        events: Iterable[events_pb2.Event] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> scoring_pb2.ScoreResponse | None:
+        """Do the same for a page that must not fail: None when there is no answer."""
+        try:
+            return await self.score(session_id, events, **options)
+        except grpc.RpcError:
+            return None
+
+    async def batch_score(
+        self, score_requests: Iterable[scoring_pb2.ScoreRequest]
+    ) -> list[scoring_pb2.BatchScoreResult]:
+        """Score many visits; each result holds a response or a status, in order."""
+        request = scoring_pb2.BatchScoreRequest(requests=score_requests)
+        reply = await self._scoring.BatchScore(request, timeout=self._deadline_s)
+        return list(reply.results)
+
+    async def get_session(
+        self, session_id: str, *, explain: bool = False
+    ) -> scoring_pb2.GetSessionResponse:
+        """Ask what is known of a visit and why it was scored as it was."""
+        request = scoring_pb2.GetSessionRequest(session_id=session_id, explain=explain)
+        return await self._scoring.GetSession(request, timeout=self._deadline_s)
+
+    async def ingest(
+        self,
+        events: Iterable[events_pb2.Event],
+        *,
+        session_id: str = "",
+        user_id: str = "",
+        anonymous_id: str = "",
+    ) -> events_pb2.IngestResponse:
+        """Report events without asking for scores; without a session, from outside a visit."""
+        request = events_pb2.IngestRequest(
+            session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
+        )
+        return await self._events.Ingest(request, timeout=self._deadline_s)

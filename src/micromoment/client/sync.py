@@ -1,0 +1,103 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+
+from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
+from micromoment.client.requests import ScoreOptions, score_request
+from micromoment.v1 import events_pb2, scoring_pb2
+from micromoment.v1.events_pb2_grpc import EventServiceStub
+from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+
+
+class Client:
+    """One connection to a server, for any number of threads.
+
+    Calls raise `grpc.RpcError`, after retries, when there is no answer within `deadline_s` seconds
+    or the request breaks the contract; its `details()` name the fields.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=OPTIONS)
+        self._deadline_s = deadline_s
+        self._scoring = ScoringServiceStub(self._channel)
+        self._events = EventServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def score(
+        self,
+        session_id: str,
+        events: Iterable[events_pb2.Event] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> scoring_pb2.ScoreResponse:
+        """Tell what just happened in a visit and get its scores."""
+        request = score_request(session_id, events, **options)
+        return self._scoring.Score(request, timeout=self._deadline_s)
+
+    def try_score(
+        self,
+        session_id: str,
+        events: Iterable[events_pb2.Event] = (),
+        **options: Unpack[ScoreOptions],
+    ) -> scoring_pb2.ScoreResponse | None:
+        """Do the same for a page that must not fail: None when there is no answer."""
+        try:
+            return self.score(session_id, events, **options)
+        except grpc.RpcError:
+            return None
+
+    def batch_score(
+        self, score_requests: Iterable[scoring_pb2.ScoreRequest]
+    ) -> list[scoring_pb2.BatchScoreResult]:
+        """Score many visits; each result holds a response or a status, in order."""
+        request = scoring_pb2.BatchScoreRequest(requests=score_requests)
+        return list(self._scoring.BatchScore(request, timeout=self._deadline_s).results)
+
+    def get_session(
+        self, session_id: str, *, explain: bool = False
+    ) -> scoring_pb2.GetSessionResponse:
+        """Ask what is known of a visit and why it was scored as it was."""
+        request = scoring_pb2.GetSessionRequest(session_id=session_id, explain=explain)
+        return self._scoring.GetSession(request, timeout=self._deadline_s)
+
+    def ingest(
+        self,
+        events: Iterable[events_pb2.Event],
+        *,
+        session_id: str = "",
+        user_id: str = "",
+        anonymous_id: str = "",
+    ) -> events_pb2.IngestResponse:
+        """Report events without asking for scores; without a session, from outside a visit."""
+        request = events_pb2.IngestRequest(
+            session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
+        )
+        return self._events.Ingest(request, timeout=self._deadline_s)

@@ -1,0 +1,144 @@
+"""Everything that can be set from outside, in one frozen object.
+
+Each field is read from the environment variable `MICROMOMENT_<FIELD>`. Times are in seconds. What
+belongs to a shop (currency, time zone, end of a visit, clock skew) is no setting: its bundle
+records it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from micromoment.errors import InvalidSettingError
+from micromoment.stores.bundles import default_bundle_store
+
+PREFIX: Final = "MICROMOMENT_"
+# Variables with the prefix that are read elsewhere: the tests' real data.
+OTHER_VARIABLES: Final = frozenset({"MICROMOMENT_DATA_DIR"})
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _default_state_dir() -> Path:
+    state_home = os.environ.get("XDG_STATE_HOME")
+    return (Path(state_home) if state_home else Path.home() / ".local" / "state") / "micromoment"
+
+
+def _default_event_log(fields: dict[str, Any]) -> Path | None:
+    state_dir = fields.get("state_dir")
+    return None if state_dir is None else state_dir / "outside_visits.sqlite"
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# An empty environment variable switches off what is on by default.
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+OptionalPort = Annotated[Port | None, BeforeValidator(_empty_is_none)]
+
+
+class Settings(BaseSettings):
+    """How one server runs. Unknown names are refused."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Anything but loopback opens the service to the network.",
+    )
+    port: Port = Field(50_051, description="gRPC port. 0 takes any free one and logs it.")
+    metrics_port: OptionalPort = Field(
+        9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
+    )
+    bundle: str = Field(
+        "shop:latest", min_length=1, description="Bundle to serve, as name:version or name:latest."
+    )
+    bundle_store: Path = Field(
+        default_factory=default_bundle_store,
+        description="Folder `models` of the BentoML store that holds the bundle.",
+    )
+    feature_store: OptionalPath = Field(
+        None,
+        description="Feature workspace with the users' features. Empty: every visit lacks them, "
+        "and every reply says so.",
+    )
+    user_feature_timeout: PositiveSeconds = Field(
+        0.05, description="Longest wait for a user's features; a visit that waited lacks them."
+    )
+    max_user_feature_age: PositiveSeconds = Field(
+        172_800.0, description="User features older than this at take-up are called stale."
+    )
+    max_sessions: int = Field(
+        200_000,
+        ge=1,
+        description="Sessions kept in memory, about 3 KB each; beyond it the least recently used "
+        "is lost.",
+    )
+    session_ttl: PositiveSeconds = Field(
+        7_200.0,
+        description="A session unused for this long is forgotten. Above the end of a session (the "
+        "bundle's session_expiry_s), or visits are cut short.",
+    )
+    state_dir: Path = Field(
+        default_factory=_default_state_dir, description="Folder for what outlives a restart."
+    )
+    state_file: OptionalPath = Field(
+        None,
+        description="Where sessions are kept over a restart, one file per server. Empty: they "
+        "are lost.",
+    )
+    event_log: OptionalPath = Field(
+        default_factory=_default_event_log,
+        description="SQLite file for events outside a visit, by default in state_dir. Empty: such "
+        "events are refused.",
+    )
+    id_key_file: OptionalPath = Field(
+        None,
+        description="Keys that turn ids into pseudonyms, one `key_id:secret` a line, the current "
+        "one first. Empty: ids are kept as they come.",
+    )
+    default_deadline: PositiveSeconds = Field(
+        1.0, description="Longest time for a call whose client set no deadline."
+    )
+    max_concurrent: int = Field(
+        64, ge=1, description="Calls answered at once; one more is refused with RESOURCE_EXHAUSTED."
+    )
+    drain_lag: Seconds = Field(
+        2.0,
+        description="From NOT_SERVING to closing the port: what a balancer needs to notice.",
+    )
+    drain_grace: Seconds = Field(
+        10.0, description="Longest wait for calls in flight when the port has closed."
+    )
+    reflection: bool = Field(True, description="Let clients such as grpcurl list the services.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto` is console on a terminal and JSON elsewhere."
+    )
+
+
+def load_settings(**given: object) -> Settings:
+    """Read the settings; `given` ones, named as the fields, go before the environment.
+
+    Raises `InvalidSettingError` for a bad value and for a variable `MICROMOMENT_*` that is none.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
+    unknown = [name for name in ours if name.upper() not in known]
+    if unknown:
+        raise InvalidSettingError(", ".join(unknown), "unknown; docs/operations.md lists them all")
+    try:
+        return Settings(**given)  # type: ignore[arg-type] # pydantic judges them
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise InvalidSettingError(".".join(map(str, first["loc"])), first["msg"]) from None

@@ -1,0 +1,37 @@
+"""What stands in for a store that is not configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
+from micromoment.stores.errors import EventLogMissingError
+from micromoment.stores.event_log import LoggedEvent
+
+_UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
+
+
+class NoEventLog:
+    """Refuses events."""
+
+    async def append(self, events: Sequence[LoggedEvent]) -> int:  # noqa: ARG002 - the protocol's
+        """Raise `EventLogMissingError`."""
+        raise EventLogMissingError
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+class NoUserFeatures:
+    """Knows nothing of anybody: every visit lacks its user features and says so."""
+
+    async def look_up(self, visitor_id: str) -> UserLookup:  # noqa: ARG002 - the protocol's
+        """Answer that user features are missing."""
+        return _UNAVAILABLE
+
+    def warm_up(self) -> None:
+        """Hold nothing."""
+
+    async def close(self) -> None:
+        """Hold nothing."""

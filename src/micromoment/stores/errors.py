@@ -1,0 +1,21 @@
+"""What stores raise when they can't do what they were asked."""
+
+from __future__ import annotations
+
+from micromoment.errors import MicromomentError
+
+
+class EventLogMissingError(MicromomentError):
+    """Events outside a visit came, and no log for them is configured."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "events outside a visit need an event log; this server has none (setting event_log)"
+        )
+
+
+class EventLogUnavailableError(MicromomentError):
+    """The event log did not take the events; none of them is stored."""
+
+    def __init__(self) -> None:
+        super().__init__("the event log did not take the events; none of them is stored")

@@ -1,0 +1,110 @@
+"""Events outside a visit, append-only, in one SQLite file.
+
+They belong to no session, so nothing folds them: an order from the order service, a refund, an
+opened mail. Training reads them from here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from micromoment.stores.errors import EventLogUnavailableError
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS outside_visit_events (
+    sequence INTEGER PRIMARY KEY,
+    received_time INTEGER NOT NULL,  -- microseconds since 1970
+    tenant TEXT NOT NULL,
+    visitor_id TEXT NOT NULL,  -- encoded
+    event_id TEXT NOT NULL,
+    event BLOB NOT NULL,  -- micromoment.v1.Event
+    UNIQUE (tenant, event_id)
+)
+"""
+_APPEND: Final = """
+INSERT INTO outside_visit_events (received_time, tenant, visitor_id, event_id, event)
+VALUES (?, ?, ?, ?, ?) ON CONFLICT (tenant, event_id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One event to append; `event` is a serialized `micromoment.v1.Event`."""
+
+    received_time_us: int
+    tenant: str
+    visitor_id: str
+    event_id: str
+    event: bytes
+
+
+class EventLog(Protocol):
+    """Takes events that belong to no session."""
+
+    async def append(self, events: Sequence[LoggedEvent]) -> int:
+        """Store all events durably, or none; give how many had not been stored before.
+
+        Raises `EventLogUnavailableError` or, where there is no log, `EventLogMissingError`.
+        """
+
+    async def close(self) -> None:
+        """Release what is held."""
+
+
+class OutsideVisitLog:
+    """An SQLite file in WAL mode. One thread writes, so that no caller waits on the event loop."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = 0.5) -> None:
+        self._path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
+        self._connection: sqlite3.Connection | None = None
+
+    async def append(self, events: Sequence[LoggedEvent]) -> int:
+        """Store all events durably, or none; give how many had not been stored before."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._writer, self._append, events)
+        except (sqlite3.Error, OSError) as error:
+            raise EventLogUnavailableError from error
+
+    async def close(self) -> None:
+        """Close the file once what was begun is written."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writer, self._close)
+        self._writer.shutdown(wait=False)
+
+    def _append(self, events: Sequence[LoggedEvent]) -> int:
+        connection = self._connection = self._connection or self._open()
+        with connection, closing(connection.cursor()) as cursor:
+            before = connection.total_changes
+            cursor.executemany(
+                _APPEND,
+                [(e.received_time_us, e.tenant, e.visitor_id, e.event_id, e.event) for e in events],
+            )
+            return connection.total_changes - before
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=self._busy_timeout_s)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # With WAL only FULL keeps an acknowledged event over a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(_SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

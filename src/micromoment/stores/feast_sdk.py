@@ -1,0 +1,70 @@
+"""Feast's names, imported without what importing Feast does to the process.
+
+`import feast` (0.67) points `PROMETHEUS_MULTIPROC_DIR` at a new temporary folder, which moves every
+metric of this process and of its children into files there, and it replaces the warning filters.
+Both are undone here, so nothing else imports feast before this module. It takes four seconds:
+import it inside the functions that need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from typing import Final
+
+# Keeps metrics in memory if nobody has imported it yet: it looks at the environment when imported.
+import prometheus_client  # noqa: F401
+
+_VARIABLES: Final = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
+
+
+def _import_feast() -> None:
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    # With a value already there Feast makes no temporary folder.
+    os.environ.update({name: value or "" for name, value in before.items()})
+    try:
+        with warnings.catch_warnings():
+            importlib.import_module("feast")
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+
+
+_import_feast()
+
+from feast import (  # noqa: E402 - the guarded import comes first
+    Entity,
+    FeatureService,
+    FeatureStore,
+    FeatureView,
+    Field,
+    FileSource,
+    RepoConfig,
+    ValueType,
+)
+from feast.data_format import ParquetFormat  # noqa: E402
+from feast.infra.provider import get_provider  # noqa: E402
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
+from feast.protos.feast.types.Value_pb2 import Value  # noqa: E402
+from feast.repo_config import load_repo_config  # noqa: E402
+from feast.types import Float32, Int64  # noqa: E402
+
+__all__ = [
+    "Entity",
+    "EntityKey",
+    "FeatureService",
+    "FeatureStore",
+    "FeatureView",
+    "Field",
+    "FileSource",
+    "Float32",
+    "Int64",
+    "ParquetFormat",
+    "RepoConfig",
+    "Value",
+    "ValueType",
+    "get_provider",
+    "load_repo_config",
+]

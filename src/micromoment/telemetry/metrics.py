@@ -1,0 +1,129 @@
+"""Prometheus metrics in a registry of their own.
+
+Labels are methods, status codes, stages and reasons: all of them few and known beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
+
+from micromoment.errors import InvalidSettingError
+from micromoment.scoring.calls import Score
+
+_CALL_BUCKETS: Final = (
+    0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+)  # fmt: skip
+_STAGE_BUCKETS: Final = (
+    0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25,
+)  # fmt: skip
+
+
+class Metrics:
+    """The server's metrics. It takes measurements as a `transport.observer.Observer`."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._calls = self._histogram(
+            "micromoment_call_seconds", "Calls by method and status", ("method", "code"),
+            _CALL_BUCKETS,
+        )  # fmt: skip
+        self._stages = self._histogram(
+            "micromoment_stage_seconds", "Parts of scoring one request", ("stage",), _STAGE_BUCKETS
+        )
+        self._degraded = self._counter(
+            "micromoment_degraded", "Answers that lacked something, by what it was", "reason"
+        )
+        self._events = self._counter(
+            "micromoment_events", "Events by what became of them", "outcome"
+        )
+        self._sessions = self._gauge("micromoment_sessions", "Sessions kept in memory")
+        self._in_flight = self._gauge("micromoment_calls_in_flight", "Calls being answered")
+        self._serving = self._gauge("micromoment_serving", "1 while health says SERVING")
+        self._bundle = Gauge(
+            "micromoment_bundle_info", "Bundle that answers", ("bundle",), registry=self.registry
+        )
+        # Looking a label up takes longer than adding to it.
+        self._call = cache(self._calls.labels)
+        self._stage = cache(self._stages.labels)
+
+    def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """Count a call and its duration."""
+        self._call(method, code).observe(seconds)
+
+    def stage_ended(self, stage: str, seconds: float) -> None:
+        """Count the duration of a part of scoring."""
+        self._stage(stage).observe(seconds)
+
+    def scored(self, score: Score) -> None:
+        """Count what the answer lacked."""
+        for reason in score.degraded:
+            self._degraded.labels(reason.value).inc()
+
+    def events_taken(self, outcome: str, events: int) -> None:
+        """Count events by what became of them."""
+        if events:
+            self._events.labels(outcome).inc(events)
+
+    def watch(self, *, sessions: Callable[[], int], bundle: str) -> None:
+        """Show the bundle that answers and the number of sessions whenever metrics are read."""
+        self._sessions.set_function(sessions)
+        self._bundle.clear()
+        self._bundle.labels(bundle).set(1)
+
+    def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
+        """Show the calls being answered whenever metrics are read."""
+        self._in_flight.set_function(in_flight)
+
+    def set_serving(self, serving: bool) -> None:
+        """Show what health says."""
+        self._serving.set(int(serving))
+
+    def _histogram(
+        self, name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)
+
+    def _counter(self, name: str, meaning: str, label: str) -> Counter:
+        return Counter(name, meaning, (label,), registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self.registry)
+
+
+class MetricsServer:
+    """Serves a registry over HTTP from a thread of its own."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+        try:
+            server, self._thread = start_http_server(port, host, metrics.registry)
+        except OSError as error:
+            raise InvalidSettingError(
+                "metrics_port", f"cannot listen on {host} port {port}: {error.strerror}"
+            ) from None
+        self._server: WSGIServer = server
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._server.server_port)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=1.0)

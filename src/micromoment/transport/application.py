@@ -1,0 +1,38 @@
+"""What the services call, made from one bundle; absent while that is loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from micromoment.stores.event_log import EventLog
+from micromoment.transport.decoding import RequestDecoder
+from micromoment.transport.encoding import ReplyEncoder
+from micromoment.transport.errors import NotReadyError
+from micromoment.transport.visits import Visits
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Everything that answers a request."""
+
+    decoder: RequestDecoder
+    encoder: ReplyEncoder
+    visits: Visits
+    event_log: EventLog
+
+
+class ApplicationSlot:
+    """Holds the application that answers now."""
+
+    def __init__(self) -> None:
+        self._application: Application | None = None
+
+    def fill(self, application: Application) -> None:
+        """Let `application` answer from the next request on."""
+        self._application = application
+
+    def current(self) -> Application:
+        """Give the application. Raises `NotReadyError` before there is one."""
+        if self._application is None:
+            raise NotReadyError
+        return self._application

@@ -1,0 +1,108 @@
+"""From the application's answers to protobuf replies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from micromoment.scoring.calls import Degraded, Reason, Score, SessionSummary, UserFeatureAge
+from micromoment.transport.score_ids import ScoreIds
+from micromoment.v1 import scoring_pb2 as pb
+
+_US_PER_SECOND: Final = 1_000_000
+DEGRADED_REASONS: Final = {
+    Degraded.STATE_LOST: pb.DEGRADED_REASON_STATE_LOST,
+    Degraded.USER_FEATURES_UNAVAILABLE: pb.DEGRADED_REASON_USER_FEATURES_UNAVAILABLE,
+    Degraded.USER_FEATURES_STALE: pb.DEGRADED_REASON_USER_FEATURES_STALE,
+    Degraded.FOREIGN_CURRENCY: pb.DEGRADED_REASON_FOREIGN_CURRENCY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEncoder:
+    """Encodes the scores of one bundle: names and fingerprint of its features are stated here."""
+
+    feature_names: tuple[str, ...]
+    fingerprint: str
+    score_ids: ScoreIds = field(default_factory=ScoreIds)
+
+    def score_response(
+        self, session_id: str, score: Score, *, include_features: bool = False
+    ) -> pb.ScoreResponse:
+        """Encode an answer; `session_id` is the one that the caller used."""
+        return pb.ScoreResponse(
+            score_id=self.score_ids.next(),
+            session_id=session_id,
+            conversion=score.conversion,
+            abandonment=score.abandonment,
+            converted=score.converted,
+            journey_stage=pb.JourneyStage.ValueType(score.journey_stage),
+            reasons=[_reason(reason) for reason in score.reasons],
+            evidence=pb.Evidence(
+                events_seen=score.events_seen, calibration_error=score.calibration_error
+            ),
+            events_seen=score.events_seen,
+            last_event_id=score.last_event_id,
+            duplicates=score.duplicates,
+            user_features=_user_features(score.user),
+            degraded=[DEGRADED_REASONS[reason] for reason in score.degraded],
+            bundle=score.bundle,
+            feature_vector=self._feature_vector(score) if include_features else None,
+            as_of=timestamp(score.as_of_us),
+        )
+
+    def session_response(self, session_id: str, score: Score) -> pb.GetSessionResponse:
+        """Encode what is known of a session."""
+        return pb.GetSessionResponse(
+            state=_state(score.summary),
+            scores=self.score_response(session_id, score, include_features=True),
+        )
+
+    def _feature_vector(self, score: Score) -> pb.FeatureVector:
+        return pb.FeatureVector(
+            fingerprint=self.fingerprint,
+            names=self.feature_names,
+            values=score.features.tolist(),
+        )
+
+
+def timestamp(time_us: int) -> Timestamp:
+    """Make a Timestamp from microseconds since 1970."""
+    seconds, micros = divmod(time_us, _US_PER_SECOND)
+    return Timestamp(seconds=seconds, nanos=micros * 1_000)
+
+
+def _reason(reason: Reason) -> pb.Reason:
+    return pb.Reason(
+        feature=reason.feature,
+        value=reason.value,
+        contribution=reason.contribution,
+        sentence=reason.sentence,
+    )
+
+
+def _user_features(user: UserFeatureAge) -> pb.UserFeatures:
+    if not user.found:
+        return pb.UserFeatures()
+    seconds, micros = divmod(user.age_us, _US_PER_SECOND)
+    return pb.UserFeatures(
+        found=True,
+        snapshot_time=timestamp(user.snapshot_time_us),
+        age=Duration(seconds=seconds, nanos=micros * 1_000),
+        stale=user.stale,
+    )
+
+
+def _state(summary: SessionSummary) -> pb.SessionState:
+    return pb.SessionState(
+        events_seen=summary.events_seen,
+        first_event_time=timestamp(summary.first_event_time_us),
+        last_event_time=timestamp(summary.last_event_time_us),
+        epoch=summary.epoch,
+        state_version=summary.state_version,
+        cart_quantity=summary.cart_quantity,
+        cart_value_micros=summary.cart_value_micros,
+    )

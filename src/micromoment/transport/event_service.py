@@ -1,0 +1,68 @@
+"""EventService: takes events in without scoring them."""
+
+from __future__ import annotations
+
+from micromoment.errors import InvalidRequestError
+from micromoment.events.validation import check_ingest_request
+from micromoment.stores.event_log import LoggedEvent
+from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.decoding import TENANT
+from micromoment.transport.grpc_types import Context
+from micromoment.transport.observer import Observer
+from micromoment.transport.statuses import status_of
+from micromoment.v1 import events_pb2 as pb
+from micromoment.v1.events_pb2_grpc import EventServiceServicer
+
+
+class EventService(EventServiceServicer):
+    """Folds events into their session, or logs those that happened outside a visit."""
+
+    def __init__(self, slot: ApplicationSlot, observer: Observer) -> None:
+        self._slot = slot
+        self._observer = observer
+
+    async def Ingest(  # noqa: N802 - the contract's name
+        self, request: pb.IngestRequest, _context: Context
+    ) -> pb.IngestResponse:
+        """Take the events that keep to the contract; name the others."""
+        application = self._slot.current()
+        refused = check_ingest_request(request)
+        taken = [event for index, event in enumerate(request.events) if index not in refused]
+        accepted = 0
+        if taken:
+            take = _fold if request.session_id else _log
+            accepted = await take(application, request, taken)
+        self._observer.events_taken("accepted", accepted)
+        self._observer.events_taken("duplicate", len(taken) - accepted)
+        self._observer.events_taken("refused", len(refused))
+        return pb.IngestResponse(
+            accepted=accepted, duplicates=len(taken) - accepted, errors=_errors(refused)
+        )
+
+
+async def _fold(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
+    result = await application.visits.fold(application.decoder.fold_call(request, events))
+    return result.accepted
+
+
+async def _log(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
+    decoder = application.decoder
+    visitor_id = decoder.visitor_id(request)
+    received_time_us = decoder.clock_us()
+    logged = [
+        LoggedEvent(
+            received_time_us=received_time_us,
+            tenant=TENANT,
+            visitor_id=visitor_id,
+            event_id=event.event_id,
+            event=event.SerializeToString(deterministic=True),
+        )
+        for event in events
+    ]
+    return await application.event_log.append(logged)
+
+
+def _errors(refused: dict[int, InvalidRequestError]) -> list[pb.IngestError]:
+    return [
+        pb.IngestError(index=index, status=status_of(error)) for index, error in refused.items()
+    ]

@@ -1,0 +1,71 @@
+"""grpc.health.v1: whether to send calls here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1 import health_pb2_grpc
+
+from micromoment.transport.grpc_types import Context
+
+_Status = pb.HealthCheckResponse
+
+
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health has no types
+    """One status for the whole server and each of its services; NOT_SERVING to begin with.
+
+    grpcio's own servicer begins with SERVING, and its watchers hold up a drain for the whole grace.
+    """
+
+    def __init__(self, services: Sequence[str]) -> None:
+        self._services = frozenset(("", *services))
+        self._status = _Status.NOT_SERVING
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    def set_serving(self, serving: bool) -> None:
+        """Tell all who ask or watch."""
+        self._status = _Status.SERVING if serving else _Status.NOT_SERVING
+        self._wake()
+
+    def close(self) -> None:
+        """End the watchers' streams."""
+        self._closed = True
+        self._wake()
+
+    async def Check(  # noqa: N802 - the protocol's name
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        """Tell the status of a service; NOT_FOUND for one that isn't here."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return _Status(status=self._status)
+
+    async def List(  # noqa: N802 - the protocol's name
+        self, _request: pb.HealthListRequest, _context: Context
+    ) -> pb.HealthListResponse:
+        """Tell the status of every service."""
+        status = _Status(status=self._status)
+        return pb.HealthListResponse(statuses=dict.fromkeys(self._services, status))
+
+    async def Watch(  # noqa: N802 - the protocol's name
+        self, request: pb.HealthCheckRequest, _context: Context
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        """Tell the status of a service, then every change of it."""
+        told = None
+        while not self._closed:
+            changed = self._changed
+            known = request.service in self._services
+            status = self._status if known else _Status.SERVICE_UNKNOWN
+            if status != told:
+                yield _Status(status=status)
+                told = status
+            else:
+                await changed.wait()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

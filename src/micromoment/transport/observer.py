@@ -1,0 +1,42 @@
+"""What the transport tells whoever measures it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from micromoment.scoring.calls import Score
+
+Stage = Literal["decode", "user", "score", "encode"]
+EventOutcome = Literal["accepted", "duplicate", "refused"]
+
+
+class Observer(Protocol):
+    """Takes measurements; nothing that it is given holds an id of a person or a visit."""
+
+    def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """Take note of a call and how it ended."""
+
+    def stage_ended(self, stage: Stage, seconds: float) -> None:
+        """Take note of how long a part of scoring took."""
+
+    def scored(self, score: Score) -> None:
+        """Take note of an answer."""
+
+    def events_taken(self, outcome: EventOutcome, events: int) -> None:
+        """Take note of what became of events."""
+
+
+class NoObserver:
+    """Measures nothing."""
+
+    def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def stage_ended(self, stage: Stage, seconds: float) -> None:
+        """Ignore it."""
+
+    def scored(self, score: Score) -> None:
+        """Ignore it."""
+
+    def events_taken(self, outcome: EventOutcome, events: int) -> None:
+        """Ignore it."""

@@ -1,0 +1,85 @@
+"""The gRPC server: its options, services and port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from micromoment.errors import InvalidSettingError
+from micromoment.transport.admission import Admission
+from micromoment.transport.application import ApplicationSlot
+from micromoment.transport.event_service import EventService
+from micromoment.transport.guards import Guards
+from micromoment.transport.health import Health
+from micromoment.transport.observer import Observer
+from micromoment.transport.scoring_service import ScoringService
+from micromoment.v1 import events_pb2, events_pb2_grpc, scoring_pb2, scoring_pb2_grpc
+
+MAX_REQUEST_BYTES: Final = 256 * 1_024
+_MAX_REPLY_BYTES: Final = 16 * 1_024 * 1_024
+
+SERVICES: Final = (
+    scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name,
+    events_pb2.DESCRIPTOR.services_by_name["EventService"].full_name,
+)
+_HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+OPTIONS: Final = (
+    # A second server on the port must fail instead of taking half of its calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", _MAX_REPLY_BYTES),
+    ("grpc.max_metadata_size", 16 * 1_024),
+    ("grpc.absolute_max_metadata_size", 16 * 1_024),
+    # Connections that never speak would use up the file descriptors.
+    ("grpc.server_handshake_timeout_ms", 2_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Clients come back on a new connection and so spread over new replicas.
+    ("grpc.max_connection_age_ms", 600_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcServer:
+    """A server that isn't started yet, or is, with its port and its health."""
+
+    server: grpc.aio.Server
+    health: Health
+    port: int
+
+
+def make_server(
+    slot: ApplicationSlot,
+    admission: Admission,
+    observer: Observer,
+    *,
+    host: str,
+    port: int,
+    default_deadline_s: float,
+    reflect: bool,
+) -> GrpcServer:
+    """Make the server and open its port. Raises `InvalidSettingError` when it is taken."""
+    guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
+    server = grpc.aio.server(interceptors=(guards,), options=OPTIONS)
+    health = Health(SERVICES)
+    scoring_pb2_grpc.add_ScoringServiceServicer_to_server(ScoringService(slot, observer), server)
+    events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if reflect:
+        names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    try:
+        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError:
+        raise InvalidSettingError(
+            "port", f"cannot listen on {host} port {port}: it is taken or not allowed"
+        ) from None
+    return GrpcServer(server, health, bound)

@@ -1,0 +1,280 @@
+"""The server as a process: starting, signals, probes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from micromoment import health
+from micromoment.client import Client, event
+from tests.support.tiny_bundle import make_tiny_store
+
+START_S = 60.0
+SERVE = ("-m", "micromoment", "serve")
+# Its store of user features neither closes nor lets its thread go.
+SERVE_WITH_A_HUNG_STORE = """
+import asyncio, functools, threading
+from micromoment.bootstrap import make_service, serve
+from micromoment.settings import load_settings
+from tests.support.serving import SlowUsers
+
+class HungUsers(SlowUsers):
+    async def close(self):
+        await asyncio.to_thread(threading.Event().wait)
+
+raise SystemExit(serve(load_settings(), functools.partial(make_service, users=HungUsers())))
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one small bundle."""
+    folder = tmp_path_factory.mktemp("store")
+    make_tiny_store(folder)
+    return folder
+
+
+class Server:
+    """A server's process and what it logged."""
+
+    def __init__(self, settings: dict[str, str], command: Sequence[str] = SERVE) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MICROMOMENT_")}
+        environment.update({f"MICROMOMENT_{k.upper()}": v for k, v in settings.items()})
+        self.process = subprocess.Popen(
+            [sys.executable, *command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def log(self) -> str:
+        """Everything that it wrote so far."""
+        return "".join(self.lines)
+
+    def await_event(self, name: str, timeout_s: float = START_S) -> dict[str, Any]:
+        """Wait for a line of the log."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for line in list(self.lines):
+                if line.startswith("{") and json.loads(line)["event"] == name:
+                    found: dict[str, Any] = json.loads(line)
+                    return found
+            time.sleep(0.02)
+        raise AssertionError(f"no {name} in {timeout_s} s: {self.log}")
+
+    def end(self, timeout_s: float) -> tuple[int, float]:
+        """Wait for the process to end; give its status and the seconds that it took."""
+        started = time.monotonic()
+        status = self.process.wait(timeout_s)
+        self._reader.join(timeout=5)
+        return status, time.monotonic() - started
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.lines.extend(self.process.stdout)
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(store: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start servers; those that still run are killed afterwards."""
+    servers = []
+
+    def start_server(command: Sequence[str] = SERVE, **settings: str) -> Server:
+        known = {
+            "port": "0",
+            "metrics_port": "",
+            "bundle_store": str(store),
+            "state_dir": str(tmp_path),
+            "drain_lag": "0.2",
+            "drain_grace": "5",
+        }
+        server = Server(known | settings, command)
+        servers.append(server)
+        return server
+
+    yield start_server
+    for server in servers:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+        if server.process.stdout is not None:
+            server.end(5)
+            server.process.stdout.close()
+
+
+def test_a_server_serves_drains_and_keeps_its_sessions(start: Start, tmp_path: Path) -> None:
+    """SIGTERM ends it with status 0; its successor goes on with the session."""
+    state_file = str(tmp_path / "sessions.bin")
+    seen = []
+    for number in range(2):
+        server = start(state_file=state_file)
+        port = server.await_event("serving")["port"]
+        with Client(f"127.0.0.1:{port}") as client:
+            seen.append(client.score("s1", [event("page_view", event_id=f"e{number}")]).events_seen)
+        server.process.send_signal(signal.SIGTERM)
+        status, seconds = server.end(10)
+        assert status == 0, server.log
+        assert seconds < 5 + 1
+    assert seen == [1, 2]
+
+
+def test_an_open_watch_does_not_hold_up_the_drain(start: Start) -> None:
+    """A client that watches health costs a stopping server none of its grace."""
+    server = start(drain_grace="30")
+    port = server.await_event("serving")["port"]
+    with Client(f"127.0.0.1:{port}") as client:
+        client.score("s1", [event("page_view")])
+        server.process.send_signal(signal.SIGTERM)
+        status, seconds = server.end(20)
+    assert status == 0, server.log
+    assert seconds < 5
+
+
+def test_stopping_one_of_two_servers_loses_no_call(start: Start) -> None:
+    """The client hears NOT_SERVING and sends its calls to the other one before the port closes."""
+    servers = [start(drain_lag="1") for _ in range(2)]
+    ports = [server.await_event("serving")["port"] for server in servers]
+    answered = 0
+    with Client(f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}", deadline_s=5) as client:
+        for place in range(400):
+            if place == 100:
+                servers[0].process.send_signal(signal.SIGTERM)
+            client.score(f"s{place % 7}", [event("page_view")])
+            answered += 1
+            time.sleep(0.005)
+        assert servers[0].end(10)[0] == 0
+        client.score("s", [event("page_view")])
+    assert answered == 400
+
+
+def test_health_is_asked_by_a_command(start: Start) -> None:
+    """The probe ends with 0 while the server serves and with 1 when nobody answers."""
+    server = start()
+    port = str(server.await_event("serving")["port"])
+    probe = [sys.executable, "-m", "micromoment.health", "--port", port]
+    up = subprocess.run(probe, capture_output=True, text=True, check=False)
+    service = "micromoment.v1.ScoringService"
+    assert (up.returncode, up.stdout) == (0, "SERVING\n")
+    assert health.check(f"127.0.0.1:{port}", service) == "SERVING"
+    assert health.check(f"127.0.0.1:{port}", "nothing") == "NOT_FOUND"
+    server.process.send_signal(signal.SIGTERM)
+    server.end(10)
+    down = subprocess.run(probe, capture_output=True, text=True, check=False)
+    assert (down.returncode, down.stdout) == (1, "UNAVAILABLE\n")
+
+
+def test_a_taken_port_ends_the_start_with_a_clear_line(start: Start) -> None:
+    """The second server ends soon, not with 0, and names the setting."""
+    port = start().await_event("listening")["port"]
+    second = start(port=str(port))
+    status, _ = second.end(20)
+    assert status != 0
+    assert f"setting port: cannot listen on 127.0.0.1 port {port}" in second.log
+    assert "Traceback" not in second.log
+
+
+def test_a_taken_metrics_port_ends_the_start_with_a_clear_line(start: Start) -> None:
+    """It names its own setting."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = start(metrics_port=str(port))
+        status, _ = server.end(20)
+    assert status != 0
+    assert f"setting metrics_port: cannot listen on 127.0.0.1 port {port}" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_missing_bundle_ends_the_start_with_a_clear_line(start: Start) -> None:
+    """The line names the bundle; the status is not 0."""
+    server = start(bundle="nothing:latest")
+    status, _ = server.end(20)
+    assert status != 0
+    assert "bundle nothing:latest" in server.log
+    assert "Traceback" not in server.log
+
+
+def test_sigterm_while_loading_ends_at_once(start: Start, tmp_path: Path) -> None:
+    """A file that never ends (a FIFO) holds up loading, but neither health nor SIGTERM."""
+    store = tmp_path / "stuck"
+    manifest = store / "shop" / make_tiny_store(store).version / "manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    server = start(bundle_store=str(store))
+    port = server.await_event("listening")["port"]
+    time.sleep(0.5)
+    assert health.check(f"127.0.0.1:{port}") == "NOT_SERVING"
+    server.process.send_signal(signal.SIGTERM)
+    status, seconds = server.end(10)
+    assert status == 0, server.log
+    assert seconds < 2
+
+
+def test_a_hung_store_does_not_hold_up_the_end(start: Start) -> None:
+    """A store that never closes costs a second, its thread another one."""
+    server = start(command=("-c", SERVE_WITH_A_HUNG_STORE), drain_lag="0")
+    server.await_event("serving")
+    server.process.send_signal(signal.SIGTERM)
+    status, seconds = server.end(20)
+    assert status == 0, server.log
+    assert "store_not_closed" in server.log
+    assert seconds < 4
+
+
+def test_a_second_signal_ends_the_drain(start: Start) -> None:
+    """Whoever asks twice does not wait."""
+    server = start(drain_lag="60")
+    server.await_event("serving")
+    server.process.send_signal(signal.SIGINT)
+    server.await_event("draining")
+    server.process.send_signal(signal.SIGINT)
+    status, seconds = server.end(10)
+    assert status == 128 + signal.SIGINT
+    assert seconds < 2
+
+
+def test_neither_logs_nor_metrics_hold_an_id(start: Start) -> None:
+    """What callers send as ids, good or bad, is found in neither."""
+    server = start(metrics_port="0", log_level="debug")
+    serving = server.await_event("serving")
+    with Client(f"127.0.0.1:{serving['port']}") as client:
+        client.score("canary-s", [event("page_view", event_id="canary-e")], user_id="canary-u")
+        assert client.try_score("canary-x") is None
+        assert client.try_score("canary-y" * 100) is None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{serving['metrics_port']}/metrics") as reply:
+        metrics = reply.read().decode()
+    server.process.send_signal(signal.SIGTERM)
+    server.end(10)
+    assert 'micromoment_call_seconds_count{code="NOT_FOUND",method="Score"} 1.0' in metrics
+    assert "canary" not in metrics
+    assert "canary" not in server.log
+
+
+def test_a_misspelt_variable_ends_the_start_with_its_name(start: Start) -> None:
+    """A setting that nobody reads would be a trap."""
+    server = start(drainlag="1")
+    status, _ = server.end(20)
+    assert status != 0
+    assert "MICROMOMENT_DRAINLAG" in server.log

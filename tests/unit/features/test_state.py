@@ -1,0 +1,51 @@
+"""The session state: its size, its layout, its version."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from micromoment.features.families import user
+from micromoment.features.state import FAMILIES, MAX_STATE_BYTES, STATE, STATE_VERSION, new_state
+
+LAYOUT = Path(__file__).with_name(f"state_layout_v{STATE_VERSION}.txt")
+
+
+def layout() -> str:
+    """Tell each field's place, type and name, one line each."""
+    assert STATE.names is not None
+    assert STATE.fields is not None
+    places = [(STATE.fields[name][1], STATE.fields[name][0], name) for name in STATE.names]
+    lines = [f"{place:5} {kind.base.str}{list(kind.shape)} {name}" for place, kind, name in places]
+    return "\n".join([*lines, f"{STATE.itemsize:5} end", ""])
+
+
+def test_a_state_is_small() -> None:
+    """A session takes 2,560 bytes at most, so that a million of them fit into 2.5 GB."""
+    assert MAX_STATE_BYTES == 2_560
+    assert STATE.itemsize <= MAX_STATE_BYTES
+
+
+def test_a_changed_layout_has_a_new_version() -> None:
+    """The layout is that of `STATE_VERSION`; who changes it raises the version, adds a file."""
+    assert layout() == LAYOUT.read_text(encoding="utf-8")
+
+
+def test_families_share_no_field() -> None:
+    """Each field belongs to one family, and every family's fields are in the state."""
+    names = [field[0] for family in FAMILIES for field in family.STATE_FIELDS]
+    assert len(set(names)) == len(names)
+    assert tuple(names) == STATE.names
+
+
+def test_a_new_state_is_zero() -> None:
+    """A session without events is one zeroed record."""
+    state = new_state()
+    assert state.shape == (1,)
+    assert not any(state.tobytes())
+
+
+@pytest.mark.parametrize("name", [spec.name for spec in user.FEATURES])
+def test_user_features_are_kept_as_they_are_given(name: str) -> None:
+    """The state keeps a user's features in the vector's own type, so that no bit is lost."""
+    assert STATE[name] == np.dtype("f4")

@@ -1,0 +1,50 @@
+"""The file of keys for pseudonyms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from micromoment.errors import InvalidSettingError
+from micromoment.events.identity import IdKey
+from micromoment.stores.id_keys import load_id_keys
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write a file of keys."""
+    path = folder / "keys"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_first_key_is_the_current_one(tmp_path: Path) -> None:
+    """Keys come in the order of their lines; comments and empty lines don't count."""
+    path = write(tmp_path, "# keys\n\nk2:0123456789abcdef\n k1:fedcba9876543210 \n")
+    assert load_id_keys(path) == (
+        IdKey("k2", b"0123456789abcdef"),
+        IdKey("k1", b"fedcba9876543210"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no key"),
+        ("k1:0123456789abcdef\nk2:tooshort", "line 2"),
+        ("secret0123456789abcdef", "line 1"),
+        ("k1:0123456789abcdef\nk1:fedcba9876543210", "twice"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    """The error names file and line and never what stands there."""
+    with pytest.raises(InvalidSettingError, match=said) as caught:
+        load_id_keys(write(tmp_path, text))
+    assert "tooshort" not in str(caught.value)
+    assert "secret0123" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """The error names setting and file."""
+    with pytest.raises(InvalidSettingError, match=r"id_key_file.*nowhere"):
+        load_id_keys(tmp_path / "nowhere")

@@ -1,0 +1,143 @@
+"""The in-process session store: bounded, copying, forgetful in a known way."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from micromoment.features.state import new_state
+from micromoment.scoring.calls import SessionKey
+from micromoment.scoring.sessions import SessionEntry
+from micromoment.stores.sessions import MemorySessionStore
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now
+
+
+def key(name: str) -> SessionKey:
+    """Make a key."""
+    return SessionKey("default", name)
+
+
+def entry(events_seen: int) -> SessionEntry:
+    """Make a session that can be told from others."""
+    state = new_state()
+    state[0]["events_seen"] = events_seen
+    return SessionEntry(state, f"e{events_seen}", None)
+
+
+def seen(store: MemorySessionStore, name: str) -> int | None:
+    """Give what tells the session from others, None when it is unknown."""
+    found = store.get(key(name))
+    return None if found is None else int(found.state[0]["events_seen"])
+
+
+def test_what_was_put_is_given_back() -> None:
+    """State and last event id come back as they were."""
+    store = MemorySessionStore(10, 60)
+    store.put(key("a"), entry(7))
+    found = store.get(key("a"))
+    assert found is not None
+    assert found.state.tobytes() == entry(7).state.tobytes()
+    assert (found.state.shape, found.last_event_id) == ((1,), "e7")
+
+
+def test_entries_are_copies() -> None:
+    """Changing what was put or given changes nothing in the store."""
+    store = MemorySessionStore(10, 60)
+    mine = entry(1)
+    store.put(key("a"), mine)
+    mine.state[0]["events_seen"] = 2
+    given = store.get(key("a"))
+    assert given is not None
+    given.state[0]["events_seen"] = 3
+    assert seen(store, "a") == 1
+
+
+def test_the_same_name_of_another_tenant_is_another_session() -> None:
+    """Tenants never see each other's sessions."""
+    store = MemorySessionStore(10, 60)
+    store.put(SessionKey("one", "a"), entry(1))
+    assert store.get(SessionKey("two", "a")) is None
+
+
+def test_the_least_recently_used_session_makes_room() -> None:
+    """Reading a session keeps it; the other one goes and is remembered as lost."""
+    store = MemorySessionStore(2, 60)
+    store.put(key("a"), entry(1))
+    store.put(key("b"), entry(2))
+    assert seen(store, "a") == 1
+    store.put(key("c"), entry(3))
+    assert (len(store), seen(store, "a"), seen(store, "b"), seen(store, "c")) == (2, 1, None, 3)
+    assert store.was_evicted(key("b"))
+    assert not store.was_evicted(key("a"))
+
+
+def test_a_lost_session_that_comes_back_is_no_longer_lost() -> None:
+    """Once it is kept again, it isn't called lost."""
+    store = MemorySessionStore(1, 60)
+    store.put(key("a"), entry(1))
+    store.put(key("b"), entry(2))
+    store.put(key("a"), entry(3))
+    assert not store.was_evicted(key("a"))
+    assert store.was_evicted(key("b"))
+
+
+def test_a_session_outlives_its_ttl_by_nothing() -> None:
+    """Up to the ttl it is known, after it not, and it isn't called lost: its visit is over."""
+    clock = Clock()
+    store = MemorySessionStore(10, 60, clock=clock)
+    store.put(key("a"), entry(1))
+    clock.now += 60
+    assert seen(store, "a") == 1
+    clock.now += 60.5
+    assert seen(store, "a") is None
+    assert not store.was_evicted(key("a"))
+
+
+def test_idle_sessions_make_room_before_live_ones() -> None:
+    """A full store of idle sessions takes a new one without losing any that is live."""
+    clock = Clock()
+    store = MemorySessionStore(2, 60, clock=clock)
+    store.put(key("idle"), entry(1))
+    clock.now += 50
+    store.put(key("live"), entry(2))
+    clock.now += 20
+    store.put(key("new"), entry(3))
+    assert (seen(store, "live"), seen(store, "new"), seen(store, "idle")) == (2, 3, None)
+    assert not store.was_evicted(key("idle"))
+
+
+def test_sessions_never_share_memory() -> None:
+    """After thousands of evictions each session still has its own state."""
+    store = MemorySessionStore(1_500, 60)
+    for number in range(5_000):
+        store.put(key(str(number)), entry(number))
+    assert len(store) == 1_500
+    assert [seen(store, str(number)) for number in range(3_500, 5_000)] == list(range(3_500, 5_000))
+
+
+def test_lost_sessions_are_remembered_within_bounds() -> None:
+    """Only the last 100,000 lost keys are remembered."""
+    store = MemorySessionStore(1, 60)
+    for number in range(100_001):
+        store.remember_lost(key(str(number)))
+    assert not store.was_evicted(key("0"))
+    assert store.was_evicted(key("1"))
+
+
+def test_a_states_memory_is_aligned_for_compiled_code() -> None:
+    """What is given has the alignment that NumPy records promise."""
+    store = MemorySessionStore(10, 60)
+    store.put(key("a"), entry(1))
+    found = store.get(key("a"))
+    assert found is not None
+    assert found.state.flags.aligned
+    assert np.array_equal(found.state, entry(1).state)

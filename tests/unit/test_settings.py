@@ -1,0 +1,98 @@
+"""Settings: read strictly, documented completely."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from micromoment.errors import InvalidSettingError
+from micromoment.settings import PREFIX, Settings, load_settings
+
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take this project's variables away."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+
+
+def test_the_service_listens_on_loopback_unless_told_otherwise() -> None:
+    """The defaults open nothing to the network."""
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 50_051)
+
+
+def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line's option wins over a variable, a variable over the default."""
+    monkeypatch.setenv("MICROMOMENT_PORT", "1")
+    monkeypatch.setenv("MICROMOMENT_HOST", "::1")
+    settings = load_settings(port=2)
+    assert (settings.host, settings.port) == ("::1", 2)
+
+
+def test_an_empty_variable_switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics and the event log are on by default and can be turned off."""
+    assert load_settings().event_log is not None
+    monkeypatch.setenv("MICROMOMENT_METRICS_PORT", "")
+    monkeypatch.setenv("MICROMOMENT_EVENT_LOG", "")
+    settings = load_settings()
+    assert (settings.metrics_port, settings.event_log) == (None, None)
+
+
+def test_the_event_log_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moving the folder moves the log."""
+    monkeypatch.setenv("MICROMOMENT_STATE_DIR", "/var/lib/micromoment")
+    assert load_settings().event_log == Path("/var/lib/micromoment/outside_visits.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "65536"),
+        ("PORT", "x"),
+        ("DRAIN_LAG", "-1"),
+        ("DRAIN_GRACE", "inf"),
+        ("MAX_SESSIONS", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("HOST", ""),
+    ],
+)
+def test_a_bad_value_names_its_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """The error names the setting that can't be."""
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(InvalidSettingError, match=name.lower()):
+        load_settings()
+
+
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable with the prefix that is no setting is an error; the tests' own is none."""
+    monkeypatch.setenv("MICROMOMENT_DATA_DIR", "/data")
+    monkeypatch.setenv("MICROMOMENT_DRAINLAG", "1")
+    with pytest.raises(InvalidSettingError, match="MICROMOMENT_DRAINLAG") as caught:
+        load_settings()
+    assert "DATA_DIR" not in str(caught.value)
+
+
+def test_a_misspelt_option_is_named() -> None:
+    """An unknown name that is given in code is an error."""
+    with pytest.raises(InvalidSettingError, match="prot"):
+        load_settings(prot=1)
+
+
+def test_settings_cannot_be_changed() -> None:
+    """The object is frozen."""
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc] # on purpose
+
+
+def test_every_setting_says_what_it_does() -> None:
+    """Each field has a description, and the operations page lists each by its variable."""
+    page = DOCS.read_text(encoding="utf-8")
+    for name, field in Settings.model_fields.items():
+        assert field.description
+        assert f"`{PREFIX}{name.upper()}`" in page

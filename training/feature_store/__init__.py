@@ -1,0 +1,15 @@
+"""Features through Feast: register, join as of a moment, publish for serving."""
+
+from training.feature_store.historical import UserRows, training_rows, user_rows_at
+from training.feature_store.online import materialize
+from training.feature_store.registry import apply
+from training.feature_store.workspace import FeatureWorkspace
+
+__all__ = [
+    "FeatureWorkspace",
+    "UserRows",
+    "apply",
+    "materialize",
+    "training_rows",
+    "user_rows_at",
+]
