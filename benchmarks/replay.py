@@ -3,8 +3,8 @@
     python -m benchmarks.replay [--events FOLDER] [--rounds N]
 
 Without `--events` a simulated shop is used. In each round, in turn: reading the Parquet files alone
-(the baseline of the ratios), Arrow to records, records to features, Arrow to features, and Parquet to
-Parquet through the whole of `replay_part`. Prints events/s as median [min, max] over the rounds.
+(the baseline of the ratios), Arrow to records, records to features, Arrow to features, and Parquet
+to Parquet through the whole of `replay_part`. Prints events/s as median [min, max] over the rounds.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ def _print(seconds: dict[str, list[float]], events: int) -> None:
     baseline = next(iter(seconds.values()))
     for name, times in seconds.items():
         rates = sorted(events / spent for spent in times)
-        ratio = statistics.median(
-            spent / base for spent, base in zip(times, baseline, strict=True)
-        )
+        ratio = statistics.median(spent / base for spent, base in zip(times, baseline, strict=True))
         middle = statistics.median(rates)
         print(
             f"{name:<26} {middle:>12,.0f} events per CPU-second "

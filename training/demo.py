@@ -11,6 +11,7 @@ from typing import Final
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -28,7 +29,7 @@ from training.simulator import ShopConfig, write_ga4_export
 DAYS: Final = 10
 SESSIONS_PER_DAY: Final = 900
 BUNDLE: Final = "demo"
-_BAR_WIDTH: Final = 30
+_BAR_WIDTH: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def run_demo(folder: Path, *, once: bool, port: int) -> int:
         f"Trained [b]{report.tag}[/b] on {report.decision_points:,} decision points "
         f"with {report.buyers:,} orders."
     )
-    settings = {
+    settings: dict[str, str | Path | float] = {
         "bundle": report.tag,
         "bundle_store": folder / "bundles",
         "feature_store": folder / "features",
@@ -130,13 +131,15 @@ def play_visit(address: str, product: Product, console: Console) -> None:
     """Send the visit one event a call and show how the answer moves."""
     session_id = f"demo-{uuid.uuid4().hex[:8]}"
     start = datetime.now(tz=UTC) - timedelta(minutes=6)
-    table = Table("event", "stage", "conversion", "", "abandonment", title="One visit")
+    table = Table(title="One visit", box=SIMPLE_HEAD)
+    for heading in ("what happens", "stage", "conversion", "", "abandonment"):
+        table.add_column(heading, no_wrap=True)
     with Client(address) as client, Live(table, console=console, auto_refresh=False) as live:
         for words, message in visit_of(product, start):
             reply = client.score(session_id, [message], anonymous_id="demo-visitor")
             table.add_row(*_row(words, reply))
+            table.caption = f"answered by {reply.bundle}, {reply.events_seen} events seen"
             live.refresh()
-    console.print(f"answered by [b]{reply.bundle}[/b], {reply.events_seen} events seen")
 
 
 def _row(words: str, reply: pb.ScoreResponse) -> tuple[str, ...]:

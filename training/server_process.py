@@ -34,7 +34,7 @@ class ServerProcess:
     """
 
     def __init__(self, settings: Mapping[str, str | Path | float], log: Path | None = None) -> None:
-        self.port = int(settings.get("port", 0)) or free_port()
+        self.port = int(str(settings.get("port", 0))) or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._log = log
         given = {"metrics_port": "", **settings, "port": self.port}

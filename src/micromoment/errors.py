@@ -1,4 +1,4 @@
-"""Every error that micromoment raises on purpose. The transport maps this tree to gRPC status codes.
+"""Every error that micromoment raises on purpose; the transport maps the tree to status codes.
 
 Messages are for people: they name the field, the file or the row, never the value of an id.
 """

@@ -76,5 +76,5 @@ def _known_outcome(table: pa.Table, censored_from: int) -> pa.Array:
 def _codes(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int64]:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    codes = pc.dictionary_encode(column).indices.to_numpy()
+    codes: npt.NDArray[np.int32] = pc.dictionary_encode(column).indices.to_numpy()
     return codes.astype(np.int64)

@@ -56,7 +56,10 @@ def _smoothed(
     counts: npt.NDArray[np.int64], prior: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     rows = counts.sum(axis=1, keepdims=True)
-    return (counts + PSEUDO_TRANSITIONS * prior) / (rows + PSEUDO_TRANSITIONS)
+    smoothed: npt.NDArray[np.float64] = (counts + PSEUDO_TRANSITIONS * prior) / (
+        rows + PSEUDO_TRANSITIONS
+    )
+    return smoothed
 
 
 def _count_part(job: tuple[Path, ReplaySettings]) -> FoldCounts:

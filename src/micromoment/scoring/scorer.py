@@ -154,7 +154,8 @@ class Scorer:
         found = state["user_status"] == UserStatus.FOUND
         if not found:
             return UserFeatureAge(found=False, snapshot_time_us=0, age_us=0, stale=False)
-        age_us = int(state["user_taken_up"] - state["user_snapshot_time"])
+        # A visitor's clock may be behind the snapshot.
+        age_us = max(int(state["user_taken_up"] - state["user_snapshot_time"]), 0)
         stale = age_us > self._max_user_feature_age_us
         return UserFeatureAge(
             found=True,

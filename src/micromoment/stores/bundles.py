@@ -14,7 +14,9 @@ from typing import Final
 from micromoment.errors import BundleError
 
 LATEST: Final = "latest"
-_TAG: Final = re.compile(r"^(?P<name>[a-z0-9][a-z0-9_.-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9_.-]*)$")
+_TAG: Final = re.compile(
+    r"^(?P<name>[a-z0-9][a-z0-9_.-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9_.-]*)$"
+)
 
 
 def default_bundle_store() -> Path:

@@ -1,0 +1,359 @@
+"""The scorer: from events to an answer, with a real bundle and a real store."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from micromoment.errors import InvalidRequestError, SessionNotFoundError
+from micromoment.events.vocabulary import EventType, JourneyStage, PageType
+from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
+from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
+from micromoment.scoring.scorer import FoldResult, Scorer
+from micromoment.stores.sessions import MemorySessionStore
+from tests.support.events import (
+    DAY,
+    MINUTE,
+    SECOND,
+    START_US,
+    AnEvent,
+    AnItem,
+    an_event,
+    to_batch,
+)
+from tests.support.folding import NOBODY, a_lookup
+from tests.support.strategies import event_sequences
+
+KEY = SessionKey("default", "s1")
+OTHER = SessionKey("default", "s2")
+FILLED = an_event(event_id="add", type=EventType.CART_ADD, items=(AnItem(quantity=1),))
+
+
+def a_call(
+    events: Sequence[AnEvent] = (),
+    key: SessionKey = KEY,
+    user: UserLookup | None = NOBODY,
+    **fields: object,
+) -> ScoreCall:
+    """Make a request of these events."""
+    call = ScoreCall(
+        key=key,
+        visitor=1,
+        batch=to_batch(events),
+        event_ids=tuple(event.event_id for event in events),
+        user=user,
+    )
+    return replace(call, **fields)  # type: ignore[arg-type]
+
+
+def visit(n_events: int, first: int = 1) -> list[AnEvent]:
+    """Let pages be shown, ten seconds apart."""
+    return [
+        an_event(event_id=f"e{n}", event_time=START_US + n * 10 * SECOND, page_id=f"/{n % 3}")
+        for n in range(first, first + n_events)
+    ]
+
+
+def bits(score: Score) -> tuple[object, ...]:
+    """Give all of an answer that may not differ, features as bytes."""
+    return (score.features.tobytes(), score.conversion, score.abandonment, score.events_seen,
+            score.last_event_id, score.as_of_us, score.summary, score.degraded)  # fmt: skip
+
+
+@pytest.fixture
+def store() -> MemorySessionStore:
+    """A store for three sessions."""
+    return MemorySessionStore(max_sessions=3, ttl_s=3_600)
+
+
+@pytest.fixture
+def scorer(tiny_bundle: LoadedBundle, store: MemorySessionStore) -> Scorer:
+    """A scorer with the tiny bundle."""
+    return Scorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
+
+
+def test_a_write_is_read(scorer: Scorer) -> None:
+    """An answer counts the request's own events and those before, and names the last."""
+    first = scorer.score(a_call(visit(3)))
+    assert (first.events_seen, first.last_event_id, first.duplicates) == (3, "e3", 0)
+    second = scorer.score(a_call(visit(2, first=4)))
+    assert (second.events_seen, second.last_event_id) == (5, "e5")
+    assert second.features[scorer.bundle.feature_names.index("n_events")] == 5
+    assert second.as_of_us == START_US + 50 * SECOND
+    assert second.bundle == scorer.bundle.tag
+    assert first.conversion is not None
+    assert 0 < first.conversion < 1
+
+
+def test_the_answer_is_the_model_s(scorer: Scorer) -> None:
+    """The conversion is that of the vector in the answer, bit by bit."""
+    score = scorer.score(a_call([*visit(4), FILLED]))
+    model = scorer.bundle.conversion
+    assert model is not None
+    rows = score.features[np.newaxis, :]
+    raw = float(model.trees.raw_scores(rows)[0])
+    assert score.conversion == model.calibrator.probability(raw)
+    assert score.calibration_error == model.error_at(5)
+    assert score.journey_stage is JourneyStage.DECIDE
+
+
+@given(events=event_sequences(max_size=10), cut=st.integers(0, 10))
+def test_any_requests_give_an_answer(
+    tiny_bundle: LoadedBundle, events: list[AnEvent], cut: int
+) -> None:
+    """Whatever happens in a visit, its answers keep to the rules of conversion and abandonment."""
+    store = MemorySessionStore(max_sessions=3, ttl_s=3_600)
+    scorer = Scorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
+    for request in (events[:cut], events[cut:]):
+        if not request:
+            continue
+        score = scorer.score(a_call(request, explain=True))
+        if score.converted:
+            assert (score.conversion, score.abandonment, score.reasons) == (None, None, ())
+            continue
+        assert score.conversion is not None
+        assert 0.0 <= score.conversion <= 1.0
+        filled = score.summary.cart_quantity > 0
+        assert score.abandonment == (1.0 - score.conversion if filled else None)
+        assert len(score.reasons) <= 5
+
+
+def test_a_repeated_question_has_the_same_answer(scorer: Scorer) -> None:
+    """Without new events the last answer is given again, bit by bit, and nothing is stored."""
+    first = scorer.score(a_call([*visit(3), FILLED]))
+    assert bits(scorer.score(a_call())) == bits(first)
+    assert bits(scorer.session(KEY)) == bits(first)
+    resent = scorer.score(a_call(visit(3)))
+    assert resent.duplicates == 3
+    assert bits(resent) == bits(first)
+
+
+def test_duplicates_are_counted(scorer: Scorer) -> None:
+    """Ids seen before, in earlier requests or in this one, are counted and change nothing."""
+    scorer.score(a_call(visit(2)))
+    again = scorer.score(a_call([*visit(3), visit(3)[2]]))
+    assert (again.duplicates, again.events_seen, again.last_event_id) == (3, 3, "e3")
+
+
+def test_the_last_id_is_that_of_the_last_event_taken(scorer: Scorer) -> None:
+    """A duplicate at a request's end is not the last event that was seen."""
+    scorer.score(a_call(visit(1)))
+    score = scorer.score(a_call([visit(2)[1], visit(1)[0]]))
+    assert (score.last_event_id, score.duplicates) == ("e2", 1)
+
+
+def test_a_dry_run_stores_nothing(scorer: Scorer, store: MemorySessionStore) -> None:
+    """It answers as if the events had happened; the session and its store stay as they were."""
+    kept = scorer.score(a_call(visit(2)))
+    tried = scorer.score(a_call(visit(2, first=3), dry_run=True))
+    assert tried.events_seen == 4
+    assert bits(scorer.session(KEY)) == bits(kept)
+    assert bits(scorer.score(a_call(visit(2, first=3)))) == bits(tried)
+    scorer.score(a_call(visit(1), key=OTHER, dry_run=True))
+    assert len(store) == 1
+    with pytest.raises(SessionNotFoundError):
+        scorer.session(OTHER)
+
+
+def test_as_of_a_later_time(scorer: Scorer) -> None:
+    """Time runs on in the features, for this answer only."""
+    first = scorer.score(a_call(visit(2)))
+    later = scorer.score(a_call(as_of_us=first.as_of_us + 60 * SECOND))
+    duration = scorer.bundle.feature_names.index("duration_s")
+    assert later.features[duration] == first.features[duration] + 60
+    assert later.as_of_us == first.as_of_us + 60 * SECOND
+    assert bits(scorer.score(a_call())) == bits(first)
+
+
+def test_as_of_before_the_last_event_is_refused(scorer: Scorer) -> None:
+    """The field is named, and the request's events are not stored."""
+    first = scorer.score(a_call(visit(2)))
+    too_early = a_call(visit(1, first=3), as_of_us=first.as_of_us)
+    with pytest.raises(InvalidRequestError, match="as_of: is before the session's last event"):
+        scorer.score(too_early)
+    assert bits(scorer.session(KEY)) == bits(first)
+    same = scorer.score(a_call(as_of_us=first.as_of_us))
+    assert bits(same) == bits(first)
+
+
+def test_an_unknown_session_without_events(scorer: Scorer, store: MemorySessionStore) -> None:
+    """There is nothing to answer, in any call."""
+    for ask in (lambda: scorer.score(a_call()), lambda: scorer.session(KEY),
+                lambda: scorer.fold(a_call())):  # fmt: skip
+        with pytest.raises(SessionNotFoundError):
+            ask()
+    assert len(store) == 0
+
+
+def test_folding_without_scoring(scorer: Scorer) -> None:
+    """Ingested events are folded, counted and kept, as those of a request to score."""
+    assert scorer.fold(a_call([*visit(3), visit(1)[0]])) == FoldResult(3, 1)
+    scored = scorer.score(a_call(visit(3), key=OTHER))
+    assert bits(scorer.session(KEY)) == bits(scored)
+
+
+def test_lost_state_is_told_by_the_sequence(scorer: Scorer) -> None:
+    """A session that is new here but begins with its fourth event has lost the earlier ones."""
+    score = scorer.score(a_call(visit(1, first=4), first_sequence=4))
+    assert Degraded.STATE_LOST in score.degraded
+    # It stays lost for the visit, and a new visit is whole again.
+    assert Degraded.STATE_LOST in scorer.score(a_call(visit(1, first=5))).degraded
+    next_visit = an_event(event_id="n", event_time=START_US + DAY)
+    assert scorer.score(a_call([next_visit])).degraded == ()
+
+
+@pytest.mark.parametrize("first_sequence", [None, 1])
+def test_a_session_that_begins_here_has_lost_nothing(
+    scorer: Scorer, first_sequence: int | None
+) -> None:
+    """Neither an unnumbered session nor one that begins with its first event is degraded."""
+    score = scorer.score(a_call(visit(1), first_sequence=first_sequence))
+    assert score.degraded == ()
+    assert scorer.score(a_call(visit(1, first=2), first_sequence=2)).degraded == ()
+
+
+def test_lost_state_is_told_by_the_store(scorer: Scorer) -> None:
+    """A session that had to make room for others comes back as lost, and counts afresh."""
+    scorer.score(a_call(visit(3)))
+    for number in range(3):
+        scorer.score(a_call(visit(1), key=SessionKey("default", f"other{number}")))
+    back = scorer.score(a_call(visit(1, first=4)))
+    assert back.degraded == (Degraded.STATE_LOST,)
+    assert back.events_seen == 1
+
+
+def test_a_lost_session_that_is_only_tried_is_still_lost(scorer: Scorer) -> None:
+    """A dry run in between doesn't make a lost session whole."""
+    for number in range(4):
+        scorer.score(a_call(visit(1), key=SessionKey("default", f"s{number}")))
+    lost = SessionKey("default", "s0")
+    assert scorer.score(a_call(visit(1), key=lost, dry_run=True)).degraded
+    assert scorer.score(a_call(visit(1), key=lost)).degraded == (Degraded.STATE_LOST,)
+
+
+def test_after_a_purchase_nothing_is_predicted(scorer: Scorer) -> None:
+    """Conversion, abandonment and reasons are absent; a new visit has them again."""
+    order = an_event(event_id="order", type=EventType.PURCHASE, event_time=START_US + MINUTE)
+    bought = scorer.score(a_call([FILLED, order], explain=True))
+    assert bought.converted
+    assert (bought.conversion, bought.abandonment, bought.reasons) == (None, None, ())
+    after = scorer.score(a_call([replace(FILLED, event_id="b", event_time=START_US + 2 * MINUTE)]))
+    assert (after.converted, after.conversion, after.abandonment) == (True, None, None)
+    next_visit = replace(FILLED, event_id="c", event_time=START_US + DAY)
+    again = scorer.score(a_call([next_visit]))
+    assert not again.converted
+    assert again.conversion is not None
+    assert again.summary.epoch == 1
+
+
+def test_abandonment_needs_a_filled_cart(scorer: Scorer) -> None:
+    """It appears with the first piece in the cart and goes with the last."""
+    assert scorer.score(a_call(visit(1))).abandonment is None
+    filled = scorer.score(a_call([replace(FILLED, event_time=START_US + MINUTE)]))
+    assert filled.conversion is not None
+    assert filled.abandonment == 1.0 - filled.conversion
+    empty = an_event(event_id="out", type=EventType.CART_REMOVE, event_time=START_US + 2 * MINUTE)
+    assert scorer.score(a_call([empty])).abandonment is None
+
+
+def test_user_features_are_taken_up_at_the_start(scorer: Scorer) -> None:
+    """The first event's look-up counts for the visit; a later one is not asked for nor used."""
+    known = a_lookup(snapshot_time=START_US - DAY, first_seen=START_US - 9 * DAY, sessions=7)
+    assert scorer.needs_user(KEY, to_batch(visit(1)))
+    first = scorer.score(a_call(visit(1), user=known))
+    assert first.user.found
+    assert first.user.snapshot_time_us == START_US - DAY
+    assert first.user.age_us == DAY + 10 * SECOND
+    assert not first.user.stale
+    assert not scorer.needs_user(KEY, to_batch(visit(1, first=2)))
+    other = a_lookup(snapshot_time=START_US, sessions=99)
+    later = scorer.score(a_call(visit(1, first=2), user=other))
+    assert later.user == first.user
+    assert later.features[scorer.bundle.feature_names.index("user_prior_sessions")] == 7
+
+
+def test_identify_takes_user_features_up_again(scorer: Scorer) -> None:
+    """When the visitor becomes known, the customer's history is asked for and replaces theirs."""
+    scorer.score(a_call(visit(1), user=no_lookup(UserStatus.UNKNOWN)))
+    known = a_lookup(snapshot_time=START_US - DAY, sessions=7)
+    login = [replace(event, user_id="u1") for event in visit(1, first=2)]
+    assert scorer.needs_user(KEY, to_batch(login))
+    score = scorer.score(a_call(login, user=known))
+    assert score.user.found
+    assert score.features[scorer.bundle.feature_names.index("user_prior_sessions")] == 7
+    assert score.events_seen == 2
+
+
+def test_a_stale_snapshot_is_told(scorer: Scorer) -> None:
+    """A snapshot older than allowed when it was taken up marks the answers of the visit."""
+    old = a_lookup(snapshot_time=START_US - 3 * DAY, first_seen=START_US - 9 * DAY)
+    score = scorer.score(a_call(visit(1), user=old))
+    assert score.user.stale
+    assert score.degraded == (Degraded.USER_FEATURES_STALE,)
+
+
+def test_a_snapshot_from_the_future_has_no_negative_age(scorer: Scorer) -> None:
+    """A visitor's clock may be behind the snapshot: its age is then 0."""
+    future = a_lookup(snapshot_time=START_US + DAY, first_seen=START_US)
+    assert scorer.score(a_call(visit(1), user=future)).user.age_us == 0
+
+
+@pytest.mark.parametrize("user", [None, no_lookup(UserStatus.UNAVAILABLE)])
+def test_without_an_answer_of_the_user_store(scorer: Scorer, user: UserLookup | None) -> None:
+    """Where nobody was looked up, or the store was silent, the answer says so."""
+    score = scorer.score(a_call(visit(1), user=user))
+    assert score.degraded == (Degraded.USER_FEATURES_UNAVAILABLE,)
+    assert not score.user.found
+    assert np.isnan(score.features[scorer.bundle.feature_names.index("user_prior_sessions")])
+
+
+def test_sessions_and_tenants_are_apart(scorer: Scorer) -> None:
+    """The same id at another tenant, or another id, is another session."""
+    scorer.score(a_call(visit(3)))
+    assert scorer.score(a_call(visit(1), key=SessionKey("other", "s1"))).events_seen == 1
+    assert scorer.score(a_call(visit(1), key=OTHER)).events_seen == 1
+    assert scorer.session(KEY).events_seen == 3
+
+
+def test_a_confirmation_page_is_seen_but_tells_nothing(scorer: Scorer) -> None:
+    """It is counted and is the last event; the scores are those from before."""
+    before = scorer.score(a_call([*visit(2), FILLED]))
+    page = an_event(
+        event_id="c", page_type=PageType.CONFIRMATION, event_time=START_US + 20 * SECOND
+    )
+    after = scorer.score(a_call([page]))
+    assert (after.events_seen, after.last_event_id) == (4, "c")
+    assert after.features.tobytes() == before.features.tobytes()
+    assert after.conversion == before.conversion
+
+
+def test_reasons_are_the_largest_contributions(scorer: Scorer) -> None:
+    """Asked for, up to five features with value, direction and a sentence; else none."""
+    assert scorer.score(a_call(visit(2))).reasons == ()
+    score = scorer.score(a_call([*visit(2, first=3), FILLED], explain=True))
+    assert 1 <= len(score.reasons) <= 5
+    sizes = [abs(reason.contribution) for reason in score.reasons]
+    assert sizes == sorted(sizes, reverse=True)
+    for reason in score.reasons:
+        value = score.features[scorer.bundle.feature_names.index(reason.feature)]
+        assert reason.value == (None if np.isnan(value) else value)
+        assert ("raises" in reason.sentence) == (reason.contribution > 0)
+    assert scorer.session(KEY, explain=True).reasons == score.reasons
+    assert scorer.session(KEY).reasons == ()
+
+
+def test_the_summary_of_a_session(scorer: Scorer) -> None:
+    """Times, counts and the cart's value in micros, as they stand in the state."""
+    cart = replace(FILLED, items=(AnItem(quantity=3, price_micros=2_500_000),),
+                   event_time=START_US + 30 * SECOND)  # fmt: skip
+    summary = scorer.score(a_call([*visit(2), cart])).summary
+    assert summary.events_seen == 3
+    assert summary.first_event_time_us == START_US + 10 * SECOND
+    assert summary.last_event_time_us == START_US + 30 * SECOND
+    assert (summary.epoch, summary.state_version) == (0, 1)
+    assert (summary.cart_quantity, summary.cart_value_micros) == (3, 7_500_000)
+    assert scorer.score(a_call(visit(1), key=OTHER)).summary.cart_value_micros is None
