@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-DEFAULT_WORKSPACE = Path("data/features")
+from micromoment.cli import WORKSPACE
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -44,7 +44,7 @@ def train(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "shop",
-    features: Annotated[Path, typer.Option(help="Feature workspace.")] = DEFAULT_WORKSPACE,
+    features: Annotated[Path, typer.Option(help="Feature workspace.")] = WORKSPACE,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
     time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",

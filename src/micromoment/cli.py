@@ -6,6 +6,7 @@ imports the training package.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,6 +18,9 @@ from micromoment import __version__
 from micromoment.errors import MicromomentError
 
 COMMAND_GROUP = "micromoment.commands"
+# Where `micromoment train` keeps features unless told otherwise.
+WORKSPACE = Path("data/features")
+FEATURE_STORE_VARIABLE = "MICROMOMENT_FEATURE_STORE"
 
 app = typer.Typer(
     help="Conversion, churn and segment of a shop's visitors, after every event.",
@@ -50,7 +54,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="gRPC port; 0 takes a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Prometheus port.")] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Feature workspace with the users' features.")
+        Path | None,
+        typer.Option(help=f"Feature workspace of the users; {WORKSPACE} if it is there."),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
 ) -> None:
@@ -58,6 +63,8 @@ def serve(
     from micromoment.bootstrap import serve as run  # noqa: PLC0415 - grpc and numba take a second
     from micromoment.settings import load_settings  # noqa: PLC0415
 
+    if features is None and FEATURE_STORE_VARIABLE not in os.environ and WORKSPACE.is_dir():
+        features = WORKSPACE
     given = {
         "bundle": bundle,
         "host": host,

@@ -32,7 +32,7 @@ _DROPPED: Final = "dropped"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Staged rows in a folder; `expressions` of each file say how its columns are read."""
+    """Staged rows in a folder: `<batch>/part=<day or dropped>/*.parquet`."""
 
     folder: Path
 

@@ -101,7 +101,7 @@ class Scorer:
         if entry is None:
             if not len(call.batch):
                 raise SessionNotFoundError
-            entry = SessionEntry(new_state(), "", None)
+            entry = SessionEntry(new_state(), "")
             lost = self._sessions.was_evicted(call.key) or (call.first_sequence or 1) > 1
             entry.state[0]["state_lost"] = lost
         lookup = call.user or _NOT_LOOKED_UP

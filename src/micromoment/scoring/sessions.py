@@ -6,19 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from micromoment.events.record import RecordArray
-from micromoment.scoring.calls import Score, SessionKey
+from micromoment.scoring.calls import SessionKey
 
 
 @dataclass(slots=True)
 class SessionEntry:
-    """One session: `state` has shape (1,) and dtype `STATE`.
-
-    `last_score` is None where only the state is known (after a restart): it follows from the state.
-    """
+    """One session: `state` has shape (1,) and dtype `STATE`. Its last scores follow from it."""
 
     state: RecordArray
     last_event_id: str
-    last_score: Score | None
 
 
 class SessionStore(Protocol):

@@ -91,7 +91,7 @@ def load_sessions(
         )
         for used_at, key, last_event_id, state in _read_records(file, header):
             if readable:
-                entry = SessionEntry(state.view(state_format.dtype), last_event_id, None)
+                entry = SessionEntry(state.view(state_format.dtype), last_event_id)
                 store.restore(key, entry, used_at)
             else:
                 store.remember_lost(key)

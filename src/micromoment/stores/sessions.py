@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.features.state import STATE
-from micromoment.scoring.calls import Score, SessionKey
+from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.slab import Slab
 
@@ -26,7 +26,6 @@ class _Kept:
     slot: int
     used_at: float
     last_event_id: str
-    last_score: Score | None
 
 
 class MemorySessionStore:
@@ -67,7 +66,7 @@ class MemorySessionStore:
             return None
         kept.used_at = now
         self._kept.move_to_end(key)
-        return SessionEntry(self._state_of(kept), kept.last_event_id, kept.last_score)
+        return SessionEntry(self._state_of(kept), kept.last_event_id)
 
     def put(self, key: SessionKey, entry: SessionEntry) -> None:
         """Keep a copy of `entry`; the least recently used session makes room."""
@@ -86,7 +85,7 @@ class MemorySessionStore:
     def oldest_first(self) -> Iterator[tuple[SessionKey, SessionEntry, float]]:
         """Go through the sessions with the time of their last use, in seconds since 1970."""
         for key, kept in self._kept.items():
-            entry = SessionEntry(self._state_of(kept), kept.last_event_id, kept.last_score)
+            entry = SessionEntry(self._state_of(kept), kept.last_event_id)
             yield key, entry, kept.used_at
 
     def restore(self, key: SessionKey, entry: SessionEntry, used_at: float) -> None:
@@ -98,12 +97,11 @@ class MemorySessionStore:
         kept = self._kept.get(key)
         if kept is None:
             self._make_room(used_at)
-            kept = _Kept(self._slab.take(), used_at, entry.last_event_id, entry.last_score)
+            kept = _Kept(self._slab.take(), used_at, entry.last_event_id)
             self._kept[key] = kept
         else:
             kept.used_at = used_at
             kept.last_event_id = entry.last_event_id
-            kept.last_score = entry.last_score
             self._kept.move_to_end(key)
         self._slab.write(kept.slot, entry.state)
         self._lost.pop(key, None)

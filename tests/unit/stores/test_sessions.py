@@ -30,7 +30,7 @@ def entry(events_seen: int) -> SessionEntry:
     """Make a session that can be told from others."""
     state = new_state()
     state[0]["events_seen"] = events_seen
-    return SessionEntry(state, f"e{events_seen}", None)
+    return SessionEntry(state, f"e{events_seen}")
 
 
 def seen(store: MemorySessionStore, name: str) -> int | None:
