@@ -80,6 +80,8 @@ def build_user_snapshots(
     if last_day < first_day:
         raise InvalidDataError(str(out), f"no day from {first_day} to {last_day}")
     files = list(event_days(events).files.values()) if isinstance(events, Path) else list(events)
+    if any(file.parent.resolve() == out.resolve() for file in files):
+        raise InvalidDataError(str(out), "holds the events: snapshots need a folder of their own")
     cuts = cuts_between(first_day, last_day, shop)
     out.mkdir(parents=True, exist_ok=True)
     if not keep_others:

@@ -297,6 +297,16 @@ def test_days_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
         build(tmp_path, [Happening(at(0), anonymous_id="a")], 2, 1)
 
 
+def test_snapshots_never_replace_the_events(tmp_path: Path) -> None:
+    """Written to the events' own folder they would remove the events, so that is refused."""
+    events = write_events(tmp_path, [Happening(at(0), anonymous_id="a")], BERLIN)
+    with pytest.raises(InvalidDataError, match="folder of their own"):
+        build_user_snapshots(
+            events, tmp_path, shop=BERLIN, first_day=days(1), last_day=days(1), publish_lag=LAG
+        )
+    assert (tmp_path / "2021-03-01.parquet").exists()
+
+
 # Days before the first cut at which something enters or leaves a window, and days around it.
 DISTANCES = st.one_of(
     st.sampled_from([28, 29, 30, 31, 56, 57, 58, 364, 365, 366, 367]), st.integers(-4, 8)
