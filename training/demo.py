@@ -29,7 +29,7 @@ from training.simulator import ShopConfig, write_ga4_export
 DAYS: Final = 10
 SESSIONS_PER_DAY: Final = 900
 BUNDLE: Final = "demo"
-_BAR_WIDTH: Final = 20
+_BAR_WIDTH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def play_visit(address: str, product: Product, console: Console) -> None:
     """Send the visit one event a call and show how the answer moves."""
     session_id = f"demo-{uuid.uuid4().hex[:8]}"
     start = datetime.now(tz=UTC) - timedelta(minutes=6)
-    table = Table(title="One visit", box=SIMPLE_HEAD)
+    table = Table(title="One visit", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("what happens", "stage", "conversion", "", "abandonment"):
         table.add_column(heading, no_wrap=True)
     with Client(address) as client, Live(table, console=console, auto_refresh=False) as live:

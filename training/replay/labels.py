@@ -52,11 +52,13 @@ def label_batches(grouped: GroupedEvents, moments: RecordArray) -> BatchLabels:
     running = np.cumsum(bought[grouped.order])
     before_visit = running - bought[grouped.order]
     visit_in_order = visits[grouped.order]
-    begins = np.concatenate([[True], visit_in_order[1:] != visit_in_order[:-1]])
+    begins = np.ones(len(last), dtype=np.bool_)
+    begins[1:] = visit_in_order[1:] != visit_in_order[:-1]
     offsets = before_visit[begins][np.cumsum(begins) - 1]
     so_far[grouped.order] = running - offsets
     after_order = _any_in_batch(end, moments["after_order"] > 0)
-    return BatchLabels(last, end, in_visit > so_far[end], after_order)
+    # Both as of the batch's end: a repeated event before it may still count to the visit before.
+    return BatchLabels(last, end, in_visit[end] > so_far[end], after_order)
 
 
 def _visits(grouped: GroupedEvents, moments: RecordArray) -> IntArray:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from micromoment.features.user_snapshot import SNAPSHOT_COLUMNS
+from micromoment.features.user_snapshot import RENEWED_DAYS, SNAPSHOT_COLUMNS
 from training.snapshots.cuts import Cut
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ SNAPSHOT_SCHEMA: Final = pa.schema(
     ]
 )
 
-ACTIVE_DAYS: Final = 57
 
 # An order stands unless it was cancelled, or refunded as a whole: by a refund without a value, of
 # an order without one, or of all of its value.
@@ -96,7 +95,7 @@ def cut_rows(
     inputs = {
         "day": cut.number,
         "time_us": cut.time_us,
-        "active_days": ACTIVE_DAYS,
+        "active_days": RENEWED_DAYS,
         "everybody": everybody,
     }
     reader = database.sql(_CUT, params=inputs).to_arrow_reader(_BATCH_ROWS)

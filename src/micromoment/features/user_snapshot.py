@@ -37,6 +37,10 @@ SNAPSHOT_COLUMNS: Final = (
     SnapshotColumn("active_days_29_56d", "days", "the same, of the 28 before those"),
 )
 
+# A visitor away for longer keeps the row that they have: none of its values changes any more, but
+# for an order that leaves its year, and then there is a new row.
+RENEWED_DAYS: Final = 57
+
 USER_SNAPSHOT: Final = np.dtype([(column.name, "i8") for column in SNAPSHOT_COLUMNS])
 
 

@@ -14,7 +14,7 @@ from micromoment.events.vocabulary import JourneyStage
 from micromoment.features import reducer
 from micromoment.features.session import describe_session, fold_batch, takes_up_user
 from micromoment.features.state import STATE_VERSION, new_state
-from micromoment.features.user_snapshot import UserStatus, no_lookup
+from micromoment.features.user_snapshot import RENEWED_DAYS, UserStatus, no_lookup
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import (
     Degraded,
@@ -31,6 +31,7 @@ from micromoment.scoring.sessions import SessionEntry, SessionStore
 
 _NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
 _MICROS: Final = 1_000_000
+_US_PER_DAY: Final = 86_400_000_000
 _MAX_MICROS: Final = 2**63 - 1
 
 
@@ -156,7 +157,9 @@ class Scorer:
             return UserFeatureAge(found=False, snapshot_time_us=0, age_us=0, stale=False)
         # A visitor's clock may be behind the snapshot.
         age_us = max(int(state["user_taken_up"] - state["user_snapshot_time"]), 0)
-        stale = age_us > self._max_user_feature_age_us
+        # The row of somebody long away is old, but final: it isn't written again.
+        away_days = float(state["user_days_since_visit"]) - age_us / _US_PER_DAY
+        stale = age_us > self._max_user_feature_age_us and away_days < RENEWED_DAYS - 1
         return UserFeatureAge(
             found=True,
             snapshot_time_us=int(state["user_snapshot_time"]),

@@ -290,10 +290,24 @@ def test_identify_takes_user_features_up_again(scorer: Scorer) -> None:
 
 def test_a_stale_snapshot_is_told(scorer: Scorer) -> None:
     """A snapshot older than allowed when it was taken up marks the answers of the visit."""
-    old = a_lookup(snapshot_time=START_US - 3 * DAY, first_seen=START_US - 9 * DAY)
+    old = a_lookup(
+        snapshot_time=START_US - 3 * DAY,
+        first_seen=START_US - 9 * DAY,
+        last_seen=START_US - 4 * DAY,
+    )
     score = scorer.score(a_call(visit(1), user=old))
     assert score.user.stale
     assert score.degraded == (Degraded.USER_FEATURES_STALE,)
+
+
+def test_the_snapshot_of_somebody_long_away_is_not_stale(scorer: Scorer) -> None:
+    """Somebody who was away when their row was cut keeps it: it is final, however old."""
+    final = a_lookup(
+        snapshot_time=START_US - 40 * DAY,
+        first_seen=START_US - 200 * DAY,
+        last_seen=START_US - 97 * DAY,
+    )
+    assert not scorer.score(a_call(visit(1), user=final)).user.stale
 
 
 def test_a_snapshot_from_the_future_has_no_negative_age(scorer: Scorer) -> None:

@@ -63,7 +63,8 @@ def expected_of(session: list[Seen]) -> dict[int, tuple[bool, int, bool, bool]]:
             for later in session[end + 1 :]
         )
         after_order = any(
-            one.event.page_type is PageType.CONFIRMATION and one.event.type is not EventType.PURCHASE
+            one.event.page_type is PageType.CONFIRMATION
+            and one.event.type is not EventType.PURCHASE
             for one in session[start : end + 1]
         )
         expected[first.place] = (begin == end, session[end].place, follows, after_order)
@@ -79,7 +80,9 @@ def labels_of(events: list[AnEvent]) -> dict[int, tuple[bool, int, bool, bool]]:
     grouped = group_by_session(to_table(events), PLAIN_SHOP)
     moments, _ = replay(grouped.batch, grouped.session_of.tolist())
     labels = label_batches(grouped, moments)
-    rows = zip(labels.batch_last, labels.end, labels.converts_later, labels.after_order, strict=True)
+    rows = zip(
+        labels.batch_last, labels.end, labels.converts_later, labels.after_order, strict=True
+    )
     return {
         place: (bool(last), int(end), bool(later), bool(after))
         for place, (last, end, later, after) in enumerate(rows)
