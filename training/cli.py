@@ -96,6 +96,7 @@ def evaluate(
 ) -> None:
     """Compare a bundle's scores with what came of the visits, by number of events seen."""
     from training.evaluation import evaluation_table, write_evaluation  # noqa: PLC0415 - heavy
+    from training.outputs import make_folder  # noqa: PLC0415
     from training.pipeline import EvaluateRequest, evaluate_bundle  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
@@ -107,6 +108,8 @@ def evaluate(
         workers=workers,
         bootstrap=bootstrap,
     )
+    if out is not None:
+        make_folder(out)
     evaluation = evaluate_bundle(request, Steps(console))
     Console().print(evaluation_table(evaluation))
     if out is not None:

@@ -79,9 +79,9 @@ def serve(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that people can mend are one line, not a traceback."""
-    for point in entry_points(group=COMMAND_GROUP):
-        point.load()(app)
     try:
+        for point in entry_points(group=COMMAND_GROUP):
+            point.load()(app)
         app(args=arguments)
     except MicromomentError as error:
         typer.echo(f"micromoment: {error}", err=True)

@@ -19,9 +19,12 @@ pages AS (
 )
 
 SELECT
-    events.* EXCLUDE (file_no, row_no, day, tie_rank, dropped, cleaned, items_viewed),
+    events.* EXCLUDE (
+        file_no, row_no, day, tie_rank, dropped, cleaned, items_viewed, stated_page_type
+    ),
     places.source_seq,
     CASE
+        WHEN events.stated_page_type IS NOT NULL THEN events.stated_page_type
         WHEN events.page_id IS NULL AND events.page_title IS NULL THEN NULL
         WHEN pages.page_type IS NOT NULL THEN pages.page_type
         WHEN places.shows_item THEN 'item'

@@ -9,7 +9,7 @@ WITH earlier_sessions AS (
 
 placed AS (
     SELECT
-        file_no, row_no, event_id, session_id, anonymous_id, type, order_id, event_time,
+        file_no, row_no, event_id, session_id, anonymous_id, user_id, type, order_id, event_time,
         row_number() OVER (
             PARTITION BY session_id ORDER BY event_time, tie_rank, event_id, file_no, row_no
         ) AS place,
@@ -21,9 +21,9 @@ placed AS (
 ),
 
 purchases AS (
-    SELECT day, anonymous_id, order_id, event_time, event_id FROM $purchases
+    SELECT day, COALESCE(anonymous_id, user_id) AS buyer, order_id, event_time, event_id FROM $purchases
     UNION ALL
-    SELECT $day, anonymous_id, order_id, event_time, event_id FROM placed
+    SELECT $day, COALESCE(anonymous_id, user_id), order_id, event_time, event_id FROM placed
     WHERE type = 'purchase' AND NOT is_duplicate
 ),
 
@@ -31,10 +31,10 @@ compared AS (
     SELECT
         day, order_id, event_id,
         row_number() OVER (
-            PARTITION BY anonymous_id, order_id ORDER BY day, event_time, event_id
+            PARTITION BY $order_scope, order_id ORDER BY day, event_time, event_id
         ) AS nth_of_order,
         abs(event_time - lag(event_time) OVER (
-            PARTITION BY anonymous_id ORDER BY day, event_time, event_id
+            PARTITION BY buyer ORDER BY day, event_time, event_id
         )) AS since_previous
     FROM purchases
 ),

@@ -33,7 +33,7 @@ _NO_SESSIONS: Final = (
     "(SELECT CAST(NULL AS DATE) AS day, '' AS session_id, 0::BIGINT AS raw_rows LIMIT 0)"
 )
 _NO_PURCHASES: Final = (
-    "(SELECT CAST(NULL AS DATE) AS day, '' AS anonymous_id, '' AS order_id,"
+    "(SELECT CAST(NULL AS DATE) AS day, '' AS anonymous_id, '' AS user_id, '' AS order_id,"
     " 0::BIGINT AS event_time, '' AS event_id LIMIT 0)"
 )
 
@@ -45,10 +45,16 @@ def write_day(
     folder: EventFolder,
     rules: PageRules,
     tally: Tally,
+    *,
+    shop_wide_orders: bool = False,
 ) -> int:
-    """Write one day's events and state into the folder's work place and give the events' number."""
+    """Write one day's events and state into the folder's work place and give the events' number.
+
+    A purchase repeats an earlier one of the same order id: of the same visitor, or of anybody where
+    `shop_wide_orders` says so, as when both the browser and the shop's backend report an order.
+    """
     rows = f"read_parquet({file_list(staged)}, hive_partitioning = false)"
-    _place_rows(db, day, rows, folder)
+    _place_rows(db, day, rows, folder, "''" if shop_wide_orders else "buyer")
     _count(db, rows, tally)
     _write_state(db, day, folder)
     events = script(
@@ -60,7 +66,9 @@ def write_day(
     return write_events(folder.staged_day(day), db.sql(events).to_arrow_reader(ROW_GROUP_ROWS))
 
 
-def _place_rows(db: duckdb.DuckDBPyConnection, day: date, rows: str, folder: EventFolder) -> None:
+def _place_rows(
+    db: duckdb.DuckDBPyConnection, day: date, rows: str, folder: EventFolder, order_scope: str
+) -> None:
     sessions = folder.states("sessions", day, SESSION_LOOKBACK_DAYS)
     purchases = folder.states("purchases", day, PURCHASE_LOOKBACK_DAYS)
     db.execute(
@@ -70,6 +78,7 @@ def _place_rows(db: duckdb.DuckDBPyConnection, day: date, rows: str, folder: Eve
             sessions=f"read_parquet({file_list(sessions)})" if sessions else _NO_SESSIONS,
             purchases=f"read_parquet({file_list(purchases)})" if purchases else _NO_PURCHASES,
             day=day_literal(day),
+            order_scope=order_scope,
             repeat_gap=REPEAT_GAP_US,
         )
     ).fetchall()
@@ -80,6 +89,9 @@ def _count(db: duckdb.DuckDBPyConnection, rows: str, tally: Tally) -> None:
         db.sql(
             "SELECT file_no, count(*) FROM day_places WHERE merged IS NULL GROUP BY ALL"
         ).fetchall()
+    )
+    tally.add_events(
+        db.sql("SELECT type, count(*) FROM day_places WHERE merged IS NULL GROUP BY ALL").fetchall()
     )
     tally.add(
         "merged",

@@ -37,6 +37,8 @@ def engine(work: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.Duck
     try:
         # Progress is shown by the importer, file by file.
         connection.execute("SET enable_progress_bar = false")
+        # A time without an offset is UTC wherever the import runs.
+        connection.execute("SET TimeZone = 'UTC'")
         connection.execute(script("macros"))
         yield connection
     finally:

@@ -9,9 +9,10 @@ from pathlib import Path
 import duckdb
 
 from micromoment.events.shop import Shop
+from training.importers.day_notes import day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.engine import engine, file_list, script
-from training.importers.event_folder import EventFolder, event_folder
+from training.importers.event_folder import event_folder
 from training.importers.ga4_stage import Stage, stage_files
 from training.importers.page_rules import load_page_rules
 from training.importers.progress import ProgressHook, reporting
@@ -43,7 +44,7 @@ def import_ga4(
     with event_folder(out) as folder, engine(folder.work) as db, reporting(progress) as show:
         stage = stage_files(db, sources, folder.work / "rows", shop.currency, tally, show)
         days = stage.days()
-        notes = _notes(folder, days)
+        notes = day_notes(folder, days)
         if days:
             rebuild_state(db, folder, days[0])
         kept = {}
@@ -75,6 +76,7 @@ def _report(
         sessions=sessions,
         purchase_events_read=purchase_events,
         purchase_sessions=purchase_sessions,
+        events=tally.events(),
         days={day.isoformat(): rows for day, rows in kept.items()},
         files=files,
         examples=tally.examples(),
@@ -89,22 +91,3 @@ def _totals(db: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[int, int, int,
     rows = f"read_parquet({file_list(files)}, hive_partitioning = false)"
     (totals,) = db.sql(script("ga4_totals", rows=rows)).fetchall()
     return totals
-
-
-def _notes(folder: EventFolder, days: Sequence[date]) -> tuple[str, ...]:
-    existing = folder.existing_days()
-    replaced = [day for day in existing if day in days]
-    later = [day for day in existing if days and day > days[0] and day not in days]
-    notes = []
-    if replaced:
-        notes.append(f"{len(replaced)} days were there already and are replaced: {_span(replaced)}")
-    if later:
-        notes.append(
-            f"{len(later)} days in the folder are later than {days[0]} and keep the numbering of"
-            f" their import ({_span(later)}): import them again to number their sessions on"
-        )
-    return tuple(notes)
-
-
-def _span(days: Sequence[date]) -> str:
-    return f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -93,62 +93,19 @@ parsed AS (
                 known(i.price), CASE WHEN takes_usd THEN known(i.price_in_usd) END
             ),
             'quantity': known(i.quantity),
-            'position': known(i.item_list_index)
+            'position': known(i.item_list_index),
+            'on_sale': CAST(NULL AS VARCHAR)
         }) AS texts
     FROM valued
 ),
 
 numbered AS (
-    SELECT
-        *,
-        list_transform(texts, lambda i: {
-            'item_id': unless_long(i.item_id),
-            'id_flaw': CASE
-                WHEN i.item_id IS NULL THEN 'items.missing_item_id'
-                WHEN is_long(i.item_id) THEN 'items.item_id_too_long' END,
-            'category_path': i.category_path,
-            'brand': i.brand,
-            'price': i.price,
-            'price_number': as_number(i.price),
-            'quantity': i.quantity,
-            'quantity_number': as_number(i.quantity),
-            'position': i.position,
-            'position_number': as_number(i.position)
-        }) AS numbers,
-        as_number(raw_value) AS value_number
+    SELECT *, item_numbers(texts) AS numbers, as_number(raw_value) AS value_number
     FROM parsed
 ),
 
 itemized AS (
-    SELECT
-        *,
-        list_filter(list_transform(numbers, lambda i: {
-            'item_id': i.item_id,
-            'category_path': CASE WHEN len(i.category_path) > 0
-                THEN list_transform(i.category_path, lambda level: cut(level)) END,
-            'brand': cut(i.brand),
-            'price_micros': as_micros(i.price_number),
-            'quantity': as_whole(i.quantity_number, 1, 1000000),
-            'position': as_whole(i.position_number, 1, 100000),
-            'on_sale': CAST(NULL AS BOOLEAN)
-        }), lambda i: i.item_id IS NOT NULL) AS items_made,
-        list_transform(numbers, lambda i: CASE WHEN i.id_flaw IS NOT NULL THEN i.id_flaw
-            ELSE concat_ws(' ',
-                CASE WHEN is_long(i.brand) THEN 'items.brand.cut' END,
-                CASE WHEN list_max(list_transform(i.category_path, lambda level: strlen(level))) > 256
-                    THEN 'items.category_path.cut' END,
-                number_flaw(
-                    i.price, i.price_number, as_micros(i.price_number), 'items.price_micros'
-                ),
-                number_flaw(
-                    i.quantity, i.quantity_number, as_whole(i.quantity_number, 1, 1000000),
-                    'items.quantity'
-                ),
-                number_flaw(
-                    i.position, i.position_number, as_whole(i.position_number, 1, 100000),
-                    'items.position'
-                )
-            ) END) AS item_flaws
+    SELECT *, numbered_items(numbers) AS items_made, flaws_of_items(numbers) AS item_flaws
     FROM numbered
 ),
 
@@ -234,6 +191,7 @@ canonical AS (
         currency,
         cut(full_page_id) AS page_id,
         cut(full_title) AS page_title,
+        CAST(NULL AS VARCHAR) AS stated_page_type,
         as_medium(raw_medium) AS referrer_medium,
         cut(known(raw_campaign)) AS referrer_campaign,
         cut(known(raw_source)) AS referrer_source,

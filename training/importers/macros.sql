@@ -63,3 +63,89 @@ CREATE TEMP MACRO url_path(x) AS
     regexp_extract(regexp_replace(x, '^([a-zA-Z][a-zA-Z0-9+.-]*:)?//[^/?#]*', ''), '^[^?#]*');
 CREATE TEMP MACRO as_page_id(x) AS
     '/' || trim(lower(COALESCE(TRY(url_decode(url_path(x))), url_path(x))), '/');
+
+CREATE TEMP MACRO as_flag(x) AS CASE
+    WHEN lower(trim(x)) IN ('true', 't', 'yes', 'y', '1') THEN true
+    WHEN lower(trim(x)) IN ('false', 'f', 'no', 'n', '0') THEN false
+    END;
+
+-- Items in three steps: texts as the source has them, numbers beside texts, canonical items.
+CREATE TEMP MACRO item_numbers(texts) AS list_transform(texts, lambda i: {
+    'item_id': unless_long(i.item_id),
+    'id_flaw': CASE
+        WHEN i.item_id IS NULL THEN 'items.missing_item_id'
+        WHEN is_long(i.item_id) THEN 'items.item_id_too_long' END,
+    'category_path': i.category_path,
+    'brand': i.brand,
+    'price': i.price,
+    'price_number': as_number(i.price),
+    'quantity': i.quantity,
+    'quantity_number': as_number(i.quantity),
+    'position': i.position,
+    'position_number': as_number(i.position),
+    'on_sale': as_flag(i.on_sale)
+});
+CREATE TEMP MACRO numbered_items(numbers) AS list_filter(list_transform(numbers, lambda i: {
+    'item_id': i.item_id,
+    'category_path': CASE WHEN len(i.category_path) > 0
+        THEN list_transform(i.category_path[1:5], lambda level: cut(level)) END,
+    'brand': cut(i.brand),
+    'price_micros': as_micros(i.price_number),
+    'quantity': as_whole(i.quantity_number, 1, 1000000),
+    'position': as_whole(i.position_number, 1, 100000),
+    'on_sale': i.on_sale
+}), lambda i: i.item_id IS NOT NULL);
+CREATE TEMP MACRO flaws_of_items(numbers) AS list_transform(numbers, lambda i: CASE
+    WHEN i.id_flaw IS NOT NULL THEN i.id_flaw
+    ELSE concat_ws(' ',
+        CASE WHEN is_long(i.brand) THEN 'items.brand.cut' END,
+        CASE WHEN list_max(list_transform(i.category_path, lambda level: strlen(level))) > 256
+            THEN 'items.category_path.cut' END,
+        CASE WHEN len(i.category_path) > 5 THEN 'items.category_path.over_5' END,
+        number_flaw(i.price, i.price_number, as_micros(i.price_number), 'items.price_micros'),
+        number_flaw(
+            i.quantity, i.quantity_number, as_whole(i.quantity_number, 1, 1000000), 'items.quantity'
+        ),
+        number_flaw(
+            i.position, i.position_number, as_whole(i.position_number, 1, 100000), 'items.position'
+        )
+    ) END);
+
+-- What was wrong with a number that is clipped to 0 .. high.
+CREATE TEMP MACRO clip_flaw(text, number, high, name) AS CASE
+    WHEN text IS NULL OR number BETWEEN 0 AND high THEN NULL
+    WHEN number IS NULL THEN name || '.not_a_number'
+    ELSE name || '.clipped' END;
+
+-- At most 32 entries by name; those without a value are left out.
+CREATE TEMP MACRO as_attributes(entries) AS CASE
+    WHEN len(list_filter(map_entries(entries), lambda e: known(e.value) IS NOT NULL)) > 0
+    THEN map_from_entries(list_transform(
+        list_sort(list_filter(map_entries(entries), lambda e: known(e.value) IS NOT NULL))[1:32],
+        lambda e: {'key': cut(e.key), 'value': cut(known(e.value))}
+    )) END;
+
+-- Times as text: ISO 8601 (UTC where no offset is given), or seconds or milliseconds since 1970.
+CREATE TEMP MACRO as_time_us(x) AS CASE
+    WHEN regexp_full_match(trim(x), '\d{13}') THEN TRY_CAST(x AS BIGINT) * 1000
+    WHEN regexp_full_match(trim(x), '\d{9,10}') THEN TRY_CAST(x AS BIGINT) * 1000000
+    ELSE epoch_us(TRY_CAST(trim(x) AS TIMESTAMPTZ)) END;
+
+CREATE TEMP MACRO as_host(x) AS NULLIF(regexp_replace(lower(
+    regexp_extract(x, '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)
+), '^www\.', ''), '');
+
+-- Levels of a category path in one text, broadest first.
+CREATE TEMP MACRO as_levels(x) AS NULLIF(list_filter(
+    list_transform(regexp_split_to_array(known(x), '[>/]'), lambda level: known(level)),
+    lambda level: level IS NOT NULL
+), []);
+
+-- One purpose's answer from answers by category: a denial of any of its categories counts.
+CREATE TEMP MACRO as_answer(consents, categories) AS CASE
+    WHEN len(list_filter(
+        consents, lambda c: list_contains(categories, c.category) AND c.answer = 'denied'
+    )) > 0 THEN 'denied'
+    WHEN len(list_filter(
+        consents, lambda c: list_contains(categories, c.category) AND c.answer = 'granted'
+    )) > 0 THEN 'granted' END;

@@ -46,15 +46,17 @@ class ImportReport(RowCounts):
     """The rows of all files, and what they hold.
 
     `visitors` and `sessions` are distinct ids of the rows that were not dropped. The two purchase
-    counts are of all rows read, before repeats are merged. `days` maps each shop-day (YYYY-MM-DD)
-    to its rows kept. `examples` maps each reason to the first row it befell, `file:row`, rows
-    counted from 1. `notes` are sentences for the reader.
+    counts are of all rows read, before repeats are merged. `events` maps each type to the events
+    written, `days` each shop-day (YYYY-MM-DD) to its events: as many as rows kept, but where rows
+    are the lines of orders. `examples` maps each reason to the first row it befell, `file:row`,
+    rows counted from 1. `notes` are sentences for the reader.
     """
 
     visitors: int = 0
     sessions: int = 0
     purchase_events_read: int = 0
     purchase_sessions: int = 0
+    events: Mapping[str, int] = field(default_factory=dict)
     days: Mapping[str, int] = field(default_factory=dict)
     files: tuple[FileReport, ...] = ()
     examples: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +89,7 @@ class ImportReport(RowCounts):
             for reason, count in counts.items():
                 table.add_row(f"{name}: {reason}", f"{count:,}", self.examples.get(reason, ""))
         table.add_section()
+        table.add_row("events", f"{sum(self.events.values()):,}", "")
         table.add_row("visitors", f"{self.visitors:,}", "")
         table.add_row("sessions", f"{self.sessions:,}", "")
         table.add_row("purchase events read", f"{self.purchase_events_read:,}", "")

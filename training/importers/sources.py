@@ -22,13 +22,15 @@ class SourceFile:
     schema: pa.Schema
 
 
-def find_files(pattern: str | Path | Sequence[Path | str]) -> list[Path]:
-    """List the files of a glob pattern, a folder (its *.parquet) or a list of paths, by name.
+def find_files(
+    pattern: str | Path | Sequence[Path | str], suffixes: Sequence[str] = (".parquet",)
+) -> list[Path]:
+    """List the files of a glob pattern, a folder or a list of paths, by name.
 
-    Raises `InvalidDataError` naming what matches nothing or doesn't exist.
+    Of a folder those are taken whose names end with one of `suffixes`. Raises `InvalidDataError` naming what matches nothing or doesn't exist.
     """
     if isinstance(pattern, str | Path):
-        return _matches(str(pattern))
+        return _matches(str(pattern), suffixes)
     files: dict[Path, Path] = {}
     for path in pattern:
         if not Path(path).is_file():
@@ -49,11 +51,26 @@ def open_file(path: Path) -> SourceFile:
         raise InvalidDataError(str(path), f"isn't a whole Parquet file: {detail}") from error
 
 
-def _matches(pattern: str) -> list[Path]:
+def find_all_files(
+    patterns: str | Path | Sequence[Path | str], suffixes: Sequence[str]
+) -> list[Path]:
+    """List the files of one pattern or of several, each a glob, a folder or a file, once each."""
+    if isinstance(patterns, str | Path):
+        return find_files(patterns, suffixes)
+    found: dict[Path, Path] = {}
+    for pattern in patterns:
+        for path in find_files(pattern, suffixes):
+            found.setdefault(path.resolve(), path)
+    return find_files(list(found.values()))
+
+
+def _matches(pattern: str, suffixes: Sequence[str]) -> list[Path]:
     path = Path(pattern)
     if path.is_dir():
-        files = [child for child in path.glob("*.parquet") if child.is_file()]
-        missing = "the folder holds no *.parquet file"
+        endings = tuple(suffixes)
+        files = [child for child in path.iterdir() if child.name.lower().endswith(endings)]
+        files = [child for child in files if child.is_file()]
+        missing = f"the folder holds no {' or '.join(f'*{suffix}' for suffix in suffixes)} file"
     elif path.is_file():
         files, missing = [path], ""
     else:

@@ -22,6 +22,7 @@ class Tally:
         self._reasons: dict[str, list[Counter[str]]] = {
             kind: [Counter() for _ in files] for kind in ("merged", "dropped", "cleaned")
         }
+        self._events: Counter[str] = Counter()
         self._first: dict[str, tuple[int, int]] = {}
 
     def add_read(self, file_no: int, rows: int) -> None:
@@ -32,6 +33,11 @@ class Tally:
         """Count rows kept, as pairs of file number and rows."""
         for file_no, rows in counts:
             self._kept[file_no] += rows
+
+    def add_events(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Count events written, as pairs of type and number."""
+        for event_type, events in counts:
+            self._events[event_type] += events
 
     def add(self, kind: str, rows: Iterable[ReasonRow]) -> None:
         """Count what was `merged`, `dropped` or `cleaned`."""
@@ -57,6 +63,10 @@ class Tally:
     def total(self, kind: str) -> dict[str, int]:
         """Give the counts of a kind over all files, by reason."""
         return _sorted(sum(self._reasons[kind], Counter()))
+
+    def events(self) -> dict[str, int]:
+        """Give the events written over all files, by type."""
+        return _sorted(self._events)
 
     def examples(self) -> dict[str, str]:
         """Give for each reason the first row it befell, as `file:row`."""

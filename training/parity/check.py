@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -131,7 +132,7 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
         restarts=len(phases) - 1,
         state_lost=online.state_lost,
         degraded=online.degraded,
-        mismatches=tuple(_compare(offline, online.answers)),
+        mismatches=tuple(_compare(offline, online.answers, bundle.feature_names)),
     )
 
 
@@ -221,7 +222,7 @@ def _requests(table: pa.Table, random: Random) -> list[list[Request]]:
     return [list(chunked(session, random)) for session in rows.values()]
 
 
-def _compare(offline: Answers, online: Answers) -> list[Mismatch]:
+def _compare(offline: Answers, online: Answers, features: Sequence[str]) -> list[Mismatch]:
     mismatches = []
     for (session_id, event_id), ours in online.items():
         theirs = offline.get((session_id, event_id))
@@ -230,28 +231,32 @@ def _compare(offline: Answers, online: Answers) -> list[Mismatch]:
             continue
         mismatches += [
             Mismatch(session_id, event_id, name, was, now)
-            for name, was, now in _differences(theirs, ours)
+            for name, was, now in _differences(theirs, ours, features)
         ]
     return mismatches
 
 
-def _differences(offline: Answer, online: Answer) -> list[tuple[str, str, str]]:
+def _differences(
+    offline: Answer, online: Answer, features: Sequence[str]
+) -> list[tuple[str, str, str]]:
     found = []
     for name in Answer.__dataclass_fields__:
         was, now = getattr(offline, name), getattr(online, name)
         if name == "features":
-            found += _feature_differences(was, now)
+            found += _feature_differences(was, now, features)
         elif was != now:
             found.append((name, repr(was), repr(now)))
     return found
 
 
-def _feature_differences(offline: bytes, online: bytes) -> list[tuple[str, str, str]]:
+def _feature_differences(
+    offline: bytes, online: bytes, names: Sequence[str]
+) -> list[tuple[str, str, str]]:
     was, now = np.frombuffer(offline, np.float32), np.frombuffer(online, np.float32)
     if len(was) != len(now):
         return [("features", f"{len(was)} values", f"{len(now)} values")]
     bits = was.view(np.uint32) != now.view(np.uint32)
     return [
-        (f"feature {place}", repr(float(was[place])), repr(float(now[place])))
+        (f"feature {names[place]}", repr(float(was[place])), repr(float(now[place])))
         for place in np.flatnonzero(bits).tolist()
     ]

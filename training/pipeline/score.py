@@ -19,6 +19,7 @@ from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.outcome import abandonment_of, conversion_of
 from training.event_files import EventDays, event_days
+from training.outputs import prepare_file
 from training.pipeline.features import WARM_UP_DAYS, build_history, temporary_workspace
 from training.progress import Steps
 from training.publishing.bundle import read_baseline
@@ -56,8 +57,10 @@ class ScoreRequest:
 def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
     """Write one row per event of `SCORE_COLUMNS` to `out`; gives their number.
 
-    All rows of a batch carry the values at its end; values that do not apply are null.
+    All rows of a batch carry the values at its end; values that do not apply are null. Raises
+    `InvalidDataError` when a file can't be read or `out` can't be written.
     """
+    prepare_file(request.out)
     later = event_days(request.events)
     days = later
     if request.history is not None:
@@ -68,7 +71,6 @@ def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
     table = score_days(
         bundle, days, later.days[0], ids=request.ids, workers=request.workers, steps=steps
     )
-    request.out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.select(list(SCORE_COLUMNS)), request.out, compression="zstd")
     return len(table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import version
@@ -11,14 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables
-from micromoment.scoring.manifest import Manifest
+from micromoment.scoring.manifest import NAME_PATTERN, Manifest
+from micromoment.stores.bundles import default_bundle_store
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.models.conversion import ConversionParams
+from training.outputs import make_folder
 from training.pipeline.blocks import Blocks, split_days
 from training.pipeline.features import UserHistory, build_history
 from training.pipeline.fit import FittedModels, fit_models
@@ -75,14 +79,26 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     """Train a bundle, publish it and materialize the users' features for serving.
 
     Raises `NotEnoughDataError` when there is too little to learn from, `InvalidDataError` when a
-    file can't be read.
+    file can't be read or a folder can't be written, `InvalidSettingError` when the name can't be
+    one. Nothing of that waits for the long work.
     """
     steps = steps or Steps()
-    days = event_days(request.events).between(last=request.until)
+    if re.match(NAME_PATTERN, request.name) is None:
+        raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
+    days = _days_until(request.events, request.until)
     blocks = split_days(days.days)
     workspace = FeatureWorkspace(request.workspace)
+    for folder in (workspace.root, request.store or default_bundle_store()):
+        make_folder(folder)
     with TemporaryDirectory() as temporary:
         return _train(request, days, blocks, workspace, Path(temporary), steps)
+
+
+def _days_until(events: Path, until: date | None) -> EventDays:
+    days = event_days(events)
+    if until is not None and until < days.days[0]:
+        raise NotEnoughDataError(f"{events} holds no events until {until}: its first day is later")
+    return days.between(last=until)
 
 
 def _train(

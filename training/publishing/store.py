@@ -6,10 +6,16 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
+from micromoment.errors import BundleError
+from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import Manifest
 from micromoment.stores.bundles import LATEST, default_bundle_store
+from training.outputs import make_folder
 from training.publishing.bundle import BundleParts, write_bundle
+
+_BENTOML_FILE: Final = "model.yaml"
 
 
 def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
@@ -26,11 +32,21 @@ def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
 
 
 def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
-    """Add a bundle's folder to the store at `store`."""
-    if (store / manifest.name / manifest.version).is_dir():
-        _make_latest(store / manifest.name, manifest.version)
-        return
-    store.mkdir(parents=True, exist_ok=True)
+    """Add a bundle's folder to the store at `store`; what breaks off leaves no bundle there."""
+    place = store / manifest.name / manifest.version
+    if place.is_dir() and not _is_whole(place):
+        shutil.rmtree(place)  # of a run that was killed
+    if not place.is_dir():
+        make_folder(place.parent)
+        try:
+            _copy(folder, manifest, store)
+        except BaseException:  # BentoML itself cleans up after errors, not after an interrupt
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+    _make_latest(place.parent, manifest.version)
+
+
+def _copy(folder: Path, manifest: Manifest, store: Path) -> None:
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     import bentoml  # noqa: PLC0415 - takes a second and makes folders on import
     from bentoml._internal.models import ModelStore  # noqa: PLC0415 - names a store in a call
@@ -39,6 +55,14 @@ def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
         manifest.tag, _model_store=ModelStore(store), metadata={"format": manifest.format}
     ) as model:
         shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        load_bundle(folder)
+    except BundleError:
+        return False
+    return (folder / _BENTOML_FILE).is_file()
 
 
 def _make_latest(folder: Path, version: str) -> None:

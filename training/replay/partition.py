@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from micromoment.errors import InvalidDataError
 from micromoment.events.hashing import hash_strings
 from micromoment.events.schema import EVENT_SCHEMA
 from training.event_files import EventDays
@@ -36,7 +38,8 @@ def partition_events(
     """Write the events to `out` as parts of about `ROWS_PER_PART` rows, each session in one part.
 
     Arrival order is kept inside a part; its schema is `PART_SCHEMA`. Days before `wanted_from` are
-    marked as not wanted. `advance` is told the rows done, for progress.
+    marked as not wanted. `advance` is told the rows done, for progress. Raises `InvalidDataError`
+    naming file, row and column when a value is null that must not be.
     """
     out.mkdir(parents=True, exist_ok=True)
     n_parts = max(1, -(-count_rows(days) // ROWS_PER_PART))
@@ -45,13 +48,24 @@ def partition_events(
     try:
         for day, path in days.files.items():
             wanted = wanted_from is None or day >= wanted_from
+            row = 0
             for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS):
+                _check_nulls(path, batch, row)
                 _scatter(pa.Table.from_batches([batch]), wanted, writers)
+                row += len(batch)
                 advance(len(batch))
     finally:
         for writer in writers:
             writer.close()
     return paths
+
+
+def _check_nulls(path: Path, batch: pa.RecordBatch, first_row: int) -> None:
+    for field in EVENT_SCHEMA:
+        column = batch.column(field.name)
+        if not field.nullable and column.null_count:
+            row = first_row + pc.index(column.is_null(), value=True).as_py()
+            raise InvalidDataError(str(path), f"row {row}, column {field.name} is null")
 
 
 def _scatter(table: pa.Table, wanted: bool, writers: list[pq.ParquetWriter]) -> None:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from micromoment.errors import InvalidSettingError
 
-# Every zone's offset changes on a quarter of an hour, so one look-up serves the whole quarter.
+# Offsets change on a quarter of an hour, so one look-up serves the whole quarter. (Until 2011 a few
+# zones changed at 0:01: there the old offset holds for the quarter.)
 _QUARTER_HOUR_US = 15 * 60 * 1_000_000
 
 

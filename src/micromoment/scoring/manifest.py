@@ -17,6 +17,7 @@ from micromoment.errors import BundleError
 
 MANIFEST_FILE: Final = "manifest.json"
 FORMAT: Final = 1
+NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 _VERSION_LENGTH = 16
 
 
@@ -63,7 +64,7 @@ class Manifest(_Frozen):
     """Everything that is known of a bundle besides its files' content."""
 
     format: int
-    name: str = Field(pattern="^[a-z0-9][a-z0-9_.-]{0,62}$")
+    name: str = Field(pattern=NAME_PATTERN)
     shop: ShopRecord
     session_expiry_s: int = Field(gt=0)
     max_clock_skew_s: int = Field(ge=0)

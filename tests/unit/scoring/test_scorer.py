@@ -12,6 +12,7 @@ from micromoment.errors import InvalidRequestError, SessionNotFoundError
 from micromoment.events.vocabulary import EventType, JourneyStage, PageType
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
 from micromoment.scoring.scorer import FoldResult, Scorer
 from micromoment.stores.sessions import MemorySessionStore
@@ -371,3 +372,30 @@ def test_the_summary_of_a_session(scorer: Scorer) -> None:
     assert (summary.epoch, summary.state_version) == (0, 1)
     assert (summary.cart_quantity, summary.cart_value_micros) == (3, 7_500_000)
     assert scorer.score(a_call(visit(1), key=OTHER)).summary.cart_value_micros is None
+
+
+def test_a_bundle_without_a_conversion_model(
+    tiny_bundle: LoadedBundle, store: MemorySessionStore
+) -> None:
+    """What the bundle lacks is absent from the answer; the rest is there."""
+    bare = replace(tiny_bundle, conversion=None)
+    scorer = Scorer(bare, store, max_user_feature_age_us=DAY)
+    score = scorer.score(a_call([*visit(2), FILLED], explain=True))
+    assert (score.conversion, score.abandonment, score.calibration_error) == (None, None, None)
+    assert score.reasons == ()
+    assert score.events_seen == 3
+    assert not np.isnan(score.features[scorer.bundle.feature_names.index("cart_qty")])
+
+
+def test_a_swapped_bundle_goes_on_with_the_session(
+    tiny_bundle: LoadedBundle, store: MemorySessionStore
+) -> None:
+    """State doesn't depend on a bundle: another one takes a live session over as it is."""
+    calibrator = PlattCalibrator(0.5, 1.0)
+    assert tiny_bundle.conversion is not None
+    other = replace(tiny_bundle, conversion=replace(tiny_bundle.conversion, calibrator=calibrator))
+    first = Scorer(tiny_bundle, store, max_user_feature_age_us=DAY).score(a_call(visit(4)))
+    second = Scorer(other, store, max_user_feature_age_us=DAY).score(a_call())
+    assert second.features.tobytes() == first.features.tobytes()
+    assert second.events_seen == first.events_seen
+    assert second.conversion != first.conversion

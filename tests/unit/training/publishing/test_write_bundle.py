@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from micromoment.features.catalogue import FEATURE_NAMES
-from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.golden import check_golden
 from micromoment.scoring.manifest import MANIFEST_FILE, digest_file, read_manifest
@@ -46,9 +46,7 @@ def test_two_writings_are_alike(tmp_path: Path) -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_changes_changes_the_version(
-    tmp_path: Path,
-    tiny_bundle: Any,
-    change: dict[str, Any],  # noqa: ANN401 - imported late
+    tmp_path: Path, tiny_bundle: LoadedBundle, change: dict[str, Any]
 ) -> None:
     """Each part of a bundle is part of its version."""
     manifest = write_bundle(tmp_path / "bundle", bundle_parts(**change))

@@ -70,19 +70,34 @@ def bits(table: pa.Table) -> dict[str, object]:
 
 
 def replay_days(
-    days: EventDays, folder: Path, settings: ReplaySettings = SETTINGS, **options: bool
+    days: EventDays,
+    folder: Path,
+    settings: ReplaySettings = SETTINGS,
+    *,
+    only_eligible: bool = False,
+    cross_fit: bool = False,
 ) -> pa.Table:
     """Partition and replay; gives the decision rows."""
     parts = partition_events(days, folder / "parts")
-    report = replay_parts(parts, folder / "out", settings, users_by_id, TABLES, **options)
+    report = replay_parts(
+        parts,
+        folder / "out",
+        settings,
+        users_by_id,
+        TABLES,
+        only_eligible=only_eligible,
+        cross_fit=cross_fit,
+    )
     assert report.events == sum(pq.read_metadata(part).num_rows for part in parts)
     rows = decision_rows(report.outputs)
     assert report.decisions == len(rows)
     return rows
 
 
-@pytest.mark.parametrize("cross_fit", [False, True])
-@pytest.mark.parametrize(("rows_per_part", "workers"), [(200, 1), (60, 1), (200, 2)])
+@pytest.mark.parametrize(
+    ("rows_per_part", "workers", "cross_fit"),
+    [(200, 1, False), (60, 1, True), (200, 2, True)],
+)
 def test_parts_and_workers_change_no_bit(
     days: EventDays,
     tmp_path: Path,
@@ -179,7 +194,7 @@ def test_cross_fitting_encodes_by_the_visitor_s_own_fold(tmp_path: Path, days: E
     parts = partition_events(days, tmp_path / "parts")
     report = replay_parts(parts, tmp_path / "out", SETTINGS, users_by_id, tables, cross_fit=True)
     rows = decision_rows(report.outputs)
-    first = {}
+    first: dict[str, str] = {}
     for event in EVENTS:
         first.setdefault(event.session_id, event.user_id or event.anonymous_id)
     mean = dict(zip(rows["session_id"].to_pylist(), rows["transition_llr_mean"].to_pylist(),

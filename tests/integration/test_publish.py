@@ -1,0 +1,48 @@
+"""Bundles in the BentoML model store."""
+
+from pathlib import Path
+
+import pytest
+
+from micromoment.errors import BundleError
+from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.golden import check_golden
+from micromoment.stores.bundles import find_bundle
+from tests.support.bundles import bundle_parts
+from training.publishing.store import publish
+
+
+def test_a_published_bundle_is_found_loaded_and_checked(tmp_path: Path) -> None:
+    """What training publishes is what a server finds under its tag and as the latest."""
+    manifest = publish(bundle_parts(), tmp_path)
+    for tag in (manifest.tag, "tiny:latest"):
+        bundle = load_bundle(find_bundle(tmp_path, tag))
+        assert bundle.tag == manifest.tag
+    assert check_golden(bundle).inexact == 0
+
+
+def test_the_same_content_is_published_once(tmp_path: Path) -> None:
+    """A second run on the same data gives the same version, which is the latest again."""
+    first = publish(bundle_parts(), tmp_path)
+    other = publish(bundle_parts(training={"data": "other"}), tmp_path)
+    assert find_bundle(tmp_path, "tiny:latest").name == other.version != first.version
+    assert publish(bundle_parts(), tmp_path) == first
+    assert find_bundle(tmp_path, "tiny:latest").name == first.version
+    folders = {path.name for path in (tmp_path / "tiny").iterdir() if path.is_dir()}
+    assert folders == {first.version, other.version}
+
+
+def test_bentoml_itself_knows_the_bundle(tmp_path: Path) -> None:
+    """The store is BentoML's own: its tools list, export and delete the bundle."""
+    from bentoml._internal.models import ModelStore
+
+    manifest = publish(bundle_parts(), tmp_path)
+    (model,) = ModelStore(tmp_path).list("tiny")
+    assert str(model.tag) == manifest.tag
+    assert (Path(model.path) / "manifest.json").is_file()
+
+
+def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
+    """The message says where it was looked for and how one gets there."""
+    with pytest.raises(BundleError, match=r"tiny:latest: isn't in the store .*micromoment train"):
+        find_bundle(tmp_path, "tiny:latest")

@@ -1,0 +1,101 @@
+"""Segment calls to canonical events. `docs/events.md` says what becomes of each field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import duckdb
+
+from micromoment.events.shop import Shop
+from training.importers.engine import literal, script
+from training.importers.ga4_stage import FIRST_TIME_US, LAST_TIME_US
+from training.importers.page_rules import load_page_rules
+from training.importers.progress import ProgressHook
+from training.importers.report import ImportReport
+from training.importers.segment.lines import SUFFIXES, line_batches
+from training.importers.segment.names import UNNAMED_TIE_RANK, segment_events
+from training.importers.sources import find_all_files
+from training.importers.tally import Tally
+from training.importers.visits.cuts import SessionRules
+from training.importers.visits.importing import VisitSettings, import_visits
+from training.importers.visits.rows import DayRange, event_rows, raw_select
+
+
+def import_segment(
+    patterns: str | Path | Sequence[Path | str],
+    out: Path,
+    *,
+    time_zone: str = "UTC",
+    sessions: SessionRules | None = None,
+    days: DayRange | None = None,
+    page_rules: Path | None = None,
+    replace: bool = False,
+    progress: bool | ProgressHook = False,
+) -> ImportReport:
+    """Import files of Segment calls into `<out>/YYYY-MM-DD.parquet` and write `<out>/report.json`.
+
+    `patterns` is a glob, a folder, a file or a list of those, of JSON lines, plain or gzipped.
+    `time_zone` is the shop's, whose midnights part the days; `days` limits the import. Days that
+    the folder holds already may be replaced only with `replace`. Raises `InvalidDataError` naming
+    file or day; nothing is written then. Lines that can't be used are dropped and counted.
+    """
+    shop = Shop(time_zone=time_zone)
+    files = find_all_files(patterns, SUFFIXES)
+    settings = VisitSettings(
+        time_zone, sessions or SessionRules(), load_page_rules(page_rules), replace
+    )
+
+    def read_rows(
+        db: duckdb.DuckDBPyConnection, folder: Path, tally: Tally, show: ProgressHook
+    ) -> list[Path]:
+        _create_names(db)
+        query = _rows_query(shop.time_zone, days or DayRange())
+
+        def finished(file_no: int, lines: int) -> None:
+            tally.add_read(file_no, lines)
+            show("files", file_no + 1, len(files))
+
+        written = []
+        for number, batch in enumerate(line_batches(files, finished)):
+            written.append(folder / f"{number:06d}.parquet")
+            db.register("segment_lines", batch)
+            target = literal(str(written[-1]))
+            db.execute(f"COPY ({query}) TO {target} (FORMAT parquet, COMPRESSION lz4)")
+            db.unregister("segment_lines")
+        return written
+
+    return import_visits(files, read_rows, out, settings, progress)
+
+
+def _create_names(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("CREATE TEMP TABLE segment_names (key VARCHAR, type VARCHAR, tie_rank INTEGER)")
+    db.executemany("INSERT INTO segment_names VALUES (?, ?, ?)", list(segment_events()))
+    db.execute("CREATE TEMP TABLE segment_zones (name VARCHAR)")
+    known = db.sql("SELECT name FROM pg_timezone_names()").fetchall()
+    zones = sorted(available_timezones() & {name for (name,) in known})
+    db.executemany("INSERT INTO segment_zones VALUES (?)", [(zone,) for zone in zones])
+
+
+def _rows_query(time_zone: str, days: DayRange) -> str:
+    message = resources.files(__package__).joinpath("message.json").read_text(encoding="utf-8")
+    structure = json.dumps(json.loads(message), separators=(",", ":"))
+    messages = script(
+        "segment/messages",
+        lines="segment_lines",
+        structure=literal(structure),
+        unnamed_tie_rank=UNNAMED_TIE_RANK,
+        first_time=FIRST_TIME_US,
+        last_time=LAST_TIME_US,
+    )
+    names = (
+        "file_no row_no content dropped flaws tie_rank event_id type event_time received_time"
+        " session_id anonymous_id user_id items order_id value currency page page_title medium"
+        " campaign source device locale utc_offset_minutes search_term consent_analytics"
+        " consent_personalization consent_ads is_bot attributes"
+    ).split()
+    raw = raw_select({name: name for name in names}, f"({messages})")
+    return event_rows(raw, time_zone, days)
