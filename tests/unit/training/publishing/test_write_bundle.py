@@ -48,7 +48,7 @@ def test_two_writings_are_alike(tmp_path: Path) -> None:
 def test_whatever_changes_changes_the_version(
     tmp_path: Path,
     tiny_bundle: Any,
-    change: dict[str, Any],  # noqa: ANN401 - imported late
+    change: dict[str, Any],
 ) -> None:
     """Each part of a bundle is part of its version."""
     manifest = write_bundle(tmp_path / "bundle", bundle_parts(**change))
