@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from micromoment.events.record import EventBatch, RecordArray
 from micromoment.features.catalogue import FEATURE_NAMES, FEATURES
@@ -31,8 +32,14 @@ def a_lookup(**columns: int) -> UserLookup:
 
 
 def random_tables(folds: int = 1, seed: int = 7) -> Tables:
-    """Make tables that say something different about every transition."""
-    return Tables(np.random.default_rng(seed).normal(size=(folds, 16, 16)))
+    """Make tables that say something different about every transition, and know no key."""
+    ratios = np.random.default_rng(seed).normal(size=(folds, 16, 16))
+    return transition_tables(ratios)
+
+
+def transition_tables(ratios: npt.NDArray[np.float64]) -> Tables:
+    """Make tables with these ratios, shape (folds, 16, 16), and no keys."""
+    return neutral_tables(len(ratios))._replace(transition_llr=ratios)
 
 
 def part_of(batch: EventBatch, begin: int, end: int) -> EventBatch:

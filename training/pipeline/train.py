@@ -16,7 +16,7 @@ from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
-from micromoment.features.tables import Tables
+from micromoment.features.tables import Tables, first_fold
 from micromoment.scoring.manifest import NAME_PATTERN, Manifest
 from micromoment.stores.bundles import default_bundle_store
 from training.event_files import EventDays, event_days
@@ -33,7 +33,7 @@ from training.publishing.bundle import BundleParts
 from training.publishing.store import publish
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplayReport, ReplaySettings, replay_parts
-from training.tables.transitions import count_transitions, fit_tables, serving_tables
+from training.tables.fit import fit_tables
 
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
 
@@ -116,8 +116,8 @@ def _train(
         apply(workspace)
     with steps.step("Group events by session", count_rows(days)) as advance:
         parts = partition_events(days, scratch / "parts", advance=advance)
-    with steps.step("Fit transition tables"):
-        tables = fit_tables(count_transitions(parts, settings))
+    with steps.step("Fit tables: transitions, pages, sources, products"):
+        tables = fit_tables(parts, settings)
     with steps.step("Replay events", count_rows(days)) as advance:
         report = replay_parts(
             parts,
@@ -134,7 +134,7 @@ def _train(
     with steps.step("Fit conversion model, baseline and calibrator"):
         fitted = fit_models(rows, blocks, request.params)
     with steps.step("Publish the bundle"):
-        manifest = _publish(request, days, blocks, history, fitted, serving_tables(tables))
+        manifest = _publish(request, days, blocks, history, fitted, first_fold(tables))
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
     return TrainReport(

@@ -20,7 +20,8 @@ from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
 from micromoment.features import reducer
 from micromoment.features.replay import find_take_ups, replay_sessions
-from micromoment.features.tables import N_FOLDS, Tables
+from micromoment.features.tables import N_FOLDS, Tables, neutral_tables
+from micromoment.features.user_snapshot import USER_SNAPSHOT
 from training.replay.decisions import decision_table, eligible
 from training.replay.labels import batch_ends, label_batches
 from training.replay.sessions import GroupedEvents, group_by_session, visitor_ids
@@ -196,6 +197,13 @@ def replay_grouped(
         settings.expiry_us,
         settings.skew_us,
     )
+
+
+def replay_moments(grouped: GroupedEvents, settings: ReplaySettings) -> RecordArray:
+    """Replay without features: what holds after each event, `MOMENT` records, shape (n,)."""
+    users = (np.zeros(1, USER_SNAPSHOT), np.zeros(1, np.uint8), np.zeros(1, np.int64))
+    nothing = np.zeros(len(grouped.batch), dtype=np.bool_)
+    return replay_grouped(grouped, users, settings, neutral_tables(), nothing, cross_fit=False)[0]
 
 
 def session_folds(grouped: GroupedEvents) -> npt.NDArray[np.int64]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from micromoment.events.vocabulary import N_EVENT_GROUPS
 from micromoment.features.replay import transitions_before_order
-from micromoment.features.tables import N_FOLDS, Tables
+from micromoment.features.tables import N_FOLDS
 from training.replay.run import ReplaySettings, run_jobs, session_folds
 from training.replay.sessions import group_by_session
 
@@ -33,16 +33,14 @@ def count_transitions(parts: list[Path], settings: ReplaySettings) -> FoldCounts
     return total
 
 
-def fit_tables(counts: FoldCounts) -> Tables:
-    """Fit fold 0 on all counts and fold 1 + i on all but those of visitor fold i."""
+def fit_transitions(counts: FoldCounts) -> npt.NDArray[np.float64]:
+    """Fit fold 0 on all counts and fold 1 + i on all but those of visitor fold i.
+
+    Gives `Tables.transition_llr`, shape (1 + N_FOLDS, 16, 16).
+    """
     total = counts.sum(axis=0)
     folds = [total, *(total - counts[fold] for fold in range(N_FOLDS))]
-    return Tables(np.stack([_log_ratio(others, buyers) for others, buyers in folds]))
-
-
-def serving_tables(tables: Tables) -> Tables:
-    """Keep fold 0 alone: what a bundle carries."""
-    return Tables(np.ascontiguousarray(tables.transition_llr[:1]))
+    return np.stack([_log_ratio(others, buyers) for others, buyers in folds])
 
 
 def _log_ratio(

@@ -12,6 +12,7 @@ from micromoment.features.families import (
     cart,
     checkout,
     context,
+    encodings,
     items,
     pages,
     sequence,
@@ -27,6 +28,7 @@ FEATURE_FAMILIES: Final = {
     "checkout": checkout,
     "pages": pages,
     "context": context,
+    "encodings": encodings,
     "sequence": sequence,
     "user": user,
 }

@@ -28,6 +28,7 @@ from micromoment.features.families import (
     checkout,
     context,
     core,
+    encodings,
     pages,
     sequence,
     timing,
@@ -133,6 +134,7 @@ def fold(state: Any, event: Any, items: Any) -> None:
     checkout.observe(state, event, stage, now)
     pages.observe(state, event)
     context.observe(state, event)
+    encodings.observe(state, event, items)
     sequence.observe(state, group)
 
 
@@ -148,5 +150,6 @@ def describe(state: Any, now: int, tables: Tables, table_fold: int, out: Any) ->
     checkout.describe(state, now, out)
     pages.describe(state, out)
     context.describe(state, now, out)
+    encodings.describe(state, tables, table_fold, out)
     sequence.describe(state, tables.transition_llr[table_fold], out)
     user.describe(state, out)

@@ -16,7 +16,8 @@ from micromoment.events.vocabulary import N_EVENT_GROUPS
 from micromoment.features import reducer
 from micromoment.features._compile import compiled
 from micromoment.features.catalogue import FEATURES
-from micromoment.features.families import user
+from micromoment.features.families import items as items_family
+from micromoment.features.families import pages, user
 from micromoment.features.state import STATE
 from micromoment.features.tables import Tables
 
@@ -182,3 +183,67 @@ def _count_transitions(
                 ordered[session] = True
                 break
         counts[session] = state["transitions"]
+
+
+# What encodings are fitted on: the keys of a visit as its state holds them.
+VISIT_KEYS = np.dtype(
+    [
+        ("session", "i8"),
+        ("event", "i8"),  # the event's place in the batch
+        ("pages", "u8", (pages.SLOTS,)),
+        ("items", "u8", (items_family.SLOTS,)),
+        ("landing", "u8"),
+        ("source", "u8"),
+        ("campaign", "u8"),
+    ],
+    align=True,
+)
+
+
+def visit_keys(
+    batch: EventBatch,
+    order: IntArray,
+    sessions: IntArray,
+    wanted: npt.NDArray[np.bool_],
+    expiry_us: int,
+    skew_us: int,
+) -> RecordArray:
+    """Give the keys that visits hold after the `wanted` events, shape (n,): `VISIT_KEYS`."""
+    found = np.zeros(int(wanted.sum()), VISIT_KEYS)
+    _visit_keys(batch.events, batch.items, order, sessions, wanted, expiry_us, skew_us, found)
+    return found
+
+
+@compiled
+def _visit_keys(
+    events: Any,
+    items: Any,
+    order: Any,
+    sessions: Any,
+    wanted: Any,
+    expiry_us: int,
+    skew_us: int,
+    found: Any,
+) -> None:
+    states = np.zeros(1, STATE)
+    blank = np.zeros(1, STATE)
+    row = 0
+    for session in range(len(sessions) - 1):
+        states[0] = blank[0]
+        state = states[0]
+        for place in range(sessions[session], sessions[session + 1]):
+            index = order[place]
+            event = events[index]
+            if reducer.prepare(states, event, expiry_us, skew_us) != reducer.DUPLICATE:
+                first = event["first_item"]
+                reducer.fold(state, event, items[first : first + event["n_items"]])
+            if wanted[index]:
+                keys = found[row]
+                keys["session"] = session
+                keys["event"] = index
+                keys["pages"][:] = state["page_keys"]
+                keys["items"][:] = state["item_keys"]
+                keys["landing"] = state["landing_page"]
+                keys["source"] = state["source"]
+                keys["campaign"] = state["campaign"]
+                row += 1

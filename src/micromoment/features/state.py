@@ -16,6 +16,7 @@ from micromoment.features.families import (
     checkout,
     context,
     core,
+    encodings,
     items,
     pages,
     sequence,
@@ -23,10 +24,10 @@ from micromoment.features.families import (
     user,
 )
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 MAX_STATE_BYTES: Final = 2_560
 
-FAMILIES: Final = (core, timing, items, cart, checkout, pages, context, sequence, user)
+FAMILIES: Final = (core, timing, items, cart, checkout, pages, context, encodings, sequence, user)
 
 
 def _compose() -> np.dtype[Any]:

@@ -18,14 +18,47 @@ N_FOLDS = 5
 
 
 class Tables(NamedTuple):
-    """Learned tables; `transition_llr[f, a, b]` is log P(b|a, buyers) - log P(b|a, others)."""
+    """Learned tables, with f folds.
 
-    transition_llr: npt.NDArray[np.float64]  # (folds, 16, 16)
+    `transition_llr[f, a, b]` is log P(b|a, buyers) - log P(b|a, others). Of each encoding,
+    `<name>_keys` are its n keys in ascending order and `<name>_values`, shape (f, n), their values:
+    weights in a sparse linear model for pages, log-likelihood ratios for the others.
+    """
+
+    transition_llr: npt.NDArray[np.float64]  # (f, 16, 16)
+    page_keys: npt.NDArray[np.uint64]
+    page_values: npt.NDArray[np.float64]
+    landing_keys: npt.NDArray[np.uint64]
+    landing_values: npt.NDArray[np.float64]
+    source_keys: npt.NDArray[np.uint64]
+    source_values: npt.NDArray[np.float64]
+    campaign_keys: npt.NDArray[np.uint64]
+    campaign_values: npt.NDArray[np.float64]
+    item_keys: npt.NDArray[np.uint64]
+    item_values: npt.NDArray[np.float64]
+
+
+ENCODINGS = ("page", "landing", "source", "campaign", "item")
 
 
 def neutral_tables(folds: int = 1) -> Tables:
-    """Make tables that say nothing: all zeros."""
-    return Tables(np.zeros((folds, N_EVENT_GROUPS, N_EVENT_GROUPS)))
+    """Make tables that say nothing: all zeros, no keys."""
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "transition_llr": np.zeros((folds, N_EVENT_GROUPS, N_EVENT_GROUPS))
+    }
+    for name in ENCODINGS:
+        arrays[f"{name}_keys"] = np.zeros(0, np.uint64)
+        arrays[f"{name}_values"] = np.zeros((folds, 0))
+    return Tables(**arrays)
+
+
+def first_fold(tables: Tables) -> Tables:
+    """Keep fold 0 alone: what a bundle carries."""
+    kept = {
+        name: array if name.endswith("_keys") else np.ascontiguousarray(array[:1])
+        for name, array in tables_to_arrays(tables).items()
+    }
+    return Tables(**kept)
 
 
 def tables_to_arrays(tables: Tables) -> dict[str, npt.NDArray[Any]]:
@@ -41,6 +74,19 @@ def tables_from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> Tables:
     llr = np.ascontiguousarray(arrays["transition_llr"], dtype=np.float64)
     if llr.ndim != 3 or not len(llr) or llr.shape[1:] != (N_EVENT_GROUPS, N_EVENT_GROUPS):
         raise ValueError(f"transition_llr has shape {llr.shape}, expected (folds, 16, 16)")
-    if not np.isfinite(llr).all():
-        raise ValueError("transition_llr holds values that are not finite")
-    return Tables(llr)
+    checked: dict[str, npt.NDArray[Any]] = {"transition_llr": llr}
+    for name in ENCODINGS:
+        keys = np.ascontiguousarray(arrays[f"{name}_keys"], dtype=np.uint64)
+        values = np.ascontiguousarray(arrays[f"{name}_values"], dtype=np.float64)
+        if keys.ndim != 1 or values.shape != (len(llr), len(keys)):
+            shapes = f"{keys.shape} and {values.shape}"
+            raise ValueError(
+                f"{name}_keys and {name}_values have shapes {shapes}, not (n) and (f, n)"
+            )
+        if (keys[1:] <= keys[:-1]).any():
+            raise ValueError(f"{name}_keys are not in ascending order")
+        checked[f"{name}_keys"], checked[f"{name}_values"] = keys, values
+    for name, array in checked.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds values that are not finite")
+    return Tables(**checked)

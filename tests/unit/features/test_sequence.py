@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from micromoment.events.vocabulary import EventGroup, EventType, PageType
-from micromoment.features.tables import Tables
 from tests.support.events import an_event
-from tests.support.folding import features_of
+from tests.support.folding import features_of, transition_tables
 
 VISIT = [
     an_event(event_id="e1", page_type=PageType.HOME),
@@ -28,7 +27,7 @@ def test_log_likelihood_ratio_of_a_path() -> None:
     table[0, EventGroup.ITEM, EventGroup.SEARCH] = 0.5
     table[0, EventGroup.HOME, EventGroup.ITEM] = 100.0  # does not happen
     table[1] = 100.0  # another fold
-    features = features_of(VISIT, tables=Tables(table))
+    features = features_of(VISIT, tables=transition_tables(table))
     assert features["transition_llr"] == pytest.approx(-0.25)
     assert features["transition_llr_mean"] == pytest.approx(-0.0625)
 

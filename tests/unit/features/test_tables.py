@@ -3,14 +3,24 @@
 import numpy as np
 import pytest
 
-from micromoment.features.tables import Tables, neutral_tables, tables_from_arrays, tables_to_arrays
+from micromoment.features.tables import (
+    ENCODINGS,
+    first_fold,
+    neutral_tables,
+    tables_from_arrays,
+    tables_to_arrays,
+)
+from tests.support.folding import random_tables
 
 
 def test_tables_survive_storage() -> None:
     """What is stored by name comes back with every bit."""
-    tables = Tables(np.random.default_rng(1).normal(size=(6, 16, 16)))
+    tables = random_tables(6)._replace(
+        page_keys=np.array([3, 9], np.uint64), page_values=np.arange(12.0).reshape(6, 2)
+    )
     again = tables_from_arrays(tables_to_arrays(tables))
-    assert again.transition_llr.tobytes() == tables.transition_llr.tobytes()
+    for name, array in tables_to_arrays(tables).items():
+        assert getattr(again, name).tobytes() == array.tobytes()
 
 
 def test_neutral_tables_say_nothing() -> None:
@@ -32,12 +42,38 @@ def test_neutral_tables_say_nothing() -> None:
 def test_unfit_arrays_are_refused_by_name(array: np.ndarray, message: str) -> None:
     """An array of a wrong shape, without a fold or with values that aren't finite is refused."""
     with pytest.raises(ValueError, match=message):
-        tables_from_arrays({"transition_llr": array})
+        tables_from_arrays(tables_to_arrays(neutral_tables()) | {"transition_llr": array})
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_unfit_encodings_are_refused_by_name(name: str) -> None:
+    """Keys out of order, values of another shape or not finite are refused."""
+    good = tables_to_arrays(neutral_tables())
+    two = np.array([1, 2], np.uint64)
+    for keys, values, message in (
+        (two[::-1], np.zeros((1, 2)), "are not in ascending order"),
+        (two, np.zeros((1, 3)), "have shapes"),
+        (two, np.full((1, 2), np.nan), "not finite"),
+    ):
+        arrays = good | {f"{name}_keys": keys, f"{name}_values": values}
+        with pytest.raises(ValueError, match=f"{name}_.*{message}"):
+            tables_from_arrays(arrays)
+
+
+def test_a_bundle_carries_the_tables_of_all_visitors() -> None:
+    """The first fold is kept of each table, with all its keys."""
+    tables = random_tables(6)._replace(
+        item_keys=np.array([4], np.uint64), item_values=np.arange(6.0)[:, np.newaxis]
+    )
+    served = first_fold(tables)
+    assert served.transition_llr.tobytes() == tables.transition_llr[:1].tobytes()
+    assert served.item_keys.tolist() == [4]
+    assert served.item_values.tolist() == [[0.0]]
 
 
 def test_an_absent_table_is_named() -> None:
     """A bundle that lacks a table is told which; a table that this version doesn't know is left."""
-    with pytest.raises(ValueError, match="tables are missing: transition_llr"):
+    with pytest.raises(ValueError, match=r"tables are missing: .*transition_llr"):
         tables_from_arrays({"other": np.zeros(3)})
     arrays = tables_to_arrays(neutral_tables()) | {"other": np.zeros(3)}
     assert tables_from_arrays(arrays).transition_llr.shape == (1, 16, 16)

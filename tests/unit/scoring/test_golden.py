@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from micromoment.errors import BundleError
-from micromoment.features.tables import Tables
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, check_golden
 from micromoment.scoring.manifest import digest_file, read_manifest, write_manifest
 from tests.support.bundles import bundle_parts
 from tests.support.events import MINUTE, an_event, to_table
+from tests.support.folding import transition_tables
 from training.publishing.bundle import write_bundle
 
 
@@ -49,7 +49,7 @@ def test_a_changed_table_is_caught(tiny_bundle: LoadedBundle) -> None:
     ratios = tiny_bundle.tables.transition_llr.copy()
     ratios[0] += 0.001
     with pytest.raises(BundleError, match=r"golden answer \d+: feature\.transition_llr differs"):
-        check_golden(replace(tiny_bundle, tables=Tables(ratios)))
+        check_golden(replace(tiny_bundle, tables=transition_tables(ratios)))
 
 
 def test_a_changed_calibrator_is_caught(tiny_bundle: LoadedBundle) -> None:

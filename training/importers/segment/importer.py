@@ -91,11 +91,38 @@ def _rows_query(time_zone: str, days: DayRange) -> str:
         first_time=FIRST_TIME_US,
         last_time=LAST_TIME_US,
     )
-    names = (
-        "file_no row_no content dropped flaws tie_rank event_id type event_time received_time"
-        " session_id anonymous_id user_id items order_id value currency page page_title medium"
-        " campaign source device locale utc_offset_minutes search_term consent_analytics"
-        " consent_personalization consent_ads is_bot attributes"
-    ).split()
+    names = [
+        "file_no",
+        "row_no",
+        "content",
+        "dropped",
+        "flaws",
+        "tie_rank",
+        "event_id",
+        "type",
+        "event_time",
+        "received_time",
+        "session_id",
+        "anonymous_id",
+        "user_id",
+        "items",
+        "order_id",
+        "value",
+        "currency",
+        "page",
+        "page_title",
+        "medium",
+        "campaign",
+        "source",
+        "device",
+        "locale",
+        "utc_offset_minutes",
+        "search_term",
+        "consent_analytics",
+        "consent_personalization",
+        "consent_ads",
+        "is_bot",
+        "attributes",
+    ]
     raw = raw_select({name: name for name in names}, f"({messages})")
     return event_rows(raw, time_zone, days)

@@ -19,9 +19,7 @@ BATCH_LINES: Final = 65_536
 BATCH_BYTES: Final = 32_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
-_SCHEMA: Final = pa.schema(
-    [("file_no", pa.int32()), ("row_no", pa.int64()), ("line", pa.string())]
-)
+_SCHEMA: Final = pa.schema([("file_no", pa.int32()), ("row_no", pa.int64()), ("line", pa.string())])
 
 
 def line_batches(
@@ -87,5 +85,6 @@ def _text(line: bytes | None) -> str | None:
 
 def _batch(places: list[tuple[int, int]], lines: list[str | None]) -> pa.RecordBatch:
     file_nos, row_nos = zip(*places, strict=True)
-    return pa.record_batch([pa.array(c) for c in (file_nos, row_nos, lines)], schema=None,
-                           names=_SCHEMA.names).cast(_SCHEMA)
+    return pa.record_batch(
+        [pa.array(c) for c in (file_nos, row_nos, lines)], schema=None, names=_SCHEMA.names
+    ).cast(_SCHEMA)

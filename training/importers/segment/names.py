@@ -28,7 +28,10 @@ _IN_ORDER: Final[tuple[tuple[EventType, tuple[str, ...]], ...]] = (
         EventType.SESSION_START,
         ("application installed", "application opened", "deep link opened"),
     ),
-    (EventType.CONSENT_UPDATE, ("segment consent preference updated", "segment consent preference")),
+    (
+        EventType.CONSENT_UPDATE,
+        ("segment consent preference updated", "segment consent preference"),
+    ),
     (EventType.PAGE_VIEW, ()),
     (EventType.IDENTIFY, ("signed up", "signed in")),
     (EventType.PROMO_VIEW, ("promotion viewed", "viewed promotion")),

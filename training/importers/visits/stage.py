@@ -88,7 +88,9 @@ def _take_earlier_days(
 def _days_before(folder: EventFolder, first: date, rules: SessionRules) -> list[Path]:
     # The days before in which a session of the first day may have begun.
     begin = first - timedelta(days=-(-rules.max_hours // 24) + 1)
-    return [folder.path / f"{day}.parquet" for day in folder.existing_days() if begin <= day < first]
+    return [
+        folder.path / f"{day}.parquet" for day in folder.existing_days() if begin <= day < first
+    ]
 
 
 def _cut_sessions(db: duckdb.DuckDBPyConnection, path: Path, rules: SessionRules) -> Path:

@@ -13,7 +13,7 @@ from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.events.vocabulary import EventType
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.state import new_state
-from micromoment.features.tables import N_FOLDS, Tables
+from micromoment.features.tables import N_FOLDS
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
 from tests.support.events import (
     DAY,
@@ -25,7 +25,7 @@ from tests.support.events import (
     to_batch,
     to_table,
 )
-from tests.support.folding import fold, part_of, random_tables, vector
+from tests.support.folding import fold, part_of, random_tables, transition_tables, vector
 from tests.support.visits import made_up_visits, write_days
 from training.event_files import EventDays, event_days
 from training.replay import partition
@@ -190,7 +190,8 @@ def _midnight(days: EventDays) -> int:
 
 def test_cross_fitting_encodes_by_the_visitor_s_own_fold(tmp_path: Path, days: EventDays) -> None:
     """A session takes the table that was fitted without its visitors, and no other."""
-    tables = Tables(np.arange(1 + N_FOLDS, dtype=float)[:, None, None] + np.zeros((16, 16)))
+    ratios = np.arange(1 + N_FOLDS, dtype=float)[:, None, None] + np.zeros((16, 16))
+    tables = transition_tables(ratios)
     parts = partition_events(days, tmp_path / "parts")
     report = replay_parts(parts, tmp_path / "out", SETTINGS, users_by_id, tables, cross_fit=True)
     rows = decision_rows(report.outputs)

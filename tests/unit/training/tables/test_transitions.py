@@ -20,8 +20,7 @@ from training.replay.run import ReplaySettings
 from training.tables.transitions import (
     PSEUDO_TRANSITIONS,
     count_transitions,
-    fit_tables,
-    serving_tables,
+    fit_transitions,
 )
 
 SETTINGS = ReplaySettings(PLAIN_SHOP)
@@ -106,8 +105,8 @@ def test_a_fold_s_table_never_sees_its_own_visitors(tmp_path: Path, fold: int) -
         else event
         for event in EVENTS
     ]
-    before = fit_tables(count(tmp_path, EVENTS)).transition_llr
-    after = fit_tables(count(tmp_path, changed)).transition_llr
+    before = fit_transitions(count(tmp_path, EVENTS))
+    after = fit_transitions(count(tmp_path, changed))
     assert after[1 + fold].tobytes() == before[1 + fold].tobytes()
     others = [place for place in range(1 + N_FOLDS) if place != 1 + fold]
     assert all((after[place] != before[place]).any() for place in others)
@@ -120,7 +119,7 @@ def test_ratios_by_hand() -> None:
     counts[0, 1, home, item] = 6
     counts[0, 1, home, search] = 2
     counts[1, 0, home, item] = 2
-    ratio = fit_tables(counts).transition_llr[0]
+    ratio = fit_transitions(counts)[0]
     m = PSEUDO_TRANSITIONS
     pooled = (8 + m / 16) / (10 + m)
     expected = log((6 + m * pooled) / (8 + m)) - log((2 + m * pooled) / (2 + m))
@@ -132,14 +131,6 @@ def test_ratios_by_hand() -> None:
 def test_without_counts_tables_say_nothing() -> None:
     """No buyers at all, or no transitions, give finite ratios and no warning."""
     empty = np.zeros((N_FOLDS, 2, 16, 16), np.int64)
-    assert np.abs(fit_tables(empty).transition_llr).max() == 0
+    assert np.abs(fit_transitions(empty)).max() == 0
     empty[:, 0] = 100
-    assert np.isfinite(fit_tables(empty).transition_llr).all()
-
-
-def test_a_bundle_carries_the_table_of_all_visitors(tmp_path: Path) -> None:
-    """Serving uses fold 0, and nothing of the folds for training."""
-    tables = fit_tables(count(tmp_path, EVENTS))
-    served = serving_tables(tables)
-    assert served.transition_llr.shape == (1, 16, 16)
-    assert served.transition_llr[0].tobytes() == tables.transition_llr[0].tobytes()
+    assert np.isfinite(fit_transitions(empty)).all()

@@ -1,0 +1,103 @@
+"""What buyers' pages, sources and products were: keys of the visit looked up in learned tables.
+
+The state keeps keys only; what they are worth travels in the bundle. A key that a table doesn't
+know says nothing: 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from micromoment.events.vocabulary import EventType
+from micromoment.features._compile import compiled
+from micromoment.features.families.items import acted_on
+from micromoment.features.spec import FeatureSpec
+from micromoment.features.tables import Tables
+
+STATE_FIELDS = [
+    ("landing_page", "u8"),
+    ("last_page", "u8"),
+    ("source", "u8"),
+    ("campaign", "u8"),
+    ("last_item", "u8"),
+]
+
+FEATURES = (
+    FeatureSpec("page_weight_sum", "log-odds", "learned weights of the distinct pages seen"),
+    FeatureSpec("last_page_weight", "log-odds", "learned weight of the last page", "no page"),
+    FeatureSpec("landing_page_llr", "nats", "buyers among visits that landed here", "no page"),
+    FeatureSpec("source_llr", "nats", "buyers among visits of this source", "not known"),
+    FeatureSpec("campaign_llr", "nats", "buyers among visits of this campaign", "not known"),
+    FeatureSpec("last_item_llr", "nats", "buyers among visits that saw this product", "no product"),
+    FeatureSpec("max_item_llr", "nats", "the highest of the products acted on", "no product"),
+)
+
+_PAGE_VIEW = int(EventType.PAGE_VIEW)
+_ITEM_VIEW = int(EventType.ITEM_VIEW)
+
+
+@compiled
+def look_up(keys: Any, values: Any, key: int) -> float:
+    """Find a key among n sorted ones and give its value of n, 0 when it isn't there."""
+    low = 0
+    high = len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(keys) and keys[low] == key:
+        return float(values[low])
+    return 0.0
+
+
+@compiled
+def observe(state: Any, event: Any, items: Any) -> None:
+    """Fold one event with its items."""
+    kind = event["type"]
+    if kind == _PAGE_VIEW:
+        if state["landing_page"] == 0:
+            state["landing_page"] = event["page"]
+        state["last_page"] = event["page"]
+    elif kind == _ITEM_VIEW:
+        for index in range(len(items)):
+            if acted_on(items[index], len(items)):
+                state["last_item"] = items[index]["item"]
+    if state["source"] == 0:
+        state["source"] = event["source"]
+    if state["campaign"] == 0:
+        state["campaign"] = event["campaign"]
+
+
+@compiled
+def describe(state: Any, tables: Tables, fold: int, out: Any) -> None:
+    """Write the family's features by one fold's tables."""
+    page_values = tables.page_values[fold]
+    weights = 0.0
+    for slot in range(state["n_page_slots"]):
+        weights += look_up(tables.page_keys, page_values, state["page_keys"][slot])
+    last_page = look_up(tables.page_keys, page_values, state["last_page"])
+    landing = look_up(tables.landing_keys, tables.landing_values[fold], state["landing_page"])
+    source = look_up(tables.source_keys, tables.source_values[fold], state["source"])
+    campaign = look_up(tables.campaign_keys, tables.campaign_values[fold], state["campaign"])
+    out["page_weight_sum"] = weights
+    out["last_page_weight"] = last_page if state["last_page"] != 0 else np.nan
+    out["landing_page_llr"] = landing if state["landing_page"] != 0 else np.nan
+    out["source_llr"] = source if state["source"] != 0 else np.nan
+    out["campaign_llr"] = campaign if state["campaign"] != 0 else np.nan
+    _describe_items(state, tables.item_keys, tables.item_values[fold], out)
+
+
+@compiled
+def _describe_items(state: Any, keys: Any, values: Any, out: Any) -> None:
+    highest = np.nan
+    for slot in range(state["n_item_slots"]):
+        value = look_up(keys, values, state["item_keys"][slot])
+        if not value <= highest:  # NaN at first
+            highest = value
+    out["max_item_llr"] = highest
+    last = look_up(keys, values, state["last_item"])
+    out["last_item_llr"] = last if state["last_item"] != 0 else np.nan

@@ -1,0 +1,165 @@
+"""Where one canonical column comes from: the models of a mapping's single entries."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Annotated, Any, Literal, Self
+
+import duckdb
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from micromoment.events.vocabulary import names
+
+
+class Strict(BaseModel):
+    """A part of a mapping: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Strict):
+    """A column of the file, or one constant for all rows."""
+
+    column: str | None = None
+    constant: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.column is None) == (self.constant is None):
+            raise ValueError("give either column or constant")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that are read."""
+        return () if self.column is None else (self.column,)
+
+
+class Text(Source):
+    """Text; `type: integer` writes 13085.0 as 13085, `case` makes spellings equal."""
+
+    type: Literal["text", "integer"] = "text"
+    case: Literal["upper", "lower"] | None = None
+
+
+class Word(Source):
+    """A word of a vocabulary: `values` maps the file's words, any case, to canonical ones."""
+
+    values: dict[str, str] = Field(default_factory=dict)
+    unlisted: Literal["other", "missing", "drop"] = "other"
+
+
+class Time(Source):
+    """A time: ISO 8601, a strptime `format`, or a number of `unit`s since 1970."""
+
+    format: str | None = None
+    unit: Literal["s", "ms", "us"] | None = None
+
+    @model_validator(mode="after")
+    def _format_or_unit(self) -> Self:
+        if self.format is not None and self.unit is not None:
+            raise ValueError("give either format or unit")
+        return self
+
+
+class Number(Source):
+    """A number; `decimal` is the sign before its fraction."""
+
+    decimal: Literal[".", ","] = "."
+
+
+class Money(Number):
+    """An amount in whole units of the currency, in cents (hundredths) or in micros (millionths)."""
+
+    unit: Literal["decimal", "cents", "micros"] = "decimal"
+
+
+class Duration(Number):
+    """A time span in seconds or milliseconds."""
+
+    unit: Literal["s", "ms"] = "ms"
+
+
+class Flag(Source):
+    """True or false, in the usual words (true, yes, y, t, 1 and their opposites)."""
+
+
+class Category(Strict):
+    """A category path: columns from broadest to narrowest, or one column cut at a separator."""
+
+    column: str | None = None
+    levels: tuple[str, ...] = ()
+    separator: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.column is None) == (not self.levels):
+            raise ValueError("give either column (and perhaps separator) or levels")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the file that are read."""
+        return self.levels if self.column is None else (self.column,)
+
+
+def _as_source(value: object) -> object:
+    return {"column": value} if isinstance(value, str) else value
+
+
+def _as_words(value: object) -> object:
+    """Read YAML's unquoted true, 1 and the like as the words that a file holds."""
+    if not isinstance(value, dict) or not isinstance(value.get("values"), dict):
+        return _as_source(value)
+    words = {_word(word): meaning for word, meaning in value["values"].items()}
+    return {**value, "values": words}
+
+
+def _word(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _of(vocabulary: type[IntEnum]) -> Callable[[Word], Word]:
+    known = sorted(
+        word for word, number in names(vocabulary).items() if number or word != "unspecified"
+    )
+
+    def check(source: Word) -> Word:
+        used = list(source.values.values())
+        if source.constant is not None:
+            used.append(source.constant)
+        for word in used:
+            if word not in known:
+                close = difflib.get_close_matches(word, known, 3) or known
+                raise ValueError(f"{word!r} is none of its words; the closest: {', '.join(close)}")
+        return source
+
+    return check
+
+
+def word_of(vocabulary: type[IntEnum]) -> Any:  # noqa: ANN401 - a type made of a value
+    """Give the type of a column that holds words of a vocabulary."""
+    return Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(vocabulary))]
+
+
+def check_regex(expression: str) -> str:
+    """Give an RE2 expression back. Raises `ValueError` when it is none."""
+    try:
+        duckdb.execute("SELECT regexp_matches('', ?)", [expression]).fetchall()
+    except duckdb.Error as error:
+        raise ValueError(f"{expression!r} is no regular expression: {error}") from error
+    return expression
+
+
+Regex = Annotated[str, AfterValidator(check_regex)]
+TextSource = Annotated[Text, BeforeValidator(_as_source)]
+TimeSource = Annotated[Time, BeforeValidator(_as_source)]
+NumberSource = Annotated[Number, BeforeValidator(_as_source)]
+MoneySource = Annotated[Money, BeforeValidator(_as_source)]
+DurationSource = Annotated[Duration, BeforeValidator(_as_source)]
+FlagSource = Annotated[Flag, BeforeValidator(_as_source)]
+CategorySource = Annotated[Category, BeforeValidator(_as_source)]
