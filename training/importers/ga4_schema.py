@@ -94,13 +94,14 @@ def _text(schema: pa.Schema, place: tuple[str, ...]) -> str:
         if not pa.types.is_struct(found) or found.get_field_index(name) < 0:
             return _NULL
         found = found.field(name).type
-    return _as_text(".".join(f'"{name}"' for name in place), found)
+    return as_text(".".join(f'"{name}"' for name in place), found)
 
 
 _NULL: Final = "CAST(NULL AS VARCHAR)"
 
 
-def _as_text(expression: str, found: pa.DataType) -> str:
+def as_text(expression: str, found: pa.DataType) -> str:
+    """Give SQL that reads a value of any single type as text; nested ones are null."""
     if pa.types.is_nested(found):
         return _NULL
     if pa.types.is_binary(found) or pa.types.is_large_binary(found):
@@ -126,11 +127,11 @@ def _params(schema: pa.Schema, file: str) -> tuple[str, str]:
     value = element.field("value").type
     if pa.types.is_struct(value):
         present = [name for name in _PARAM_VALUES if value.get_field_index(name) >= 0]
-        texts = [_as_text(f"p.value.{name}", value.field(name).type) for name in present]
+        texts = [as_text(f"p.value.{name}", value.field(name).type) for name in present]
     else:
-        texts = [_as_text("p.value", value)]
+        texts = [as_text("p.value", value)]
     text = f"COALESCE({', '.join(f'''NULLIF({text}, '')''' for text in texts)}, NULL)"
-    key = _as_text("p.key", element.field("key").type)
+    key = as_text("p.key", element.field("key").type)
     return (
         f"list_transform(event_params, lambda p: {key})",
         f"list_transform(event_params, lambda p: {text})",
@@ -146,7 +147,7 @@ def _items(schema: pa.Schema) -> str:
     parts = []
     for name, source in _ITEM_TEXTS.items():
         has = element.get_field_index(source) >= 0
-        text = _as_text(f"i.{source}", element.field(source).type) if has else _NULL
+        text = as_text(f"i.{source}", element.field(source).type) if has else _NULL
         parts.append(f"'{name}': {text}")
     return f"list_transform(items, lambda i: {{{', '.join(parts)}}})"
 

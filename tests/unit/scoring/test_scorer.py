@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from micromoment.errors import InvalidRequestError, SessionNotFoundError
 from micromoment.events.vocabulary import EventType, JourneyStage, PageType
+from micromoment.features.state import STATE_VERSION
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
@@ -369,7 +370,7 @@ def test_the_summary_of_a_session(scorer: Scorer) -> None:
     assert summary.events_seen == 3
     assert summary.first_event_time_us == START_US + 10 * SECOND
     assert summary.last_event_time_us == START_US + 30 * SECOND
-    assert (summary.epoch, summary.state_version) == (0, 1)
+    assert (summary.epoch, summary.state_version) == (0, STATE_VERSION)
     assert (summary.cart_quantity, summary.cart_value_micros) == (3, 7_500_000)
     assert scorer.score(a_call(visit(1), key=OTHER)).summary.cart_value_micros is None
 

@@ -5,39 +5,31 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.events.shop import Shop
-from micromoment.events.vocabulary import (
-    ConsentState,
-    DeviceType,
-    EventType,
-    PageType,
-    ReferrerMedium,
-)
 from training.importers.table.sources import (
     CategorySource,
+    ConsentSource,
+    DeviceSource,
     DurationSource,
+    EventTypeSource,
     FlagSource,
+    MediumSource,
     MoneySource,
     NumberSource,
+    PageTypeSource,
     Regex,
     Strict,
     TextSource,
     TimeSource,
-    word_of,
 )
 from training.importers.visits.cuts import SessionRules
 
@@ -75,14 +67,21 @@ def _zone(name: str) -> str:
     try:
         return Shop(time_zone=name).time_zone
     except InvalidSettingError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removeprefix("setting time_zone: ")) from None
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise ValueError(f"{name!r} is no encoding") from None
 
 
 class Csv(Strict):
     """How CSV files are written."""
 
     delimiter: str = Field(default=",", min_length=1, max_length=1)
-    encoding: str = "utf-8"
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
 
 
 class _Table(Strict):
@@ -140,7 +139,7 @@ class OrdersMapping(_Table):
 class EventColumns(Strict):
     """The columns of an event. Which are required: type, time and an id of the visitor."""
 
-    type: word_of(EventType)
+    type: EventTypeSource
     time: TimeSource
     received_time: TimeSource | None = None
     event_id: TextSource | None = None
@@ -158,12 +157,12 @@ class EventColumns(Strict):
     value: MoneySource | None = None
     currency: TextSource | None = None
     page: TextSource | None = None
-    page_type: word_of(PageType) | None = None
+    page_type: PageTypeSource | None = None
     page_title: TextSource | None = None
-    referrer_medium: word_of(ReferrerMedium) | None = None
+    referrer_medium: MediumSource | None = None
     referrer_campaign: TextSource | None = None
     referrer_source: TextSource | None = None
-    device: word_of(DeviceType) | None = None
+    device: DeviceSource | None = None
     locale: TextSource | None = None
     utc_offset_minutes: NumberSource | None = None
     scroll_percent: NumberSource | None = None
@@ -171,9 +170,9 @@ class EventColumns(Strict):
     hover: DurationSource | None = None
     engagement: DurationSource | None = None
     search_term: TextSource | None = None
-    consent_analytics: word_of(ConsentState) | None = None
-    consent_personalization: word_of(ConsentState) | None = None
-    consent_ads: word_of(ConsentState) | None = None
+    consent_analytics: ConsentSource | None = None
+    consent_personalization: ConsentSource | None = None
+    consent_ads: ConsentSource | None = None
     consent_gpc: FlagSource | None = None
     is_bot: FlagSource | None = None
 
@@ -205,13 +204,13 @@ class EventsMapping(_Table):
     sessions: Sessions = Sessions()
 
 
-Mapping = OrdersMapping | EventsMapping
-_ADAPTER: TypeAdapter[Mapping] = TypeAdapter(
+TableMapping = OrdersMapping | EventsMapping
+_ADAPTER: TypeAdapter[TableMapping] = TypeAdapter(
     Annotated[OrdersMapping | EventsMapping, Field(discriminator="shape")]
 )
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path) -> TableMapping:
     """Read a mapping. Raises `InvalidDataError` naming the file and the place in it."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
@@ -245,12 +244,20 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_
 
 def _sentences(error: ValidationError) -> Iterator[str]:
     for found in error.errors(include_url=False):
-        place = ".".join(map(str, found["loc"][1:] if found["loc"] else ()))
+        place, message = _place(found["loc"][1:]), found["msg"].removeprefix("Value error, ")
         if found["type"].startswith("union_tag"):
-            place, found["msg"] = "shape", "must be orders or events"
+            place, message = "shape", "must be orders or events"
         elif not found["loc"]:
-            found["msg"] = "must hold keys and values, shape first"
-        message = found["msg"].removeprefix("Value error, ")
-        if found["type"] == "extra_forbidden":
+            message = "must hold keys and values, shape first"
+        elif found["type"] == "extra_forbidden":
             message = "no such key"
+        elif found["type"] in {"model_type", "dict_type"}:
+            message = "must be a column's name, or keys such as column" if (
+                place.startswith(("columns.", "attributes."))
+            ) else "must hold keys and values"
         yield f"{place}: {message[:1].lower()}{message[1:]}" if place else message
+
+
+def _place(steps: tuple[int | str, ...]) -> str:
+    parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(parts).removeprefix(".")

@@ -5,18 +5,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 import duckdb
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from micromoment.events.vocabulary import names
+from micromoment.events.vocabulary import (
+    ConsentState,
+    DeviceType,
+    EventType,
+    PageType,
+    ReferrerMedium,
+    names,
+)
 
 
 class Strict(BaseModel):
     """A part of a mapping: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
 
 class Source(Strict):
@@ -45,10 +52,15 @@ class Text(Source):
 
 
 class Word(Source):
-    """A word of a vocabulary: `values` maps the file's words, any case, to canonical ones."""
+    """A word of a vocabulary: `values` maps the file's words, in any case, to canonical ones."""
 
     values: dict[str, str] = Field(default_factory=dict)
-    unlisted: Literal["other", "missing", "drop"] = "other"
+
+
+class EventTypeWord(Word):
+    """What happened; `unlisted` says what becomes of words that mean nothing here."""
+
+    unlisted: Literal["other", "drop"] = "other"
 
 
 class Time(Source):
@@ -62,6 +74,16 @@ class Time(Source):
         if self.format is not None and self.unit is not None:
             raise ValueError("give either format or unit")
         return self
+
+    @field_validator("format")
+    @classmethod
+    def _usable(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                duckdb.execute("SELECT try_strptime('', ?)", [pattern]).fetchall()
+            except duckdb.Error as error:
+                raise ValueError(f"{pattern!r} is no format of times: {error}") from error
+        return pattern
 
 
 class Number(Source):
@@ -105,6 +127,9 @@ class Category(Strict):
         return self.levels if self.column is None else (self.column,)
 
 
+_W = TypeVar("_W", bound=Word)
+
+
 def _as_source(value: object) -> object:
     return {"column": value} if isinstance(value, str) else value
 
@@ -123,12 +148,12 @@ def _word(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-def _of(vocabulary: type[IntEnum]) -> Callable[[Word], Word]:
+def _of(vocabulary: type[IntEnum]) -> Callable[[_W], _W]:
     known = sorted(
         word for word, number in names(vocabulary).items() if number or word != "unspecified"
     )
 
-    def check(source: Word) -> Word:
+    def check(source: _W) -> _W:
         used = list(source.values.values())
         if source.constant is not None:
             used.append(source.constant)
@@ -139,11 +164,6 @@ def _of(vocabulary: type[IntEnum]) -> Callable[[Word], Word]:
         return source
 
     return check
-
-
-def word_of(vocabulary: type[IntEnum]) -> Any:  # noqa: ANN401 - a type made of a value
-    """Give the type of a column that holds words of a vocabulary."""
-    return Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(vocabulary))]
 
 
 def check_regex(expression: str) -> str:
@@ -162,4 +182,11 @@ NumberSource = Annotated[Number, BeforeValidator(_as_source)]
 MoneySource = Annotated[Money, BeforeValidator(_as_source)]
 DurationSource = Annotated[Duration, BeforeValidator(_as_source)]
 FlagSource = Annotated[Flag, BeforeValidator(_as_source)]
+EventTypeSource = Annotated[
+    EventTypeWord, BeforeValidator(_as_words), AfterValidator(_of(EventType))
+]
+PageTypeSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(PageType))]
+DeviceSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(DeviceType))]
+MediumSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(ReferrerMedium))]
+ConsentSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(ConsentState))]
 CategorySource = Annotated[Category, BeforeValidator(_as_source)]

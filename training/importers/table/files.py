@@ -1,0 +1,117 @@
+"""Opening tables: Parquet files as they are, CSV files by way of Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO, cast
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from micromoment.errors import InvalidDataError
+from training.importers.engine import file_list
+from training.importers.sources import open_file
+from training.importers.table.mapping import Csv
+
+SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
+_CSV_SUFFIXES: Final = (".csv", ".csv.gz")
+_BLOCK_BYTES: Final = 8_000_000
+# Holds the place of a CSV row; no column of a table has a name like this.
+_ROW_NO: Final = "\x1frow_no"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table to query: its rows, its columns, and SQL for its source and a row's number from 1."""
+
+    path: Path
+    schema: pa.Schema
+    source: str
+    row_no: str
+    rows: int
+    malformed: tuple[int, ...] = ()
+
+
+def column_names(path: Path, dialect: Csv) -> list[str]:
+    """List the columns of a file, from its footer or first line.
+
+    Raises `InvalidDataError` naming a file that can't be read.
+    """
+    if not _is_csv(path):
+        return list(open_file(path).schema.names)
+    try:
+        with _open_text(path, dialect.encoding) as file:
+            names = next(csv.reader(file, delimiter=dialect.delimiter), [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidDataError(str(path), f"can't be read: {error}") from error
+    if not names:
+        raise InvalidDataError(str(path), "is empty: a first line with the columns is needed")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidDataError(str(path), f"has column {twice!r} twice")
+    return names
+
+
+def open_table(path: Path, columns: Sequence[str], dialect: Csv, spool: Path) -> Table:
+    """Open a file for reading the named columns; a CSV file is first written to `spool`.
+
+    Raises `InvalidDataError` naming a file that can't be read to its end.
+    """
+    if _is_csv(path):
+        return _spooled(path, columns, dialect, spool)
+    found = open_file(path)
+    source = f"read_parquet({file_list([path])}, file_row_number = true)"
+    return Table(path, found.schema, source, "file_row_number + 1", found.rows)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.name.lower().endswith(_CSV_SUFFIXES)
+
+
+def _open_text(path: Path, encoding: str) -> TextIO:
+    known = "utf-8-sig" if encoding == "utf-8" else encoding
+    if path.suffix.lower() == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding=known, errors="replace", newline=""))
+    return path.open(encoding=known, errors="replace", newline="")
+
+
+def _spooled(path: Path, columns: Sequence[str], dialect: Csv, spool: Path) -> Table:
+    malformed: list[int] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        malformed.append(row.number)
+        return "skip"
+
+    rows = 0
+    try:
+        reader = pa_csv.open_csv(
+            path,
+            pa_csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=dialect.encoding, use_threads=False),
+            pa_csv.ParseOptions(
+                delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=skip
+            ),
+            # As bytes, so that one broken letter costs one value and not the file.
+            pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.binary()),
+                include_columns=list(columns),
+                strings_can_be_null=False,
+            ),
+        )
+        schema = pa.schema([*reader.schema, pa.field(_ROW_NO, pa.int64())])
+        with reader, pq.ParquetWriter(spool, schema, compression="lz4") as writer:
+            for batch in reader:
+                numbers = pa.array(range(rows + 1, rows + 1 + len(batch)), pa.int64())
+                writer.write_table(pa.table([*batch.columns, numbers], schema=schema))
+                rows += len(batch)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        detail = str(error).strip().splitlines()[0]
+        raise InvalidDataError(str(path), f"can't be read to its end: {detail}") from error
+    source = f"read_parquet({file_list([spool])})"
+    return Table(
+        path, schema, source, f'"{_ROW_NO}"', rows + len(malformed), tuple(malformed)
+    )
