@@ -3,7 +3,7 @@
 Reads go to the store through Feast's provider, with the view made from code. The SDK's
 `get_online_features` looks everything up in the registry again for each call, which costs more than
 the read; and a registry can carry pickled functions, which nobody should run in a server
-(docs/adr/0010-feast-online-reads.md).
+(docs/adr/0006-feast-online-reads.md).
 """
 
 from __future__ import annotations
