@@ -1,6 +1,5 @@
 """The scorer: from events to an answer, with a real bundle and a real store."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +10,12 @@ from hypothesis import strategies as st
 from micromoment.errors import InvalidRequestError, SessionNotFoundError
 from micromoment.events.vocabulary import EventType, JourneyStage, PageType
 from micromoment.features.state import STATE_VERSION
-from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
-from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
+from micromoment.scoring.calls import Degraded, Score, SessionKey
 from micromoment.scoring.scorer import FoldResult, Scorer
 from micromoment.stores.sessions import MemorySessionStore
+from tests.support.calls import KEY, OTHER, a_call, visit
 from tests.support.events import (
     DAY,
     MINUTE,
@@ -25,57 +24,16 @@ from tests.support.events import (
     AnEvent,
     AnItem,
     an_event,
-    to_batch,
 )
-from tests.support.folding import NOBODY, a_lookup
 from tests.support.strategies import event_sequences
 
-KEY = SessionKey("default", "s1")
-OTHER = SessionKey("default", "s2")
 FILLED = an_event(event_id="add", type=EventType.CART_ADD, items=(AnItem(quantity=1),))
-
-
-def a_call(
-    events: Sequence[AnEvent] = (),
-    key: SessionKey = KEY,
-    user: UserLookup | None = NOBODY,
-    **fields: object,
-) -> ScoreCall:
-    """Make a request of these events."""
-    call = ScoreCall(
-        key=key,
-        visitor=1,
-        batch=to_batch(events),
-        event_ids=tuple(event.event_id for event in events),
-        user=user,
-    )
-    return replace(call, **fields)  # type: ignore[arg-type]
-
-
-def visit(n_events: int, first: int = 1) -> list[AnEvent]:
-    """Let pages be shown, ten seconds apart."""
-    return [
-        an_event(event_id=f"e{n}", event_time=START_US + n * 10 * SECOND, page_id=f"/{n % 3}")
-        for n in range(first, first + n_events)
-    ]
 
 
 def bits(score: Score) -> tuple[object, ...]:
     """Give all of an answer that may not differ, features as bytes."""
     return (score.features.tobytes(), score.conversion, score.abandonment, score.events_seen,
             score.last_event_id, score.as_of_us, score.summary, score.degraded)  # fmt: skip
-
-
-@pytest.fixture
-def store() -> MemorySessionStore:
-    """A store for three sessions."""
-    return MemorySessionStore(max_sessions=3, ttl_s=3_600)
-
-
-@pytest.fixture
-def scorer(tiny_bundle: LoadedBundle, store: MemorySessionStore) -> Scorer:
-    """A scorer with the tiny bundle."""
-    return Scorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
 
 
 def test_a_write_is_read(scorer: Scorer) -> None:
@@ -260,71 +218,6 @@ def test_abandonment_needs_a_filled_cart(scorer: Scorer) -> None:
     assert filled.abandonment == 1.0 - filled.conversion
     empty = an_event(event_id="out", type=EventType.CART_REMOVE, event_time=START_US + 2 * MINUTE)
     assert scorer.score(a_call([empty])).abandonment is None
-
-
-def test_user_features_are_taken_up_at_the_start(scorer: Scorer) -> None:
-    """The first event's look-up counts for the visit; a later one is not asked for nor used."""
-    known = a_lookup(snapshot_time=START_US - DAY, first_seen=START_US - 9 * DAY, sessions=7)
-    assert scorer.needs_user(KEY, to_batch(visit(1)))
-    first = scorer.score(a_call(visit(1), user=known))
-    assert first.user.found
-    assert first.user.snapshot_time_us == START_US - DAY
-    assert first.user.age_us == DAY + 10 * SECOND
-    assert not first.user.stale
-    assert not scorer.needs_user(KEY, to_batch(visit(1, first=2)))
-    other = a_lookup(snapshot_time=START_US, sessions=99)
-    later = scorer.score(a_call(visit(1, first=2), user=other))
-    assert later.user == first.user
-    assert later.features[scorer.bundle.feature_names.index("user_prior_sessions")] == 7
-
-
-def test_identify_takes_user_features_up_again(scorer: Scorer) -> None:
-    """When the visitor becomes known, the customer's history is asked for and replaces theirs."""
-    scorer.score(a_call(visit(1), user=no_lookup(UserStatus.UNKNOWN)))
-    known = a_lookup(snapshot_time=START_US - DAY, sessions=7)
-    login = [replace(event, user_id="u1") for event in visit(1, first=2)]
-    assert scorer.needs_user(KEY, to_batch(login))
-    score = scorer.score(a_call(login, user=known))
-    assert score.user.found
-    assert score.features[scorer.bundle.feature_names.index("user_prior_sessions")] == 7
-    assert score.events_seen == 2
-
-
-def test_a_stale_snapshot_is_told(scorer: Scorer) -> None:
-    """A snapshot older than allowed when it was taken up marks the answers of the visit."""
-    old = a_lookup(
-        snapshot_time=START_US - 3 * DAY,
-        first_seen=START_US - 9 * DAY,
-        last_seen=START_US - 4 * DAY,
-    )
-    score = scorer.score(a_call(visit(1), user=old))
-    assert score.user.stale
-    assert score.degraded == (Degraded.USER_FEATURES_STALE,)
-
-
-def test_the_snapshot_of_somebody_long_away_is_not_stale(scorer: Scorer) -> None:
-    """Somebody who was away when their row was cut keeps it: it is final, however old."""
-    final = a_lookup(
-        snapshot_time=START_US - 40 * DAY,
-        first_seen=START_US - 200 * DAY,
-        last_seen=START_US - 97 * DAY,
-    )
-    assert not scorer.score(a_call(visit(1), user=final)).user.stale
-
-
-def test_a_snapshot_from_the_future_has_no_negative_age(scorer: Scorer) -> None:
-    """A visitor's clock may be behind the snapshot: its age is then 0."""
-    future = a_lookup(snapshot_time=START_US + DAY, first_seen=START_US)
-    assert scorer.score(a_call(visit(1), user=future)).user.age_us == 0
-
-
-@pytest.mark.parametrize("user", [None, no_lookup(UserStatus.UNAVAILABLE)])
-def test_without_an_answer_of_the_user_store(scorer: Scorer, user: UserLookup | None) -> None:
-    """Where nobody was looked up, or the store was silent, the answer says so."""
-    score = scorer.score(a_call(visit(1), user=user))
-    assert score.degraded == (Degraded.USER_FEATURES_UNAVAILABLE,)
-    assert not score.user.found
-    assert np.isnan(score.features[scorer.bundle.feature_names.index("user_prior_sessions")])
 
 
 def test_sessions_and_tenants_are_apart(scorer: Scorer) -> None:
