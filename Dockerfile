@@ -56,4 +56,4 @@ WORKDIR /var/lib/micromoment
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
     CMD ["python", "-m", "micromoment.health", "--host", "127.0.0.1"]
-ENTRYPOINT ["python", "-m", "micromoment", "serve"]
+ENTRYPOINT ["python", "-m", "micromoment.container", "serve"]

@@ -68,6 +68,10 @@ test-nojit: setup ## Run the property, event and feature tests without compilati
 wheel-test: setup ## Build the wheel and try it without the source tree
 	@bash scripts/test_wheel.sh $(BIN) $(SITE)
 
+.PHONY: image-test
+image-test: setup ## Build the image without a daemon and check it in strict containers; as root, on Debian, minutes
+	@bash scripts/image_test.sh $(BIN)
+
 .PHONY: lint
 lint: setup ## Check style, types, import directions and protos
 	$(BIN)/ruff check

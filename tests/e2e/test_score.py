@@ -61,7 +61,7 @@ def scores(table: pa.Table, day: Path) -> pd.DataFrame:
     events = pq.read_table(day).to_pandas()
     events["visitor"] = events["user_id"].fillna(events["anonymous_id"])
     events = events[["session_id", "event_id", "source_seq", "type", "page_type", "visitor"]]
-    frame = table.to_pandas().merge(events, validate="one_to_one")
+    frame: pd.DataFrame = table.to_pandas().merge(events, validate="one_to_one")
     assert len(frame) == len(table) == len(events)
     return frame.sort_values(["session_id", "source_seq"], ignore_index=True)
 
@@ -71,7 +71,7 @@ def alone(shop: TrainedShop, day: Path, tmp_path_factory: pytest.TempPathFactory
     """The scores of the last day as if it were the shop's first."""
     out = tmp_path_factory.mktemp("scores") / "alone.parquet"
     shop.home.succeed("score", "--bundle", shop.tag, "--events", day, "--out", out)
-    frame = pq.read_table(out).to_pandas()
+    frame: pd.DataFrame = pq.read_table(out).to_pandas()
     return frame.sort_values(["session_id", "source_seq"], ignore_index=True)
 
 
@@ -125,7 +125,8 @@ def test_abandonment_is_the_rest_while_the_cart_is_filled(scores: pd.DataFrame) 
     assert not (there & scores["converted"]).any()
     kinds = scores.groupby(BATCH)["type"].agg(set)
     just_added = kinds.map(lambda found: "cart_add" in found and "cart_remove" not in found)
-    added = scores.set_index(BATCH).index.map(just_added) & ~scores["converted"]
+    places = pd.MultiIndex.from_frame(scores[BATCH])
+    added = just_added.reindex(places).to_numpy(dtype=bool) & ~scores["converted"].to_numpy()
     assert there[added].all()
     assert added.sum() > 50
     fills = scores["type"].isin(FILLS_CART) | (scores["page_type"] == "cart")

@@ -17,7 +17,7 @@ from tests.e2e.conftest import TRAINED_UNTIL, TrainedShop
 from tests.support.commands import BIN, TIMEOUT_S, Home
 
 # Interrupts come as soon as one of these steps is done.
-INTERRUPTED_AFTER = ("Cut user snapshots", "Fit transition tables", "Fit conversion model")
+INTERRUPTED_AFTER = ("Cut user snapshots", "Fit tables", "Fit conversion model")
 WRITTEN_BY_BENTOML = {"model.yaml"}  # holds the time
 
 

@@ -68,3 +68,20 @@ def file_list(paths: Sequence[Path]) -> str:
 
 def _unglobbed(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+def copy_rows(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Write what a query gives to one Parquet file for later steps."""
+    db.execute(
+        f"COPY ({query}) TO {literal(str(path))}"
+        f" (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_FLUSH_ROWS})"
+    )
+
+
+def copy_parts(db: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
+    """Write what a query gives to `folder/part=<part>/*.parquet`, by its column `part`."""
+    folder.mkdir(parents=True)
+    db.execute(
+        f"COPY ({query}) TO {literal(str(folder))}"
+        " (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (part), OVERWRITE_OR_IGNORE)"
+    )

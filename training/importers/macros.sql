@@ -149,3 +149,6 @@ CREATE TEMP MACRO as_answer(consents, categories) AS CASE
     WHEN len(list_filter(
         consents, lambda c: list_contains(categories, c.category) AND c.answer = 'granted'
     )) > 0 THEN 'granted' END;
+
+-- The shop's day of a time in microseconds.
+CREATE TEMP MACRO shop_day(us, zone) AS strftime(timezone(zone, make_timestamptz(us)), '%Y-%m-%d');

@@ -27,7 +27,8 @@ def find_files(
 ) -> list[Path]:
     """List the files of a glob pattern, a folder or a list of paths, by name.
 
-    Of a folder those are taken whose names end with one of `suffixes`. Raises `InvalidDataError` naming what matches nothing or doesn't exist.
+    Of a folder those are taken whose names end with one of `suffixes`. Raises `InvalidDataError`
+    naming what matches nothing or doesn't exist.
     """
     if isinstance(pattern, str | Path):
         return _matches(str(pattern), suffixes)

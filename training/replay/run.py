@@ -201,7 +201,8 @@ def replay_grouped(
 
 def replay_moments(grouped: GroupedEvents, settings: ReplaySettings) -> RecordArray:
     """Replay without features: what holds after each event, `MOMENT` records, shape (n,)."""
-    users = (np.zeros(1, USER_SNAPSHOT), np.zeros(1, np.uint8), np.zeros(1, np.int64))
+    # One row without history, which every visit takes up.
+    users = (np.zeros(1, USER_SNAPSHOT), np.zeros(1, np.uint8), np.zeros(0, np.int64))
     nothing = np.zeros(len(grouped.batch), dtype=np.bool_)
     return replay_grouped(grouped, users, settings, neutral_tables(), nothing, cross_fit=False)[0]
 

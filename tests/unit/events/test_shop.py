@@ -21,6 +21,14 @@ def test_offsets_around_a_change_of_clocks() -> None:
     assert offsets.tolist() == [-240, -300, -300, -240]
 
 
+def test_a_change_of_clocks_at_half_past() -> None:
+    """On Lord Howe Island clocks went from +10:30 to +11:00 on 2023-09-30 at 15:30 UTC."""
+    island, change_us = Shop("AUD", "Australia/Lord_Howe"), 1_696_087_800_000_000
+    assert island.utc_offset_minutes(change_us - 1) == 630
+    assert island.utc_offset_minutes(change_us) == 660
+    assert island.utc_offsets_minutes(np.array([change_us - 1, change_us])).tolist() == [630, 660]
+
+
 def test_no_times_no_offsets() -> None:
     """An empty array gives an empty array."""
     assert NEW_YORK.utc_offsets_minutes(np.array([], np.int64)).shape == (0,)

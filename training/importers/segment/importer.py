@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from zoneinfo import available_timezones
 
 import duckdb
+import pyarrow as pa
 
+from micromoment.errors import InvalidDataError
 from micromoment.events.shop import Shop
-from training.importers.engine import literal, script
+from training.importers.engine import copy_rows, literal, script
 from training.importers.ga4_stage import FIRST_TIME_US, LAST_TIME_US
 from training.importers.page_rules import load_page_rules
 from training.importers.progress import ProgressHook
 from training.importers.report import ImportReport
-from training.importers.segment.lines import SUFFIXES, line_batches
+from training.importers.segment.lines import LINE_SCHEMA, SUFFIXES, line_batches
 from training.importers.segment.names import UNNAMED_TIE_RANK, segment_events
 from training.importers.sources import find_all_files
 from training.importers.tally import Tally
@@ -52,32 +55,55 @@ def import_segment(
     def read_rows(
         db: duckdb.DuckDBPyConnection, folder: Path, tally: Tally, show: ProgressHook
     ) -> list[Path]:
-        _create_names(db)
-        query = _rows_query(shop.time_zone, days or DayRange())
-
-        def finished(file_no: int, lines: int) -> None:
-            tally.add_read(file_no, lines)
-            show("files", file_no + 1, len(files))
-
-        written = []
-        for number, batch in enumerate(line_batches(files, finished)):
-            written.append(folder / f"{number:06d}.parquet")
-            db.register("segment_lines", batch)
-            target = literal(str(written[-1]))
-            db.execute(f"COPY ({query}) TO {target} (FORMAT parquet, COMPRESSION lz4)")
-            db.unregister("segment_lines")
-        return written
+        _create_zones(db)
+        target = folder / "rows.parquet"
+        with _lines_of(db, files, tally, show):
+            copy_rows(db, _rows_query(shop.time_zone, days or DayRange()), target)
+        return [target]
 
     return import_visits(files, read_rows, out, settings, progress)
 
 
-def _create_names(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute("CREATE TEMP TABLE segment_names (key VARCHAR, type VARCHAR, tie_rank INTEGER)")
-    db.executemany("INSERT INTO segment_names VALUES (?, ?, ?)", list(segment_events()))
-    db.execute("CREATE TEMP TABLE segment_zones (name VARCHAR)")
+@contextmanager
+def _lines_of(
+    db: duckdb.DuckDBPyConnection, files: Sequence[Path], tally: Tally, show: ProgressHook
+) -> Iterator[None]:
+    """Let a query read the lines of all files, once and as a stream, as `segment_lines`."""
+    broken: list[InvalidDataError] = []
+
+    def finished(file_no: int, lines: int) -> None:
+        tally.add_read(file_no, lines)
+        show("files", file_no + 1, len(files))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from line_batches(files, finished)
+        except InvalidDataError as error:
+            broken.append(error)
+            raise
+
+    db.register("segment_lines", pa.RecordBatchReader.from_batches(LINE_SCHEMA, batches()))
+    try:
+        yield
+    except duckdb.Error as error:  # what the stream raised, as the engine tells it
+        raise (broken[0] if broken else error) from None
+    finally:
+        db.unregister("segment_lines")
+
+
+def _create_zones(db: duckdb.DuckDBPyConnection) -> None:
     known = db.sql("SELECT name FROM pg_timezone_names()").fetchall()
     zones = sorted(available_timezones() & {name for (name,) in known})
+    db.execute("CREATE TEMP TABLE segment_zones (name VARCHAR)")
     db.executemany("INSERT INTO segment_zones VALUES (?)", [(zone,) for zone in zones])
+
+
+def _names_map() -> str:
+    entries = (
+        f"{literal(key)}: {{'type': {literal(event_type)}, 'tie_rank': {rank}}}"
+        for key, event_type, rank in segment_events()
+    )
+    return f"MAP {{{', '.join(entries)}}}"
 
 
 def _rows_query(time_zone: str, days: DayRange) -> str:
@@ -86,6 +112,7 @@ def _rows_query(time_zone: str, days: DayRange) -> str:
     messages = script(
         "segment/messages",
         lines="segment_lines",
+        names=_names_map(),
         structure=literal(structure),
         unnamed_tie_rank=UNNAMED_TIE_RANK,
         first_time=FIRST_TIME_US,

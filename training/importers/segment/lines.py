@@ -15,11 +15,13 @@ from micromoment.errors import InvalidDataError
 SUFFIXES: Final = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz", ".gz")
 # Segment takes messages of at most 32 KB.
 MAX_LINE_BYTES: Final = 1_000_000
-BATCH_LINES: Final = 65_536
-BATCH_BYTES: Final = 32_000_000
+BATCH_LINES: Final = 16_384
+BATCH_BYTES: Final = 16_000_000
 
 _BOM: Final = b"\xef\xbb\xbf"
-_SCHEMA: Final = pa.schema([("file_no", pa.int32()), ("row_no", pa.int64()), ("line", pa.string())])
+LINE_SCHEMA: Final = pa.schema(
+    [("file_no", pa.int32()), ("row_no", pa.int64()), ("line", pa.string())]
+)
 
 
 def line_batches(
@@ -86,5 +88,5 @@ def _text(line: bytes | None) -> str | None:
 def _batch(places: list[tuple[int, int]], lines: list[str | None]) -> pa.RecordBatch:
     file_nos, row_nos = zip(*places, strict=True)
     return pa.record_batch(
-        [pa.array(c) for c in (file_nos, row_nos, lines)], schema=None, names=_SCHEMA.names
-    ).cast(_SCHEMA)
+        [pa.array(c) for c in (file_nos, row_nos, lines)], schema=None, names=LINE_SCHEMA.names
+    ).cast(LINE_SCHEMA)

@@ -30,8 +30,10 @@ named AS (
             as_time_us("timestamp"), as_time_us(originalTimestamp),
             as_time_us(sentAt), as_time_us(receivedAt)
         ) AS event_time,
-        names.type AS canonical_type,
-        names.tie_rank AS named_rank,
+        $names[
+            call || ':' || CASE WHEN call = 'track'
+                THEN regexp_replace(lower(trim(event)), '[\s_-]+', ' ', 'g') ELSE '' END
+        ] AS known_call,
         COALESCE(CASE WHEN call IN ('page', 'screen') THEN p.url END, c.page.url) AS page_url,
         COALESCE(CASE WHEN call IN ('page', 'screen') THEN p.referrer END, c.page.referrer)
             AS referrer,
@@ -41,14 +43,13 @@ named AS (
             'category': regexp_replace(lower(e.key), '[^a-z0-9]', '', 'g'),
             'answer': as_consent(e.value)
         }) AS consents
-    FROM opened LEFT JOIN segment_names AS names
-        ON names.key = call || ':' || CASE WHEN call = 'track'
-            THEN regexp_replace(lower(trim(event)), '[\s_-]+', ' ', 'g') ELSE '' END
+    FROM opened
 ),
 
 referred AS (
     SELECT
         *,
+        known_call.type AS canonical_type,
         as_host(referrer) AS referrer_host,
         as_host(referrer) = as_host(page_url) AS is_internal,
         regexp_matches(
@@ -69,7 +70,7 @@ SELECT
     END AS dropped,
     CASE WHEN "timestamp" IS NOT NULL AND stated_time IS NULL THEN 'event_time.not_a_time' END
         AS flaws,
-    COALESCE(named_rank, $unnamed_tie_rank) AS tie_rank,
+    COALESCE(known_call.tie_rank, $unnamed_tie_rank) AS tie_rank,
     messageId AS event_id,
     COALESCE(canonical_type, 'other') AS type,
     event_time,

@@ -63,7 +63,9 @@ def closest(name: str, found: Sequence[str]) -> list[str]:
     bare = {column: _bare(column) for column in found}
     same = [column for column in found if bare[column] == _bare(name)]
     alike = difflib.get_close_matches(_bare(name), list(bare.values()), _MAX_CLOSEST, 0.5)
-    inside = [c for c in found if _bare(name) and (_bare(name) in bare[c] or bare[c] in _bare(name))]
+    inside = [
+        c for c in found if _bare(name) and (_bare(name) in bare[c] or bare[c] in _bare(name))
+    ]
     near = [column for word in alike for column in found if bare[column] == word]
     return list(dict.fromkeys([*same, *near, *(c for c in inside if bare[c])]))[:_MAX_CLOSEST]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Final, TextIO, cast
 
@@ -81,17 +82,20 @@ def _open_text(path: Path, encoding: str) -> TextIO:
 
 
 def _spooled(path: Path, columns: Sequence[str], dialect: Csv, spool: Path) -> Table:
-    malformed: list[int] = []
+    malformed: dict[int, None] = {}
 
     def skip(row: pa_csv.InvalidRow) -> str:
-        malformed.append(row.number)
+        malformed[row.number - 1] = None  # the first line holds the columns
         return "skip"
 
+    numbers = _row_numbers(malformed)
     rows = 0
     try:
         reader = pa_csv.open_csv(
             path,
-            pa_csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=dialect.encoding, use_threads=False),
+            pa_csv.ReadOptions(
+                block_size=_BLOCK_BYTES, encoding=dialect.encoding, use_threads=False
+            ),
             pa_csv.ParseOptions(
                 delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=skip
             ),
@@ -105,13 +109,16 @@ def _spooled(path: Path, columns: Sequence[str], dialect: Csv, spool: Path) -> T
         schema = pa.schema([*reader.schema, pa.field(_ROW_NO, pa.int64())])
         with reader, pq.ParquetWriter(spool, schema, compression="lz4") as writer:
             for batch in reader:
-                numbers = pa.array(range(rows + 1, rows + 1 + len(batch)), pa.int64())
-                writer.write_table(pa.table([*batch.columns, numbers], schema=schema))
+                places = pa.array(islice(numbers, len(batch)), pa.int64())
+                writer.write_table(pa.table([*batch.columns, places], schema=schema))
                 rows += len(batch)
     except (pa.ArrowException, OSError, EOFError) as error:
         detail = str(error).strip().splitlines()[0]
         raise InvalidDataError(str(path), f"can't be read to its end: {detail}") from error
     source = f"read_parquet({file_list([spool])})"
-    return Table(
-        path, schema, source, f'"{_ROW_NO}"', rows + len(malformed), tuple(malformed)
-    )
+    return Table(path, schema, source, f'"{_ROW_NO}"', rows + len(malformed), tuple(malformed))
+
+
+def _row_numbers(malformed: Collection[int]) -> Iterator[int]:
+    # Rows are found malformed before the batch around them is given.
+    return (number for number in count(1) if number not in malformed)

@@ -252,9 +252,11 @@ def _sentences(error: ValidationError) -> Iterator[str]:
         elif found["type"] == "extra_forbidden":
             message = "no such key"
         elif found["type"] in {"model_type", "dict_type"}:
-            message = "must be a column's name, or keys such as column" if (
-                place.startswith(("columns.", "attributes."))
-            ) else "must hold keys and values"
+            message = (
+                "must be a column's name, or keys such as column"
+                if (place.startswith(("columns.", "attributes.")))
+                else "must hold keys and values"
+            )
         yield f"{place}: {message[:1].lower()}{message[1:]}" if place else message
 
 

@@ -8,7 +8,15 @@ from enum import IntEnum
 from typing import Annotated, Literal, Self, TypeVar
 
 import duckdb
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from micromoment.events.vocabulary import (
     ConsentState,

@@ -1,5 +1,6 @@
 """From rows about visits to events of sessions: what importers of single events share."""
 
 from training.importers.visits.cuts import SessionRules
+from training.importers.visits.rows import DayRange
 
-__all__ = ["SessionRules"]
+__all__ = ["DayRange", "SessionRules"]

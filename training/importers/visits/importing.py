@@ -26,13 +26,15 @@ from training.importers.visits.stage import stage_visits
 class VisitSettings:
     """What an importer of single events is told: the shop's days, sessions, pages and files.
 
-    `replace` allows to replace days that the folder holds already.
+    `replace` allows to replace days that the folder holds already; `duplicates` is the reason under
+    which rows of one event id are merged.
     """
 
     time_zone: str
     sessions: SessionRules
     page_rules: PageRules
     replace: bool = False
+    duplicates: str = "duplicate_message"
 
 
 # Writes the event rows of all files into a folder, counts the rows read, and lists what it wrote.
@@ -55,7 +57,15 @@ def import_visits(
         rows_folder = folder.work / "rows"
         rows_folder.mkdir()
         rows = read_rows(db, rows_folder, tally, show)
-        stage = stage_visits(db, rows, folder, settings.time_zone, settings.sessions, tally)
+        stage = stage_visits(
+            db,
+            rows,
+            folder,
+            settings.time_zone,
+            settings.sessions,
+            tally,
+            duplicates=settings.duplicates,
+        )
         days = stage.days()
         if not settings.replace:
             check_replaced(folder, days)

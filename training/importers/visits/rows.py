@@ -90,7 +90,7 @@ def raw_select(expressions: Mapping[str, str], source: str) -> str:
         f"CAST({expressions.get(name, 'NULL')} AS {kind}) AS {name}"
         for name, kind in RAW_COLUMNS.items()
     )
-    return f"SELECT {columns} FROM {source}"
+    return script("visits/raw", columns=columns, source=source)
 
 
 def event_rows(raw: str, time_zone: str, days: DayRange) -> str:

@@ -23,7 +23,7 @@ parsed AS (
         CASE WHEN contains(page, '/') THEN as_page_id(known(page)) ELSE known(page) END
             AS full_page_id,
         CASE WHEN event_time BETWEEN $first_time AND $last_time
-            THEN strftime(timezone('$zone', make_timestamptz(event_time)), '%Y-%m-%d') END AS day
+            THEN shop_day(event_time, '$zone') END AS day
     FROM raw
 ),
 

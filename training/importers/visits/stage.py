@@ -15,7 +15,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.importers.engine import file_list, literal, script
+from training.importers.counting import by_reason
+from training.importers.engine import copy_parts, file_list, literal, script
 from training.importers.event_folder import EventFolder
 from training.importers.event_writer import ROW_GROUP_ROWS
 from training.importers.ga4_stage import Stage
@@ -38,38 +39,23 @@ def stage_visits(
     time_zone: str,
     rules: SessionRules,
     tally: Tally,
+    *,
+    duplicates: str,
 ) -> Stage:
     """Cut the event rows (see rows.sql) of files into sessions; count what is dropped and merged.
 
     The order of rows and files means nothing.
     """
     source = f"read_parquet({file_list(rows)})"
-    tally.add(
-        "dropped",
-        db.sql(
-            f"SELECT file_no, dropped, count(*), min(row_no) FROM {source}"
-            " WHERE dropped IS NOT NULL GROUP BY ALL"
-        ).fetchall(),
-    )
+    tally.add("dropped", by_reason(db, source, "dropped", "dropped IS NOT NULL"))
     _take_earlier_days(db, source, folder, time_zone, rules)
     db.execute(script("visits/messages", rows=source))
-    tally.add(
-        "merged",
-        db.sql(
-            f"SELECT file_no, 'duplicate_message', count(*), min(row_no)"
-            f" FROM (SELECT * FROM {source} WHERE dropped IS NULL)"
-            " ANTI JOIN messages USING (file_no, row_no) GROUP BY ALL"
-        ).fetchall(),
-    )
+    repeated = f"{source} ANTI JOIN messages USING (file_no, row_no)"
+    tally.add("merged", by_reason(db, repeated, literal(duplicates), "dropped IS NULL"))
     cut = _cut_sessions(db, folder.work / "cut.parquet", rules)
     db.execute(script("visits/sessions", cut=f"read_parquet({file_list([cut])})"))
-    target = folder.work / "staged" / "visits"
-    target.mkdir(parents=True)
-    db.execute(
-        f"COPY ({script('visits/staged', rows=source)}) TO {literal(str(target))}"
-        " (FORMAT parquet, COMPRESSION lz4, PARTITION_BY (part), OVERWRITE_OR_IGNORE)"
-    )
-    return Stage(target.parent)
+    copy_parts(db, script("visits/staged", rows=source), folder.work / "staged" / "visits")
+    return Stage(folder.work / "staged")
 
 
 def _take_earlier_days(
@@ -79,7 +65,7 @@ def _take_earlier_days(
     time_zone: str,
     rules: SessionRules,
 ) -> None:
-    (found,) = db.sql(f"SELECT min(day) FROM {source} WHERE dropped IS NULL").fetchall()
+    (found,) = db.sql(script("visits/first_day", rows=source)).fetchall()
     files = _days_before(folder, date.fromisoformat(found[0]), rules) if found[0] else []
     events = f"read_parquet({file_list(files)})" if files else _NO_EVENTS
     db.execute(script("visits/earlier", events=events, zone=time_zone))

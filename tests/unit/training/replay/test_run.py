@@ -31,7 +31,14 @@ from training.event_files import EventDays, event_days
 from training.replay import partition
 from training.replay.decisions import DECISION_COLUMNS
 from training.replay.partition import PART_SCHEMA, partition_events
-from training.replay.run import ReplaySettings, UserRows, replay_parts, take_up_table
+from training.replay.run import (
+    ReplaySettings,
+    UserRows,
+    replay_moments,
+    replay_parts,
+    take_up_table,
+)
+from training.replay.sessions import group_by_session
 
 EVENTS = made_up_visits(150, days=2)
 SETTINGS = ReplaySettings(PLAIN_SHOP)
@@ -233,3 +240,14 @@ def test_no_events_no_rows(tmp_path: Path) -> None:
     report = replay_parts([path], tmp_path / "out", SETTINGS, users_by_id, TABLES)
     assert (report.events, report.decisions) == (0, 0)
     assert pq.read_schema(report.outputs[0]).names == [*DECISION_COLUMNS, *FEATURE_NAMES]
+
+
+def test_moments_without_features(tmp_path: Path) -> None:
+    """What holds after each event needs neither users nor tables, and of no events is nothing."""
+    grouped = group_by_session(to_table(EVENTS), PLAIN_SHOP)
+    moments = replay_moments(grouped, SETTINGS)
+    _, same = np.unique(grouped.session_of, return_counts=True)
+    assert moments["events_seen"].max() <= same.max()
+    assert moments["converted"].sum() > 0
+    empty = group_by_session(to_table([]), PLAIN_SHOP)
+    assert len(replay_moments(empty, SETTINGS)) == 0

@@ -1,0 +1,221 @@
+"""What the image promises, checked in containers: `python -m tests.image.checks`.
+
+One line per check; status 1 when one fails. Needs root, runc and nsenter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.image.container import Container, Mount, status_of, strict_config
+
+START_S = 120.0
+DRAIN_LAG_S = 1.0
+DRAIN_GRACE_S = 5.0
+PROBES = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, unpacked by umoci, with what buildah tells of it; folders of a shop to serve."""
+
+    unpacked: Path
+    inspected: dict[str, Any]
+    bundles: Path
+    features: Path
+    work: Path
+    grpcurl: str
+
+    @property
+    def rootfs(self) -> Path:
+        """Its files."""
+        return self.unpacked / "rootfs"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What its Dockerfile set."""
+        return dict(self.inspected["Docker"]["config"])
+
+    def container(self, name: str, command: tuple[str, ...] = ()) -> Container:
+        """Make a strict container, with the image's own command unless another is given."""
+        config = json.loads((self.unpacked / "config.json").read_text())
+        user = config["process"]["user"]
+        state = self.work / name / "state"
+        state.mkdir(parents=True)
+        for folder in (state, *self.features.rglob("*"), self.features):
+            os.chown(folder, user["uid"], user["gid"])
+        mounts = (
+            Mount(self.bundles, "/bundles"),
+            Mount(self.features, "/features", writable=True),
+            Mount(state, "/var/lib/micromoment", writable=True),
+            Mount(PROBES, "/probes"),
+        )
+        strict = strict_config(config, self.rootfs, mounts)
+        strict["process"]["args"] = list(command) or strict["process"]["args"]
+        strict["process"]["env"] += [
+            f"MICROMOMENT_DRAIN_LAG={DRAIN_LAG_S}",
+            f"MICROMOMENT_DRAIN_GRACE={DRAIN_GRACE_S}",
+        ]
+        return Container(f"micromoment-{name}-{os.getpid()}", self.work / name, strict)
+
+
+@dataclass
+class Report:
+    """Prints a line per check and remembers whether all held."""
+
+    failed: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def check(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Check something in the block, which may add words to the line and fails by raising."""
+        words: list[str] = []
+        try:
+            yield words.append
+        except Exception as error:  # noqa: BLE001 - the other checks go on, the status tells
+            self.failed.append(what)
+            words.append(f"{type(error).__name__}: {error}")
+        self._print("FAIL" if what in self.failed else "ok", what, words)
+
+    @staticmethod
+    def _print(verdict: str, what: str, words: list[str]) -> None:
+        sys.stdout.write(f"{verdict:<4} {what}{': ' if words else ''}{'; '.join(words)}\n")
+        sys.stdout.flush()
+
+
+def check_settings(image: Image, report: Report) -> None:
+    """Check what the image says of itself."""
+    settings = image.settings
+    with report.check("it names a user by number, not root") as tell:
+        tell(settings["User"])
+        assert all(int(part) > 0 for part in settings["User"].split(":"))
+    with report.check("command, probe and stop signal are exact"):
+        assert settings["Entrypoint"][0] == "python"
+        assert settings["Healthcheck"]["Test"][0] == "CMD"
+        assert settings["StopSignal"] == "SIGTERM"
+    with report.check("nothing of pip's settings is left in it"):
+        told = json.dumps(image.inspected)
+        assert not [word for word in ("PIP_", "index-url", "find-links") if word in told]
+        left = [*image.rootfs.glob("etc/pip.conf"), *image.rootfs.glob("run/secrets/*")]
+        assert left == []
+
+
+def check_service(image: Image, report: Report) -> None:
+    """Run the image's own command and check it from the start to the end."""
+    started = time.monotonic()
+    with image.container("service") as container:
+        with report.check("it serves on a read-only root without capabilities") as tell:
+            serving = container.await_logged("serving", START_S)
+            tell(f"SERVING after {time.monotonic() - started:.1f} s")
+            tell(f"{serving['load_seconds']} s of them loading")
+            tell(f"{container.cpu_seconds:.1f} s of CPU")
+        with report.check("its process has no privileges and can gain none") as tell:
+            tell(_check_privileges(container.pid))
+        with report.check("it can't write to its own files"):
+            for place in ("/", "/opt/micromoment/machine-code", "/bundles"):
+                tried = container.run("python", "-c", f"open('{place}/written', 'w')")
+                assert "Read-only file system" in tried.stderr, tried
+        with report.check("the probe says SERVING") as tell:
+            begun = time.monotonic()
+            probe = container.run(*image.settings["Healthcheck"]["Test"][1:])
+            tell(f"{time.monotonic() - begun:.1f} s")
+            assert (probe.returncode, probe.stdout) == (0, "SERVING\n"), probe
+        with report.check("grpcurl gets a score") as tell:
+            reply = _score(image, container)
+            tell(f"conversion {reply['conversion']:.4f} by {reply['bundle']}")
+            latest = (image.bundles / "shop" / "latest").read_text()
+            assert reply["bundle"] == f"shop:{latest}"
+            assert "degraded" not in reply, reply["degraded"]
+        with report.check(f"{image.settings['StopSignal']} stops it in time") as tell:
+            status, seconds = container.stop(image.settings["StopSignal"])
+            tell(f"status {status} after {seconds:.1f} s")
+            assert status == 0, container.log
+            assert seconds < DRAIN_LAG_S + DRAIN_GRACE_S + 1
+            assert container.logged("stopped")
+        with report.check("its log has no warning"):
+            lines = [json.loads(line) for line in container.log.splitlines()]
+            assert [line for line in lines if line["level"] not in {"info", "debug"}] == []
+
+
+def check_early_stop(image: Image, report: Report) -> None:
+    """Stop the image's own command before it listens."""
+    with (
+        report.check("a signal while it imports ends it at once") as tell,
+        image.container("early") as container,
+    ):
+        container.await_handler(image.settings["StopSignal"], START_S)
+        status, seconds = container.stop(image.settings["StopSignal"])
+        tell(f"status {status} after {seconds:.1f} s")
+        assert container.log == ""
+        assert status == 0
+        assert seconds < 2
+
+
+def check_machine_code(image: Image, report: Report) -> None:
+    """Run the server as on another processor, from files of another time."""
+    for source in image.rootfs.glob("opt/micromoment/lib/python3*/site-packages/micromoment/**/*"):
+        os.utime(source)
+    with (
+        report.check("it compiles nothing, on another processor and with new file times") as tell,
+        image.container("elsewhere", ("python", "/probes/serve_elsewhere.py")) as container,
+    ):
+        container.await_logged("serving", START_S)
+        _score(image, container)
+        container.stop(image.settings["StopSignal"])
+        told = container.logged("compilations")
+        assert told is not None, container.log
+        tell(f"{len(told['functions'])} compilations until after the first score")
+        assert told["functions"] == []
+
+
+def _check_privileges(pid: int) -> str:
+    status = status_of(pid)
+    users = {int(part) for name in ("Uid", "Gid") for part in status[name].split()}
+    assert 0 not in users, status
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, status
+    assert status["NoNewPrivs"] == "1"
+    return f"uid {status['Uid'].split()[0]}"
+
+
+def _score(image: Image, container: Container) -> dict[str, Any]:
+    now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {"event_id": "e1", "type": "EVENT_TYPE_PAGE_VIEW", "event_time": now}
+    request = {"session_id": "s1", "anonymous_id": "v1", "events": [event]}
+    called = container.run_beside(
+        *(image.grpcurl, "-plaintext", "-max-time", "10", "-d", json.dumps(request)),
+        *("127.0.0.1:50051", "micromoment.v1.ScoringService/Score"),
+    )
+    assert called.returncode == 0, called
+    return dict(json.loads(called.stdout))
+
+
+def main() -> int:
+    """Run all checks; gives the status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("unpacked", "inspected", "bundles", "features", "work"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--grpcurl", default="grpcurl")
+    given = vars(parser.parse_args())
+    # runc takes paths as seen from the container's folder.
+    given |= {name: path.resolve() for name, path in given.items() if isinstance(path, Path)}
+    given["inspected"] = json.loads(given["inspected"].read_text())
+    image = Image(**given)
+    report = Report()
+    for check in (check_settings, check_service, check_early_stop, check_machine_code):
+        check(image, report)
+    sys.stdout.write(f"{len(report.failed)} of the checks failed\n" if report.failed else "")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The image's files, and its command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from micromoment.settings import PREFIX, Settings
+from tests.image.container import Mount, status_of, strict_config
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {PREFIX + name.upper() for name in Settings.model_fields}
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+
+
+def stages() -> list[str]:
+    """Give the Dockerfile's stages, each instruction on one line."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return re.split(r"^FROM .*$", text, flags=re.MULTILINE)[1:]
+
+
+def variables(stage: str) -> dict[str, str]:
+    """Give the variables that a stage sets."""
+    lines = re.findall(r"^ENV (.*)$", stage, re.MULTILINE)
+    return dict(pair.split("=", 1) for line in lines for pair in line.split())
+
+
+def test_a_signal_during_the_imports_ends_it() -> None:
+    """From the first handler on SIGTERM ends the process with status 0."""
+    with subprocess.Popen([sys.executable, "-m", "micromoment.container", "--version"]) as process:
+        deadline = time.monotonic() + 30
+        while not int(status_of(process.pid)["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1:
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_it_is_the_command_line() -> None:
+    """What stands behind it is run."""
+    command = [sys.executable, "-m", "micromoment.container", "serve"]
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
+    done = subprocess.run(
+        [*command, "--bundle", "no tag"], env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "bundle no tag" in done.stderr
+
+
+def test_the_image_sets_what_exists() -> None:
+    """A variable that is no setting would end every start."""
+    names = {name for name in variables(stages()[-1]) if name.startswith(PREFIX)}
+    assert names
+    assert names <= SETTINGS
+
+
+def test_machine_code_is_made_as_it_is_looked_for() -> None:
+    """The stage that compiles and the one that serves have the same variables of Numba."""
+    builder, final = (
+        {name: value for name, value in variables(stage).items() if name.startswith("NUMBA_")}
+        for stage in stages()
+    )
+    assert builder == final
+    assert {"NUMBA_CPU_NAME", "NUMBA_CACHE_DIR", "NUMBA_CACHE_LOCATOR_CLASSES"} <= final.keys()
+
+
+def test_the_build_sees_chosen_files_only() -> None:
+    """Everything is ignored but what is named: no data, no bundle, no history."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    for rule in rules[1:]:
+        assert rule == "**/__pycache__" or (ROOT / rule.removeprefix("!")).exists(), rule
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_compose_services_are_strict(name: str) -> None:
+    """Each has a read-only root, no capabilities and no way to gain any."""
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_compose_opens_nothing_to_the_network() -> None:
+    """Ports are bound to loopback, since they know no callers."""
+    for service in COMPOSE["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_compose_fits_the_settings() -> None:
+    """It sets what exists, and it waits for the drain before it kills."""
+    server = COMPOSE["services"]["server"]
+    assert {name for name in server["environment"] if name.startswith(PREFIX)} <= SETTINGS
+    fields = Settings.model_fields
+    drain_s = fields["drain_lag"].default + fields["drain_grace"].default
+    assert int(server["stop_grace_period"].removesuffix("s")) > drain_s + 1
+
+
+def test_the_checked_container_is_strict() -> None:
+    """Checks run on a read-only root without capabilities, with their mounts in place."""
+    config = {
+        "process": {"user": {"uid": 1}, "terminal": True, "capabilities": {"bounding": ["CAP_X"]}},
+        "root": {"path": "rootfs"},
+        "mounts": [{"destination": "/proc"}, {"destination": "/state", "type": "tmpfs"}],
+    }
+    mount = Mount(Path("/here"), "/state", writable=True)
+    strict = strict_config(config, Path("/image/rootfs"), [mount])
+    assert strict["root"] == {"path": "/image/rootfs", "readonly": True}
+    assert strict["process"]["user"] == {"uid": 1}
+    assert not any(strict["process"]["capabilities"].values())
+    assert strict["process"]["noNewPrivileges"] is True
+    targets = {mount["destination"]: mount["type"] for mount in strict["mounts"][1:]}
+    assert targets == {"/tmp": "tmpfs", "/state": "bind"}  # noqa: S108 - of the container
+    assert config["root"] == {"path": "rootfs"}

@@ -1,0 +1,1 @@
+SELECT type, count(DISTINCT event_id) FROM $rows GROUP BY type

@@ -1,0 +1,1 @@
+SELECT shop_day(min(event_time), '$zone') FROM usable_lines

@@ -1,0 +1,29 @@
+-- Lines of which something was taken back, bought ones and returned ones, in the order in which
+-- refunds.py takes them: by what must be equal, then by time.
+WITH bought AS (
+    SELECT DISTINCT customer_id, order_id FROM usable_lines WHERE NOT is_refund
+),
+
+lines AS (
+    SELECT
+        usable_lines.*,
+        CASE WHEN is_refund THEN COALESCE(original_order_id, bought.order_id) END AS known_order_id
+    FROM usable_lines LEFT JOIN bought USING (customer_id, order_id)
+    UNION ALL
+    SELECT
+        -1, 0, order_id, customer_id, event_time, item.item_id, item.quantity, item.price_micros,
+        is_refund, NULL, CASE WHEN is_refund THEN COALESCE(order_id, '') END
+    FROM earlier_orders
+    WHERE item.price_micros IS NOT NULL AND item.quantity IS NOT NULL
+)
+
+SELECT
+    customer_id, item_id, price_micros, is_refund, order_id, quantity, known_order_id,
+    file_no, row_no
+FROM lines
+WHERE customer_id IS NOT NULL
+    AND (customer_id, item_id, price_micros) IN (
+        SELECT (customer_id, item_id, price_micros) FROM usable_lines WHERE is_refund
+    )
+ORDER BY
+    customer_id, item_id, price_micros, event_time, is_refund, order_id, quantity, file_no, row_no
