@@ -18,7 +18,7 @@ def test_a_published_bundle_is_found_loaded_and_checked(tmp_path: Path) -> None:
     for tag in (manifest.tag, "tiny:latest"):
         bundle = load_bundle(find_bundle(tmp_path, tag))
         assert bundle.tag == manifest.tag
-    assert check_golden(bundle).inexact == 0
+        assert check_golden(bundle).inexact == 0
 
 
 def test_the_same_content_is_published_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Keys of the visit looked up in learned tables, by hand."""
 
 from math import isnan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.support.folding import features_of
 
 def tables_of(**words: dict[str, float]) -> Tables:
     """Make tables with these words' values in fold 0 and 100 in fold 1."""
-    arrays = {"transition_llr": np.zeros((2, 16, 16))}
+    arrays: dict[str, Any] = {"transition_llr": np.zeros((2, 16, 16))}
     for name in ENCODINGS:
         known = sorted((hash_id(word), value) for word, value in words.get(name, {}).items())
         arrays[f"{name}_keys"] = np.array([key for key, _ in known], np.uint64)
@@ -83,8 +84,10 @@ def test_look_up_finds_every_key_and_no_other() -> None:
     """Of sorted keys, the largest 64-bit ones included, each gives its value; others give 0."""
     keys = np.array([1, 5, 2**63, 2**64 - 1], np.uint64)
     values = np.array([1.0, 2.0, 3.0, 4.0])
-    for key, value in zip(keys, values, strict=True):
+    others: Any = np.array([0, 2, 2**63 - 1, 2**64 - 2], np.uint64)
+    known: Any = keys
+    for key, value in zip(known, values, strict=True):
         assert look_up(keys, values, key) == value
-    for key in (0, 2, 2**63 - 1, 2**64 - 2):
-        assert look_up(keys, values, np.uint64(key)) == 0
-    assert look_up(keys[:0], values[:0], np.uint64(1)) == 0
+    for key in others:
+        assert look_up(keys, values, key) == 0
+    assert look_up(keys[:0], values[:0], known[0]) == 0
