@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.features.families import (
+    assignment,
     cart,
     checkout,
     context,
@@ -24,10 +25,22 @@ from micromoment.features.families import (
     user,
 )
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 MAX_STATE_BYTES: Final = 2_560
 
-FAMILIES: Final = (core, timing, items, cart, checkout, pages, context, encodings, sequence, user)
+FAMILIES: Final = (
+    core,
+    timing,
+    items,
+    cart,
+    checkout,
+    pages,
+    context,
+    encodings,
+    sequence,
+    user,
+    assignment,
+)
 
 
 def _compose() -> np.dtype[Any]:

@@ -17,15 +17,15 @@ from micromoment.features.families.items import acted_on, find_slot, slot_of_ite
 from micromoment.features.spec import FeatureSpec
 
 STATE_FIELDS = [
-    ("n_cart_adds", "i8"),
-    ("n_cart_removes", "i8"),
-    ("n_readds", "i8"),
+    ("n_cart_adds", "i4"),
+    ("n_cart_removes", "i4"),
+    ("n_readds", "i4"),
     ("cart_quantity", "i8"),
     ("cart_value", "f8"),  # currency units
     ("cart_priced", "u1"),  # the value rests on at least one known price
     ("cart_viewed", "u1"),
     ("last_add_time", "i8"),
-    ("events_at_first_add", "i8"),
+    ("events_at_first_add", "i4"),
 ]
 
 FEATURES = (

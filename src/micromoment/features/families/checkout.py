@@ -16,13 +16,13 @@ from micromoment.features.spec import FeatureSpec
 STATE_FIELDS = [
     ("stage", "u1"),
     ("max_stage", "u1"),
-    ("stage_backsteps", "i8"),
-    ("n_checkout_steps", "i8"),
+    ("stage_backsteps", "i4"),
+    ("n_checkout_steps", "i4"),
     ("checkout_time", "i8"),
     ("shipping_seen", "u1"),
     ("payment_seen", "u1"),
-    ("coupon_denied", "i8"),
-    ("payment_errors", "i8"),
+    ("coupon_denied", "i4"),
+    ("payment_errors", "i4"),
 ]
 
 FEATURES = (

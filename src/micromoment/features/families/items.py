@@ -21,28 +21,28 @@ from micromoment.features.spec import FeatureSpec
 SLOTS = 16
 
 STATE_FIELDS = [
-    ("n_item_views", "i8"),
-    ("n_list_views", "i8"),
-    ("n_item_clicks", "i8"),
-    ("n_searches", "i8"),
-    ("n_filters", "i8"),
-    ("n_promo_clicks", "i8"),
-    ("n_wishlist_adds", "i8"),
-    ("n_sale_views", "i8"),
-    ("n_sale_known", "i8"),
+    ("n_item_views", "i4"),
+    ("n_list_views", "i4"),
+    ("n_item_clicks", "i4"),
+    ("n_searches", "i4"),
+    ("n_filters", "i4"),
+    ("n_promo_clicks", "i4"),
+    ("n_wishlist_adds", "i4"),
+    ("n_sale_views", "i4"),
+    ("n_sale_known", "i4"),
     ("item_keys", "u8", (SLOTS,)),
     ("item_views", "i2", (SLOTS,)),
     ("item_adds", "i2", (SLOTS,)),
-    ("n_item_slots", "i8"),
+    ("n_item_slots", "i4"),
     ("category_keys", "u8", (SLOTS,)),
     ("category_views", "i2", (SLOTS,)),
-    ("n_category_slots", "i8"),
+    ("n_category_slots", "i4"),
     ("view_prices", "f8", (SLOTS,)),
-    ("n_view_prices", "i8"),
+    ("n_view_prices", "i4"),
     ("dwell_from", "i8"),  # time of an item view that no later moment has closed, 0 for none
     ("dwell_sum_s", "f8"),
     ("last_dwell_s", "f8"),
-    ("n_dwells", "i8"),
+    ("n_dwells", "i4"),
 ]
 
 FEATURES = (

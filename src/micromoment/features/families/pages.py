@@ -14,19 +14,19 @@ from micromoment.features.spec import FeatureSpec
 SLOTS = 16
 
 STATE_FIELDS = [
-    ("n_page_views", "i8"),
-    ("n_repeat_pages", "i8"),
+    ("n_page_views", "i4"),
+    ("n_repeat_pages", "i4"),
     ("page_keys", "u8", (SLOTS,)),
-    ("n_page_slots", "i8"),
+    ("n_page_slots", "i4"),
     ("page_type_views", "i2", (16,)),
     ("landing_page_type", "u1"),
     ("last_page_type", "u1"),
     ("has_scroll", "u1"),
     ("max_scroll", "f4"),
-    ("n_scrolls", "i8"),
-    ("n_micro", "i8"),
-    ("dead_clicks", "i8"),
-    ("video_replays", "i8"),
+    ("n_scrolls", "i4"),
+    ("n_micro", "i4"),
+    ("dead_clicks", "i4"),
+    ("video_replays", "i4"),
 ]
 
 FEATURES = (

@@ -19,7 +19,7 @@ RING = 32
 STATE_FIELDS = [
     ("transitions", "u1", (N_EVENT_GROUPS, N_EVENT_GROUPS)),
     ("symbols", "u1", (RING,)),
-    ("n_symbols", "i8"),
+    ("n_symbols", "i4"),
 ]
 
 FEATURES = (

@@ -11,8 +11,8 @@ from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 
 STATE_FIELDS = [
-    ("n_events", "i8"),
-    ("n_gaps", "i8"),
+    ("n_events", "i4"),
+    ("n_gaps", "i4"),
     ("gap_sum_s", "f8"),
     ("gap_square_sum", "f8"),
     ("last_gap_s", "f8"),
