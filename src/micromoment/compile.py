@@ -10,15 +10,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 from numba import config
 from numba.core import event
 
 from micromoment.events.proto_codec import events_from_proto
+from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
+from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.session import describe_session, fold_batch
 from micromoment.features.state import new_state
 from micromoment.features.tables import neutral_tables
 from micromoment.features.user_snapshot import UserStatus, no_lookup
+from micromoment.scoring.clusters import ClusterFile, ClusterRecord, Clusters, Dimension
 from micromoment.v1 import events_pb2
 
 _MINUTE_US = 60_000_000
@@ -48,8 +52,20 @@ def compile_reducer() -> list[str]:
     states = new_state()
     with compilations() as compiled:
         fold_batch(states, batch, no_lookup(UserStatus.UNKNOWN), _MINUTE_US, _MINUTE_US)
-        describe_session(states, _MINUTE_US, neutral_tables())
+        features = describe_session(states, _MINUTE_US, neutral_tables())
+        _find_clusters(features)
     return compiled
+
+
+def _find_clusters(features: RecordArray) -> None:
+    dimension = Dimension(feature=FEATURE_NAMES[0], log=True, fill=0.0, mean=0.0, scale=1.0)
+    one = ClusterRecord(number=1, id="all", name="All", meaning="", share=1.0, centroid=(0.0,))
+    clusters = Clusters(
+        ClusterFile(dimensions=(dimension,), clusters=(one,), quality={}), FEATURE_NAMES
+    )
+    # A bundle's rows are picked out of the vector, which gives them another layout in memory.
+    rows = features.view(np.float32).reshape(len(features), len(FEATURE_NAMES))
+    clusters.numbers(rows[:, np.arange(len(FEATURE_NAMES))])
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
@@ -13,15 +14,18 @@ from micromoment.events.shop import Shop
 from micromoment.events.vocabulary import EventType
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserStatus
+from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.manifest import LifecycleRecord
 from tests.support.events import DAY, START_US, to_batch
 from tests.support.folding import random_tables, replay
 from tests.support.visits import in_order_of_sessions, made_up_visits
 from training.models.baseline import BASELINE_FEATURES, LogisticBaseline
-from training.publishing.bundle import BundleParts
+from training.publishing.bundle import BundleParts, ConversionParts, ModelParts
 from training.replay.run import ReplaySettings
 
 TABLES: Final = random_tables()
+CALIBRATOR: Final = PlattCalibrator(0.9, -0.1)
 
 
 @cache
@@ -54,6 +58,19 @@ def tiny_model(feature_names: tuple[str, ...] = FEATURE_NAMES, trees: int = 40) 
     return booster.model_to_string().encode()
 
 
+def tiny_conversion(
+    names: tuple[str, ...] = FEATURE_NAMES,
+    trees: int = 40,
+    calibrator: PlattCalibrator = CALIBRATOR,
+) -> ConversionParts:
+    """Make a conversion model on the named features."""
+    return ConversionParts(
+        ModelParts(tiny_model(names, trees), calibrator, names),
+        calibration_error={1: 0.01, 5: 0.02, 20: 0.04},
+        baseline=LogisticBaseline(BASELINE_FEATURES, (0.1,) * len(BASELINE_FEATURES), -2.0),
+    )
+
+
 def bundle_parts(**changes: Any) -> BundleParts:  # noqa: ANN401 - fields of several types
     """Make what `write_bundle` takes; `changes` replace single parts."""
     names = changes.get("feature_names", FEATURE_NAMES)
@@ -64,16 +81,26 @@ def bundle_parts(**changes: Any) -> BundleParts:  # noqa: ANN401 - fields of sev
         "publish_lag_s": 3_600,
         "feature_names": names,
         "tables": TABLES,
-        "model": tiny_model(names),
-        "calibrator": PlattCalibrator(0.9, -0.1),
-        "baseline": LogisticBaseline(BASELINE_FEATURES, (0.1,) * len(BASELINE_FEATURES), -2.0),
-        "calibration_error": {1: 0.01, 5: 0.02, 20: 0.04},
+        "conversion": tiny_conversion(names),
+        "churn": None,
+        "clusters": None,
+        "audiences": None,
+        "lifecycle": LifecycleRecord(),
+        "absent": {"churn": "too few customers", "clusters": "too few visits"},
         "metrics": {"n": 1},
         "training": {"data": "made-up visits"},
         "golden_events": in_order_of_sessions(golden),
         "golden_users": golden_users(sorted({event.session_id for event in golden})),
     }
     return BundleParts(**(parts | changes))
+
+
+def recalibrated(bundle: LoadedBundle, calibrator: PlattCalibrator) -> LoadedBundle:
+    """Give the bundle with another calibrator of its conversion model."""
+    conversion = bundle.conversion
+    assert conversion is not None
+    model = replace(conversion.model, calibrator=calibrator)
+    return replace(bundle, conversion=replace(conversion, model=model))
 
 
 def golden_users(session_ids: list[str]) -> pa.Table:

@@ -17,14 +17,17 @@ from micromoment.events.shop import Shop
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import (
+    Churn,
     Degraded,
     Reason,
     Score,
     ScoreCall,
+    Segment,
     SessionKey,
     SessionSummary,
     UserFeatureAge,
 )
+from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.scoring.scorer import FoldResult
 from micromoment.stores.absent import NoEventLog
 from micromoment.stores.event_log import EventLog
@@ -49,13 +52,20 @@ def a_score(
     degraded: tuple[Degraded, ...] = (),
     reasons: tuple[Reason, ...] = (),
     user: UserFeatureAge | None = None,
+    churn: Churn | None = None,
+    cluster: Segment | None = None,
+    audiences: tuple[Segment, ...] = (),
 ) -> Score:
     """Make an answer."""
     return Score(
         conversion=conversion,
         abandonment=None,
         converted=False,
+        churn=churn,
+        cluster=cluster,
+        audiences=audiences,
         journey_stage=JourneyStage.DECIDE,
+        lifecycle=Lifecycle.NEW,
         events_seen=events_seen,
         last_event_id=last_event_id,
         duplicates=duplicates,

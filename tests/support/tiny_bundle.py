@@ -19,10 +19,11 @@ from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, score_golden
 from micromoment.scoring.manifest import (
     FORMAT,
+    ConversionRecord,
     FeatureRecord,
     FileDigest,
+    LifecycleRecord,
     Manifest,
-    ModelRecord,
     ShopRecord,
     digest_file,
     write_manifest,
@@ -63,9 +64,18 @@ def _manifest(folder: Path, name: str, tables: Iterable[str]) -> Manifest:
         publish_lag_s=3_600,
         features=tuple(FeatureRecord(name=n, fingerprint=known[n]) for n in FEATURE_NAMES),
         tables={table: f"tables/{table}.npy" for table in tables},
-        conversion=ModelRecord(
-            file="conversion.txt", slope=1.0, intercept=0.0, calibration_error={1: 0.01, 5: 0.02}
+        conversion=ConversionRecord(
+            file="conversion.txt",
+            features=FEATURE_NAMES,
+            slope=1.0,
+            intercept=0.0,
+            calibration_error={1: 0.01, 5: 0.02},
         ),
+        churn=None,
+        clusters=None,
+        audiences=None,
+        lifecycle=LifecycleRecord(),
+        absent={},
         training={"data": "random numbers"},
         files=_digests(folder),
     )

@@ -22,7 +22,14 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
-from training.parity.offline import Answer, Answers, OfflineJob, score_offline
+from training.parity.offline import (
+    Answer,
+    Answers,
+    OfflineJob,
+    Points,
+    score_offline,
+    settled_answers,
+)
 from training.parity.online import OnlineAnswers, Request, chunked, play
 from training.parity.proto_events import Row
 from training.pipeline.features import build_history
@@ -132,7 +139,13 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
         restarts=len(phases) - 1,
         state_lost=online.state_lost,
         degraded=online.degraded,
-        mismatches=tuple(_compare(offline, online.answers, bundle.feature_names)),
+        mismatches=tuple(
+            _compare(
+                settled_answers(bundle, offline, online.answers),
+                online.answers,
+                bundle.feature_names,
+            )
+        ),
     )
 
 
@@ -146,7 +159,7 @@ def _offline(
     workspace: FeatureWorkspace,
     day: date,
     sabotage: tuple[str, str] | None,
-) -> Answers:
+) -> Points:
     job = OfflineJob(request.bundle, request.events, workspace.root, day, sabotage)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(score_offline, job).result()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,9 @@ import pyarrow.parquet as pq
 from micromoment.events.record import RecordArray
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
-from micromoment.scoring.outcome import abandonment_of, conversion_of
+from micromoment.scoring.outcome import Outcome, PointStates, outcomes_of
+from micromoment.scoring.segments import audiences_of, cluster_of
+from micromoment.scoring.settling import Assignment, settle
 from training.event_files import event_days
 from training.feature_store import FeatureWorkspace, user_rows_at
 from training.pipeline.score import replay_settings
@@ -44,23 +47,69 @@ class Answer:
 
     conversion: float | None
     abandonment: float | None
+    churn: float | None
     converted: bool
     segment: str
+    cluster: str
+    audiences: tuple[str, ...]
+    lifecycle: str
     journey_stage: str
     events_seen: int
     features: bytes
 
 
-Answers = dict[tuple[str, str], Answer]  # by session and event id
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A decision point by itself: an answer without segments, and what they follow from.
+
+    Where the visit belongs depends on the points that were asked about, so on the requests.
+    """
+
+    answer: Answer
+    epoch: int
+    outcome: Outcome
 
 
-def score_offline(job: OfflineJob) -> Answers:
+Place = tuple[str, str]  # session and event id
+Answers = dict[Place, Answer]
+Points = dict[Place, Point]
+
+
+def settled_answers(bundle: LoadedBundle, points: Points, asked: Iterable[Place]) -> Answers:
+    """Give the answers at the places that were asked about, each session's in order.
+
+    A place without a point has no answer.
+    """
+    answers: Answers = {}
+    kept: dict[str, tuple[int, Assignment]] = {}
+    for place in asked:
+        point = points.get(place)
+        if point is None:
+            continue
+        epoch, assignment = kept.get(place[0], (point.epoch, Assignment()))
+        if epoch != point.epoch:
+            assignment = Assignment()
+        assignment = settle(assignment, point.outcome.cluster, point.outcome.audiences)
+        kept[place[0]] = point.epoch, assignment
+        cluster = cluster_of(bundle, assignment, point.outcome)
+        audiences = tuple(one.id for one in audiences_of(bundle, assignment))
+        cluster_id = cluster.id if cluster else ""
+        answers[place] = replace(
+            point.answer,
+            cluster=cluster_id,
+            audiences=audiences,
+            segment=audiences[0] if audiences else cluster_id,
+        )
+    return answers
+
+
+def score_offline(job: OfflineJob) -> Points:
     """Score every event of the day's own visits: those with no event on the day before."""
     bundle = load_bundle(job.bundle)
     settings = replay_settings(bundle, ids=None, workers=1)
     days = event_days(job.events).between(job.day - timedelta(days=1), job.day)
     workspace = FeatureWorkspace(job.workspace)
-    answers: Answers = {}
+    points: Points = {}
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         parts = partition_events(days, scratch / "parts", wanted_from=job.day)
@@ -78,8 +127,8 @@ def score_offline(job: OfflineJob) -> Answers:
             chosen = np.flatnonzero(~earlier & (moments["outcome"] > 0))
             if job.sabotage is not None:
                 _flip_one_bit(rows, grouped.table, job.sabotage)
-            answers |= _answers(bundle, grouped.table, chosen, moments, rows)
-    return answers
+            points |= _points(bundle, grouped.table, chosen, moments, rows)
+    return points
 
 
 def canonical_bytes(row: npt.NDArray[np.float32]) -> bytes:
@@ -103,30 +152,34 @@ def _flip_one_bit(rows: npt.NDArray[np.float32], table: pa.Table, event: tuple[s
             rows[row, 0] = np.nextafter(rows[row, 0], np.float32(np.inf))
 
 
-def _answers(
+def _points(
     bundle: LoadedBundle,
     table: pa.Table,
     chosen: npt.NDArray[np.int64],
     moments: RecordArray,
     rows: npt.NDArray[np.float32],
-) -> Answers:
-    model = bundle.conversion
+) -> Points:
     sessions = table["session_id"].to_pylist()
     event_ids = table["event_id"].to_pylist()
-    answers = {}
-    for index in chosen.tolist():
+    at = moments[chosen]
+    states = PointStates(at["converted"] > 0, at["cart"] > 0, at["stage"])
+    outcomes = outcomes_of(bundle, rows[chosen], states)
+    points = {}
+    for index, outcome in zip(chosen.tolist(), outcomes, strict=True):
         moment = moments[index]
-        converted = bool(moment["converted"])
-        probability = model.probability(rows[index]) if model else None
-        answers[sessions[index], event_ids[index]] = Answer(
-            conversion=None if probability is None else conversion_of(probability, converted),
-            abandonment=None
-            if probability is None
-            else abandonment_of(probability, converted, bool(moment["cart"])),
-            converted=converted,
+        answer = Answer(
+            conversion=outcome.conversion,
+            abandonment=outcome.abandonment,
+            churn=outcome.churn,
+            converted=bool(moment["converted"]),
             segment="",
+            cluster="",
+            audiences=(),
+            lifecycle=outcome.lifecycle.value,
             journey_stage=JourneyStage(int(moment["stage"])).name,
             events_seen=int(moment["events_seen"]),
             features=canonical_bytes(rows[index]),
         )
-    return answers
+        place = sessions[index], event_ids[index]
+        points[place] = Point(answer, int(moment["epoch"]), outcome)
+    return points

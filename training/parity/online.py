@@ -91,8 +91,12 @@ def _note(into: OnlineAnswers, request: Request, reply: pb.ScoreResponse) -> Non
     into.answers[request.session_id, reply.last_event_id] = Answer(
         conversion=reply.conversion if reply.HasField("conversion") else None,
         abandonment=reply.abandonment if reply.HasField("abandonment") else None,
+        churn=reply.churn.probability if reply.HasField("churn") else None,
         converted=reply.converted,
         segment=reply.segment.segment_id,
+        cluster=reply.cluster.segment_id,
+        audiences=tuple(one.segment_id for one in reply.audiences),
+        lifecycle=pb.Lifecycle.Name(reply.lifecycle).removeprefix("LIFECYCLE_").lower(),
         journey_stage=pb.JourneyStage.Name(reply.journey_stage).removeprefix("JOURNEY_STAGE_"),
         events_seen=reply.events_seen,
         features=canonical_bytes(np.array(reply.feature_vector.values, dtype=np.float32)),

@@ -1,8 +1,8 @@
-"""Fit what goes into a bundle: model, baseline for comparison, calibrator, its error."""
+"""Fit what a bundle says of visits: model, baseline for comparison, calibrator, its error."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.errors import NotEnoughDataError
-from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
-from training.models.baseline import BASELINE_FEATURES, LogisticBaseline, fit_baseline
+from training.models.baseline import BASELINE_FEATURES, fit_baseline
 from training.models.calibration import fit_platt
-from training.models.conversion import ConversionParams, FittedConversion, fit_conversion, refit
+from training.models.conversion import ConversionParams, fit_conversion, refit
 from training.models.rows import DecisionRows
 from training.models.weights import prefix_weight, training_weight
 from training.pipeline.blocks import Blocks
+from training.publishing.bundle import ConversionParts, ModelParts
 
 MIN_BUYERS = 20
 
@@ -27,19 +27,17 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FittedModels:
-    """What training learned. `metrics` are those of the calibration days, before the refit."""
+class FittedVisits:
+    """What training learned of visits. `metrics` are of the calibration days, before the refit."""
 
-    model: FittedConversion
-    calibrator: PlattCalibrator
-    baseline: LogisticBaseline
-    calibration_error: dict[int, float]
+    parts: ConversionParts
+    trees: int
     metrics: dict[str, Any]
     rows: int
     buyers: int
 
 
-def fit_models(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> FittedModels:
+def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> FittedVisits:
     """Fit on the earlier days, stop and calibrate on the later ones, refit the model on all.
 
     Raises `NotEnoughDataError` when either block has too few visits with an order.
@@ -65,18 +63,14 @@ def fit_models(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> 
         np.array(calibrator.probabilities(raw.tolist())),
         baseline.probabilities(later_rows.columns(BASELINE_FEATURES)),
     )
+    text = model.text
     if params.refit:
-        model = replace(model, text=refit(rows, model.best_iteration, params))
+        text = refit(rows, model.best_iteration, params)
         baseline, _ = fit_baseline(rows)
-    return FittedModels(
-        model=model,
-        calibrator=calibrator,
-        baseline=baseline,
-        calibration_error=_calibration_error(metrics),
-        metrics=metrics,
-        rows=len(rows),
-        buyers=_buyers(rows),
+    parts = ConversionParts(
+        ModelParts(text, calibrator, rows.feature_names), _calibration_error(metrics), baseline
     )
+    return FittedVisits(parts, model.best_iteration, metrics, len(rows), _buyers(rows))
 
 
 def _buyers(rows: DecisionRows) -> int:

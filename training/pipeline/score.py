@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from micromoment.errors import BundleError
 from micromoment.events.identity import IdEncoder
+from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
-from micromoment.scoring.outcome import abandonment_of, conversion_of
+from micromoment.scoring.outcome import PointStates, outcomes_of
 from training.event_files import EventDays, event_days
 from training.outputs import prepare_file
 from training.pipeline.features import WARM_UP_DAYS, build_history, temporary_workspace
+from training.pipeline.segments import segment_columns
 from training.progress import Steps
 from training.publishing.bundle import read_baseline
 from training.replay.partition import count_rows, partition_events
@@ -38,6 +39,9 @@ SCORE_COLUMNS: Final = (
     "converted",
     "churn",
     "segment",
+    "cluster",
+    "audiences",
+    "lifecycle",
     "journey_stage",
 )
 
@@ -109,6 +113,7 @@ def score_days(
                 settings,
                 history.rows_at,
                 bundle.tables,
+                only_wanted=False,
                 advance=advance,
             )
         with steps.step("Score decision points"):
@@ -119,26 +124,31 @@ def score_days(
 
 
 def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
-    """Score decision rows: the scores' columns and those that evaluation takes."""
-    if bundle.conversion is None:
-        raise BundleError(bundle.tag, "holds no conversion model")
+    """Score decision rows of whole visits: the scores' columns and those that evaluation takes."""
     rows = feature_matrix(bundle, table)
-    raws = bundle.conversion.trees.raw_scores(rows)
-    probabilities = bundle.conversion.calibrator.probabilities(raws.tolist())
-    converted = table["converted"].to_pylist()
-    carts = table["cart_filled"].to_pylist()
-    triples = list(zip(probabilities, converted, carts, strict=True))
+    outcomes = outcomes_of(bundle, rows, _point_states(table))
     columns = {
-        "conversion": pa.array([conversion_of(p, c) for p, c, _ in triples], pa.float64()),
-        "abandonment": pa.array([abandonment_of(p, c, k) for p, c, k in triples], pa.float64()),
-        "churn": pa.nulls(len(table), pa.float64()),
-        "segment": pa.nulls(len(table), pa.string()),
+        "conversion": pa.array([one.conversion for one in outcomes], pa.float64()),
+        "abandonment": pa.array([one.abandonment for one in outcomes], pa.float64()),
+        "churn": pa.array([one.churn for one in outcomes], pa.float64()),
+        "lifecycle": pa.array([one.lifecycle.value for one in outcomes], pa.string()),
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
+        **segment_columns(bundle, table, outcomes),
     }
     kept = [*SCORE_COLUMNS, "visitor_id", "epoch", "after_order", "label"]
     for name, column in columns.items():
         table = table.append_column(name, column)
-    return table.select([*kept, "baseline"])
+    # A visit that crossed midnight brings what it was settled into from the day before.
+    return table.filter(table["wanted"]).select([*kept, "baseline"])
+
+
+def _point_states(table: pa.Table) -> PointStates:
+    stages = {stage.name.lower(): int(stage) for stage in JourneyStage}
+    return PointStates(
+        converted=table["converted"].to_numpy(),
+        cart_filled=table["cart_filled"].to_numpy(),
+        stage=np.array([stages[one] for one in table["journey_stage"].to_pylist()], np.uint8),
+    )
 
 
 def feature_matrix(bundle: LoadedBundle, table: pa.Table) -> npt.NDArray[np.float32]:
@@ -151,6 +161,8 @@ def feature_matrix(bundle: LoadedBundle, table: pa.Table) -> npt.NDArray[np.floa
 
 def _baseline(bundle: LoadedBundle, table: pa.Table) -> npt.NDArray[np.float64]:
     baseline = read_baseline(bundle.path)
+    if baseline is None:
+        return np.full(len(table), np.nan)
     counts = np.stack([table[name].to_numpy() for name in baseline.features], axis=1)
     scores = baseline.probabilities(counts)
     scores[table["converted"].to_numpy()] = np.nan

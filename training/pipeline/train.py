@@ -17,15 +17,16 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, first_fold
-from micromoment.scoring.manifest import NAME_PATTERN, Manifest
+from micromoment.scoring.manifest import NAME_PATTERN, LifecycleRecord
 from micromoment.stores.bundles import default_bundle_store
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.models.conversion import ConversionParams
+from training.models.rows import DecisionRows
 from training.outputs import make_folder
 from training.pipeline.blocks import Blocks, split_days
 from training.pipeline.features import UserHistory, build_history
-from training.pipeline.fit import FittedModels, fit_models
+from training.pipeline.fit import FittedVisits, fit_visits
 from training.pipeline.golden import pick_golden
 from training.pipeline.rows import load_rows
 from training.progress import Steps
@@ -131,10 +132,14 @@ def _train(
         )
     with steps.step("Join features of decision points"):
         rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
+    absent = {"churn": "not trained", "clusters": "not trained"}
     with steps.step("Fit conversion model, baseline and calibrator"):
-        fitted = fit_models(rows, blocks, request.params)
+        visits = _fit_visits(rows, blocks, request.params, absent)
+    if visits is None:
+        raise NotEnoughDataError(absent["conversion"])
     with steps.step("Publish the bundle"):
-        manifest = _publish(request, days, blocks, history, fitted, first_fold(tables))
+        bundle = _parts(request, days, blocks, history, visits, first_fold(tables), absent)
+        manifest = publish(bundle, request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
     return TrainReport(
@@ -142,9 +147,19 @@ def _train(
         days=len(days.days),
         replay=report,
         decision_points=len(rows.label),
-        buyers=fitted.buyers,
-        metrics=fitted.metrics,
+        buyers=visits.buyers,
+        metrics=visits.metrics,
     )
+
+
+def _fit_visits(
+    rows: DecisionRows, blocks: Blocks, params: ConversionParams, absent: dict[str, str]
+) -> FittedVisits | None:
+    try:
+        return fit_visits(rows, blocks, params)
+    except NotEnoughDataError as error:
+        absent["conversion"] = str(error)
+        return None
 
 
 def _censored_from(settings: ReplaySettings, days: EventDays) -> int:
@@ -158,45 +173,51 @@ def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> dateti
     return datetime.combine(day, time(), settings.shop.zone).astimezone(UTC) + lag
 
 
-def _publish(
+def _parts(
     request: TrainRequest,
     days: EventDays,
     blocks: Blocks,
     history: UserHistory,
-    fitted: FittedModels,
+    visits: FittedVisits | None,
     tables: Tables,
-) -> Manifest:
+    absent: dict[str, str],
+) -> BundleParts:
     golden_events, golden_users = pick_golden(days, history.rows_at, request.ids)
-    parts = BundleParts(
+    return BundleParts(
         name=request.name,
         settings=request.replay,
         publish_lag_s=int(request.publish_lag.total_seconds()),
         feature_names=FEATURE_NAMES,
         tables=tables,
-        model=fitted.model.text,
-        calibrator=fitted.calibrator,
-        baseline=fitted.baseline,
-        calibration_error=fitted.calibration_error,
-        metrics=fitted.metrics,
-        training=_training_record(request, days, blocks, fitted),
+        conversion=visits.parts if visits else None,
+        churn=None,
+        clusters=None,
+        audiences=None,
+        lifecycle=LifecycleRecord(),
+        absent=absent,
+        metrics=visits.metrics if visits else {},
+        training=_training_record(request, days, blocks, visits),
         golden_events=golden_events,
         golden_users=golden_users,
     )
-    return publish(parts, request.store)
 
 
 def _training_record(
-    request: TrainRequest, days: EventDays, blocks: Blocks, fitted: FittedModels
+    request: TrainRequest, days: EventDays, blocks: Blocks, visits: FittedVisits | None
 ) -> dict[str, Any]:
-    return {
+    record = {
         "events_fingerprint": days.fingerprint(),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
         "calibration_days": [day.isoformat() for day in blocks.calibration],
-        "decision_points": fitted.rows,
-        "visits_with_order": fitted.buyers,
-        "trees": fitted.model.best_iteration,
         "params": asdict(request.params),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "pyarrow": pa.__version__,
     }
+    if visits is not None:
+        record |= {
+            "decision_points": visits.rows,
+            "visits_with_order": visits.buyers,
+            "trees": visits.trees,
+        }
+    return record

@@ -14,14 +14,19 @@ import pyarrow.parquet as pq
 
 from micromoment.features.catalogue import fingerprints
 from micromoment.features.tables import Tables, tables_to_arrays
+from micromoment.scoring.audiences import AudienceFile
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.clusters import ClusterFile
 from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, score_golden
 from micromoment.scoring.manifest import (
     FORMAT,
+    ChurnRecord,
+    ChurnTarget,
+    ConversionRecord,
     FeatureRecord,
+    LifecycleRecord,
     Manifest,
-    ModelRecord,
     ShopRecord,
     digest_file,
     write_manifest,
@@ -29,19 +34,50 @@ from micromoment.scoring.manifest import (
 from training.models.baseline import LogisticBaseline
 from training.replay.run import ReplaySettings
 
-MODEL_FILE: Final = "conversion.txt"
+CONVERSION_FILE: Final = "conversion.txt"
+CHURN_FILE: Final = "churn.txt"
+CLUSTERS_FILE: Final = "clusters.json"
+AUDIENCES_FILE: Final = "audiences.json"
 METRICS_FILE: Final = "metrics.json"
 # For comparison when the bundle is evaluated; no server reads it.
 BASELINE_FILE: Final = "baseline.json"
 
 
 @dataclass(frozen=True)
+class ModelParts:
+    """LightGBM's text, its calibrator, and the features that it takes, in order."""
+
+    text: bytes
+    calibrator: PlattCalibrator
+    feature_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ConversionParts:
+    """The conversion model, with its calibration error by events seen and its baseline."""
+
+    model: ModelParts
+    calibration_error: Mapping[int, float]
+    baseline: LogisticBaseline
+
+
+@dataclass(frozen=True)
+class ChurnParts:
+    """The churn model and what it predicts."""
+
+    model: ModelParts
+    target: ChurnTarget
+    horizon_days: int
+
+
+@dataclass(frozen=True)
 class BundleParts:
     """What a training run hands over to be published.
 
-    `golden_events` has `EVENT_SCHEMA`; `golden_users` one row per session with `session_id`,
-    `status` and the snapshot's columns. `training` states data and parameters, without any time,
-    place or user of the run.
+    `absent` says why there is no model for `conversion`, `churn` or `clusters`. `golden_events` has
+    `EVENT_SCHEMA`; `golden_users` one row per session with `session_id`, `status` and the
+    snapshot's columns. `training` states data and parameters, without any time, place or user of
+    the run.
     """
 
     name: str
@@ -49,10 +85,12 @@ class BundleParts:
     publish_lag_s: int
     feature_names: tuple[str, ...]
     tables: Tables
-    model: bytes
-    calibrator: PlattCalibrator
-    baseline: LogisticBaseline
-    calibration_error: Mapping[int, float]
+    conversion: ConversionParts | None
+    churn: ChurnParts | None
+    clusters: ClusterFile | None
+    audiences: AudienceFile | None
+    lifecycle: LifecycleRecord
+    absent: Mapping[str, str]
     metrics: Mapping[str, Any]
     training: Mapping[str, Any]
     golden_events: pa.Table
@@ -63,13 +101,19 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
     """Write all files of the bundle into an empty folder and give its manifest."""
     (folder / "tables").mkdir(parents=True)
     (folder / "golden").mkdir()
-    (folder / MODEL_FILE).write_bytes(parts.model)
     tables = {}
     for name, array in tables_to_arrays(parts.tables).items():
         tables[name] = f"tables/{name}.npy"
         np.save(folder / tables[name], array, allow_pickle=False)
+    if parts.conversion is not None:
+        (folder / CONVERSION_FILE).write_bytes(parts.conversion.model.text)
+        _write_json(folder / BASELINE_FILE, asdict(parts.conversion.baseline))
+    if parts.churn is not None:
+        (folder / CHURN_FILE).write_bytes(parts.churn.model.text)
+    for file, content in ((CLUSTERS_FILE, parts.clusters), (AUDIENCES_FILE, parts.audiences)):
+        if content is not None:
+            _write_json(folder / file, content.model_dump(mode="json"))
     _write_json(folder / METRICS_FILE, dict(parts.metrics))
-    _write_json(folder / BASELINE_FILE, asdict(parts.baseline))
     _write_table(folder / EVENTS_FILE, parts.golden_events)
     _write_table(folder / USERS_FILE, parts.golden_users)
     # The expected answers are those of the bundle itself, loaded as a server loads it.
@@ -97,12 +141,12 @@ def _manifest(folder: Path, parts: BundleParts, tables: dict[str, str]) -> Manif
             FeatureRecord(name=name, fingerprint=known[name]) for name in parts.feature_names
         ),
         tables=tables,
-        conversion=ModelRecord(
-            file=MODEL_FILE,
-            slope=parts.calibrator.slope,
-            intercept=parts.calibrator.intercept,
-            calibration_error=dict(parts.calibration_error),
-        ),
+        conversion=_conversion_record(parts.conversion),
+        churn=_churn_record(parts.churn),
+        clusters=CLUSTERS_FILE if parts.clusters else None,
+        audiences=AUDIENCES_FILE if parts.audiences else None,
+        lifecycle=parts.lifecycle,
+        absent=dict(parts.absent),
         training=dict(parts.training),
         files={
             path.relative_to(folder).as_posix(): digest_file(path)
@@ -112,8 +156,35 @@ def _manifest(folder: Path, parts: BundleParts, tables: dict[str, str]) -> Manif
     )
 
 
-def read_baseline(folder: Path) -> LogisticBaseline:
-    """Read the baseline that a bundle was compared with in training."""
+def _conversion_record(parts: ConversionParts | None) -> ConversionRecord | None:
+    if parts is None:
+        return None
+    return ConversionRecord(
+        file=CONVERSION_FILE,
+        features=parts.model.feature_names,
+        slope=parts.model.calibrator.slope,
+        intercept=parts.model.calibrator.intercept,
+        calibration_error=dict(parts.calibration_error),
+    )
+
+
+def _churn_record(parts: ChurnParts | None) -> ChurnRecord | None:
+    if parts is None:
+        return None
+    return ChurnRecord(
+        file=CHURN_FILE,
+        features=parts.model.feature_names,
+        slope=parts.model.calibrator.slope,
+        intercept=parts.model.calibrator.intercept,
+        target=parts.target,
+        horizon_days=parts.horizon_days,
+    )
+
+
+def read_baseline(folder: Path) -> LogisticBaseline | None:
+    """Read the baseline that a bundle was compared with; None without a conversion model."""
+    if not (folder / BASELINE_FILE).exists():
+        return None
     values = json.loads((folder / BASELINE_FILE).read_text(encoding="utf-8"))
     return LogisticBaseline(
         tuple(values["features"]), tuple(values["coefficients"]), values["intercept"]

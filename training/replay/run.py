@@ -60,8 +60,9 @@ class ReplaySettings:
 class ReplayJob:
     """One part to replay: what to read, what to look up by, where to write.
 
-    With `only_eligible`, only decision points that a model may learn from are written. With
-    `cross_fit`, each visitor is encoded by the fold of the tables that has not seen them.
+    With `only_eligible`, only decision points that a model may learn from are written, with
+    `only_wanted` those of wanted days. With `cross_fit`, each visitor is encoded by the fold of the
+    tables that has not seen them.
     """
 
     part: Path
@@ -70,6 +71,7 @@ class ReplayJob:
     settings: ReplaySettings
     tables: Tables
     only_eligible: bool
+    only_wanted: bool
     cross_fit: bool
 
 
@@ -108,6 +110,7 @@ def replay_parts(
     tables: Tables,
     *,
     only_eligible: bool = False,
+    only_wanted: bool = True,
     cross_fit: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> ReplayReport:
@@ -118,7 +121,16 @@ def replay_parts(
     start = time.perf_counter()
     users = look_up_users(parts, out / "users", settings, find_users)
     jobs = [
-        ReplayJob(part, user, out / part.name, settings, tables, only_eligible, cross_fit)
+        ReplayJob(
+            part=part,
+            users=user,
+            out=out / part.name,
+            settings=settings,
+            tables=tables,
+            only_eligible=only_eligible,
+            only_wanted=only_wanted,
+            cross_fit=cross_fit,
+        )
         for part, user in zip(parts, users, strict=True)
     ]
     events = 0
@@ -163,7 +175,8 @@ def replay_part(job: ReplayJob) -> tuple[int, int]:
     table = decision_table(grouped, moments, features, labels, settings.shop, settings.ids)
     if job.only_eligible:
         table = table.filter(eligible(table))
-    table = table.filter(table["wanted"])
+    if job.only_wanted:
+        table = table.filter(table["wanted"])
     pq.write_table(table, job.out, compression="lz4")
     return len(grouped.table), len(table)
 

@@ -18,34 +18,23 @@ from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES, fingerprints, vector_fingerprint
 from micromoment.features.tables import Tables, tables_from_arrays
+from micromoment.scoring.audiences import Audiences, load_audiences
 from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.clusters import Clusters, load_clusters
 from micromoment.scoring.lightgbm_model import LightGbmModel
-from micromoment.scoring.manifest import Manifest, digest_file, read_manifest
+from micromoment.scoring.manifest import Manifest, ModelRecord, digest_file, read_manifest
+from micromoment.scoring.models import ELIGIBLE_BY, CalibratedModel, ChurnModel, ConversionModel
 
 _US_PER_SECOND: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionModel:
-    """The conversion model with its calibrator."""
-
-    trees: LightGbmModel
-    calibrator: PlattCalibrator
-    calibration_error: dict[int, float]
-
-    def probability(self, row: npt.NDArray[np.float32]) -> float:
-        """Give the calibrated probability of one row, shape (n_features,)."""
-        return self.calibrator.probability(self.trees.raw_score(row))
-
-    def error_at(self, events_seen: int) -> float | None:
-        """Give the calibration error measured at the nearest smaller number of events."""
-        known = [k for k in self.calibration_error if k <= events_seen]
-        return self.calibration_error[max(known)] if known else None
-
-
-@dataclass(frozen=True, slots=True)
 class LoadedBundle:
-    """A bundle in memory. `feature_index` picks the models' input out of the full vector."""
+    """A bundle in memory. `feature_index` picks its features out of the full vector.
+
+    `feature_places` tells where each is among them. A model or a file of rules that the bundle
+    lacks is None; the manifest's `absent` says why.
+    """
 
     path: Path
     manifest: Manifest
@@ -54,8 +43,12 @@ class LoadedBundle:
     tables: Tables
     feature_names: tuple[str, ...]
     feature_index: npt.NDArray[np.intp]
+    feature_places: dict[str, int]
     fingerprint: str
     conversion: ConversionModel | None
+    churn: ChurnModel | None
+    clusters: Clusters | None
+    audiences: Audiences | None
 
     @property
     def session_expiry_us(self) -> int:
@@ -68,7 +61,7 @@ class LoadedBundle:
         return self.manifest.max_clock_skew_s * _US_PER_SECOND
 
     def model_input(self, features: RecordArray) -> npt.NDArray[np.float32]:
-        """Pick the models' input out of `FEATURES` records, shape (n,), as (n, n_features)."""
+        """Pick the bundle's features out of `FEATURES` records, shape (n,): (n, n_features)."""
         full = features.view(np.float32).reshape(len(features), len(FEATURE_NAMES))
         return full[:, self.feature_index]
 
@@ -86,15 +79,23 @@ def load_bundle(folder: Path) -> LoadedBundle:
         tables=_load_tables(folder, manifest),
         feature_names=names,
         feature_index=np.array([FEATURE_NAMES.index(name) for name in names], dtype=np.intp),
+        feature_places={name: place for place, name in enumerate(names)},
         fingerprint=vector_fingerprint(names),
         conversion=_load_conversion(folder, manifest),
+        churn=_load_churn(folder, manifest),
+        clusters=load_clusters(folder / manifest.clusters, names, manifest.tag)
+        if manifest.clusters
+        else None,
+        audiences=load_audiences(folder / manifest.audiences, names, manifest.tag)
+        if manifest.audiences
+        else None,
     )
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    used = [*manifest.tables.values()]
-    if manifest.conversion is not None:
-        used.append(manifest.conversion.file)
+    models = [model.file for model in (manifest.conversion, manifest.churn) if model]
+    rules = [name for name in (manifest.clusters, manifest.audiences) if name]
+    used = [*manifest.tables.values(), *models, *rules]
     for name in used:
         if name not in manifest.files:
             raise BundleError(manifest.tag, f"{name} is used but not listed among the files")
@@ -131,10 +132,31 @@ def _load_conversion(folder: Path, manifest: Manifest) -> ConversionModel | None
     record = manifest.conversion
     if record is None:
         return None
+    return ConversionModel(_load_model(folder, manifest, record), dict(record.calibration_error))
+
+
+def _load_churn(folder: Path, manifest: Manifest) -> ChurnModel | None:
+    record = manifest.churn
+    if record is None:
+        return None
+    names = [feature.name for feature in manifest.features]
+    eligible = ELIGIBLE_BY[record.target]
+    if eligible not in names:
+        raise BundleError(manifest.tag, f"churn of {record.target} needs the feature {eligible}")
+    model = _load_model(folder, manifest, record)
+    return ChurnModel(model, record.target, record.horizon_days, names.index(eligible))
+
+
+def _load_model(folder: Path, manifest: Manifest, record: ModelRecord) -> CalibratedModel:
+    names = [feature.name for feature in manifest.features]
+    missing = [name for name in record.features if name not in names]
+    if missing:
+        raise BundleError(manifest.tag, f"{record.file} needs the feature {missing[0]}")
     text = (folder / record.file).read_bytes()
     try:
-        trees = LightGbmModel(text, len(manifest.features))
+        trees = LightGbmModel(text, len(record.features))
     except (ValueError, RuntimeError) as error:
         raise BundleError(manifest.tag, f"{record.file}: {error}") from None
+    index = np.array([names.index(name) for name in record.features], dtype=np.intp)
     calibrator = PlattCalibrator(record.slope, record.intercept)
-    return ConversionModel(trees, calibrator, dict(record.calibration_error))
+    return CalibratedModel(trees, calibrator, record.features, index)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from micromoment.events.record import EventBatch
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.user_snapshot import UserLookup
+from micromoment.scoring.lifecycle import Lifecycle
 
 
 class Degraded(StrEnum):
@@ -71,6 +72,23 @@ class UserFeatureAge:
 
 
 @dataclass(frozen=True, slots=True)
+class Churn:
+    """Churn of the customer: the probability, of what, within how many days."""
+
+    probability: float
+    horizon_days: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A cluster or an audience: its stable id and its name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSummary:
     """What was folded into a session; times in microseconds, value in micros or None."""
 
@@ -90,7 +108,11 @@ class Score:
     conversion: float | None
     abandonment: float | None
     converted: bool
+    churn: Churn | None
+    cluster: Segment | None
+    audiences: tuple[Segment, ...]  # the most specific first
     journey_stage: JourneyStage
+    lifecycle: Lifecycle
     events_seen: int
     last_event_id: str
     duplicates: int
@@ -102,3 +124,8 @@ class Score:
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
     reasons: tuple[Reason, ...]
     summary: SessionSummary
+
+    @property
+    def segment(self) -> Segment | None:
+        """Give the most specific audience that holds, else the cluster."""
+        return self.audiences[0] if self.audiences else self.cluster

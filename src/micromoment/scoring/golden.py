@@ -19,11 +19,24 @@ from micromoment.features.session import describe_session, fold_batch
 from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
 from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.scoring.outcome import outcomes_of, point_states
 
 EVENTS_FILE: Final = "golden/events.parquet"
 USERS_FILE: Final = "golden/users.parquet"
 EXPECTED_FILE: Final = "golden/expected.parquet"
 TOLERANCE: Final = 1e-9
+
+_COLUMNS: Final = {
+    "session_id": pa.string(),
+    "event_id": pa.string(),
+    "conversion": pa.float64(),
+    "churn": pa.float64(),
+    "cluster": pa.int64(),
+    "audiences": pa.int64(),
+    "lifecycle": pa.int64(),
+}
+_LIFECYCLES: Final = list(Lifecycle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +48,13 @@ class GoldenReport:
 
 
 def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.Table:
-    """Score sessions event by event: `session_id`, `event_id`, features and `conversion`.
+    """Score sessions event by event: ids, what `outcome` says of each point, features.
 
     `users` holds one row per session: `session_id`, `status` and the `USER_SNAPSHOT` columns.
     Raises `InvalidDataError` when a column or a session's user row is missing.
     """
     lookups = _lookups(users)
-    columns: dict[str, list[object]] = {"session_id": [], "event_id": [], "conversion": []}
+    columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
     rows = []
     batch = events_from_arrow(events, bundle.shop)
     places = _places_by_session(events)
@@ -59,19 +72,17 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
                 bundle.max_clock_skew_us,
             )
             features = describe_session(state, int(state[0]["last_time"]), bundle.tables)
-            row = bundle.model_input(features)[0]
-            rows.append(row)
+            row = bundle.model_input(features)
+            rows.append(row[0])
+            (outcome,) = outcomes_of(bundle, row, point_states(state))
             columns["session_id"].append(session_id)
             columns["event_id"].append(events["event_id"][index].as_py())
-            model = bundle.conversion
-            columns["conversion"].append(model.probability(row) if model else None)
-    table = pa.table(
-        {
-            "session_id": pa.array(columns["session_id"], pa.string()),
-            "event_id": pa.array(columns["event_id"], pa.string()),
-            "conversion": pa.array(columns["conversion"], pa.float64()),
-        }
-    )
+            columns["conversion"].append(outcome.conversion)
+            columns["churn"].append(outcome.churn)
+            columns["cluster"].append(outcome.cluster)
+            columns["audiences"].append(outcome.audiences)
+            columns["lifecycle"].append(_LIFECYCLES.index(outcome.lifecycle))
+    table = pa.table({name: pa.array(columns[name], kind) for name, kind in _COLUMNS.items()})
     matrix = np.array(rows, np.float32).reshape(len(rows), len(bundle.feature_names))
     for place, name in enumerate(bundle.feature_names):
         table = table.append_column(f"feature.{name}", pa.array(matrix[:, place], pa.float32()))

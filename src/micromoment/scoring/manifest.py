@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from micromoment.errors import BundleError
 
 MANIFEST_FILE: Final = "manifest.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 _VERSION_LENGTH = 16
+
+ChurnTarget = Literal["purchase", "activity"]
 
 
 class _Frozen(BaseModel):
@@ -52,12 +54,33 @@ class FeatureRecord(_Frozen):
 
 
 class ModelRecord(_Frozen):
-    """A model file with its calibrator and its calibration error by number of events seen."""
+    """A model file with its calibrator; `features` are its input, in order."""
 
     file: str
+    features: tuple[str, ...]
     slope: float
     intercept: float
+
+
+class ConversionRecord(ModelRecord):
+    """The conversion model, with its calibration error by number of events seen."""
+
     calibration_error: dict[int, float]
+
+
+class ChurnRecord(ModelRecord):
+    """The churn model and what it predicts: no order, or no visit, within so many days."""
+
+    target: ChurnTarget
+    horizon_days: int = Field(gt=0)
+
+
+class LifecycleRecord(_Frozen):
+    """Days that tell where a visitor stands; what they mean is said in `scoring.lifecycle`."""
+
+    new_days: float = Field(7.0, gt=0)
+    away_days: float = Field(28.0, gt=0)
+    overdue_ratio: float = Field(1.5, gt=0)
 
 
 class Manifest(_Frozen):
@@ -71,7 +94,13 @@ class Manifest(_Frozen):
     publish_lag_s: int = Field(ge=0)
     features: tuple[FeatureRecord, ...]
     tables: dict[str, str]
-    conversion: ModelRecord | None
+    conversion: ConversionRecord | None
+    churn: ChurnRecord | None
+    clusters: str | None  # files
+    audiences: str | None
+    lifecycle: LifecycleRecord
+    # Why the bundle has no model for `conversion`, `churn` or `clusters`.
+    absent: dict[str, str]
     training: dict[str, Any]
     files: dict[str, FileDigest]
 

@@ -1,6 +1,22 @@
-"""Which probabilities apply to a visit, given what has happened in it. One rule for both paths."""
+"""What is said of one decision point, from its features. One rule for serving and for files."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from micromoment.events.record import RecordArray
+from micromoment.events.vocabulary import JourneyStage
+from micromoment.scoring.audiences import PointFacts
+from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.clusters import NONE
+from micromoment.scoring.lifecycle import Lifecycle, lifecycle_of
+from micromoment.scoring.models import CalibratedModel
+
+Float32Array = npt.NDArray[np.float32]
 
 
 def conversion_of(probability: float, converted: bool) -> float | None:
@@ -11,3 +27,112 @@ def conversion_of(probability: float, converted: bool) -> float | None:
 def abandonment_of(probability: float, converted: bool, cart_filled: bool) -> float | None:
     """Give 1 - conversion while the cart is not empty and the visit has not converted."""
     return 1.0 - probability if cart_filled and not converted else None
+
+
+@dataclass(frozen=True, slots=True)
+class PointStates:
+    """What the models need besides features, of m decision points: arrays of shape (m,).
+
+    `stage` holds `JourneyStage` numbers.
+    """
+
+    converted: npt.NDArray[np.bool_]
+    cart_filled: npt.NDArray[np.bool_]
+    stage: npt.NDArray[np.uint8]
+
+
+def point_states(states: RecordArray) -> PointStates:
+    """Take them out of m session states, dtype `STATE`."""
+    return PointStates(
+        converted=states["converted"] > 0,
+        cart_filled=states["cart_quantity"] > 0,
+        stage=states["stage"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer for one decision point by itself; None where it does not apply.
+
+    `cluster` is a number, `audiences` are bits: what a visit belongs to follows by `settling`.
+    """
+
+    conversion: float | None
+    abandonment: float | None
+    churn: float | None
+    cluster: int
+    audiences: int
+    lifecycle: Lifecycle
+
+
+def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -> list[Outcome]:
+    """Judge m decision points; `rows` are the bundle's features, shape (m, n)."""
+    model = bundle.conversion
+    conversions: Sequence[float | None] = [None] * len(rows)
+    if model is not None:
+        conversions = _probabilities(model.model, rows)
+    return [
+        _outcome(bundle, row, probability, churn, int(number), bool(over), bool(cart), int(stage))
+        for row, probability, churn, number, over, cart, stage in zip(
+            rows.tolist(),
+            conversions,
+            _churn(bundle, rows),
+            _clusters(bundle, rows),
+            states.converted,
+            states.cart_filled,
+            states.stage,
+            strict=True,
+        )
+    ]
+
+
+def _probabilities(model: CalibratedModel, rows: Float32Array) -> list[float]:
+    # One row alone has a faster way, to the same bits.
+    return [model.probability(rows[0])] if len(rows) == 1 else model.probabilities(rows)
+
+
+def _churn(bundle: LoadedBundle, rows: Float32Array) -> list[float | None]:
+    churn: list[float | None] = [None] * len(rows)
+    if bundle.churn is not None:
+        eligible = np.flatnonzero(bundle.churn.speaks_of(rows))
+        probabilities = _probabilities(bundle.churn.model, rows[eligible])
+        for place, probability in zip(eligible.tolist(), probabilities, strict=True):
+            churn[place] = probability
+    return churn
+
+
+def _clusters(bundle: LoadedBundle, rows: Float32Array) -> npt.NDArray[np.uint8]:
+    if bundle.clusters is None:
+        return np.full(len(rows), NONE, np.uint8)
+    return bundle.clusters.numbers(rows)
+
+
+def _outcome(
+    bundle: LoadedBundle,
+    values: Sequence[float],
+    probability: float | None,
+    churn: float | None,
+    cluster: int,
+    converted: bool,
+    cart_filled: bool,
+    stage: int,
+) -> Outcome:
+    conversion = abandonment = None
+    if probability is not None:
+        conversion = conversion_of(probability, converted)
+        abandonment = abandonment_of(probability, converted, cart_filled)
+    lifecycle = lifecycle_of(values, bundle.feature_places, bundle.manifest.lifecycle)
+    bits = 0
+    if bundle.audiences is not None:
+        found = bundle.clusters.get(cluster) if bundle.clusters is not None else None
+        facts = PointFacts(
+            conversion=conversion,
+            abandonment=abandonment,
+            churn=churn,
+            converted=converted,
+            stage=JourneyStage(stage).name.lower(),
+            lifecycle=lifecycle.value,
+            cluster=found.id if found else "",
+        )
+        bits = bundle.audiences.bits(values, facts)
+    return Outcome(conversion, abandonment, churn, cluster, bits, lifecycle)

@@ -15,8 +15,10 @@ from micromoment.features import reducer
 from micromoment.features.session import describe_session, fold_batch, takes_up_user
 from micromoment.features.state import STATE_VERSION, new_state
 from micromoment.features.user_snapshot import RENEWED_DAYS, UserStatus, no_lookup
+from micromoment.scoring import segments
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import (
+    Churn,
     Degraded,
     Reason,
     Score,
@@ -25,9 +27,10 @@ from micromoment.scoring.calls import (
     SessionSummary,
     UserFeatureAge,
 )
-from micromoment.scoring.outcome import abandonment_of, conversion_of
+from micromoment.scoring.outcome import Outcome, outcomes_of, point_states
 from micromoment.scoring.reasons import top_reasons
 from micromoment.scoring.sessions import SessionEntry, SessionStore
+from micromoment.scoring.settling import assignment_of, keep_assignment, settle
 
 _NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
 _MICROS: Final = 1_000_000
@@ -80,9 +83,12 @@ class Scorer:
                 violation = FieldViolation("as_of", "is before the session's last event")
                 raise InvalidRequestError([violation])
             now = call.as_of_us
+        # What only asks again, or asks about a later time, is no new decision point.
+        is_new = len(call.batch) > duplicates and call.as_of_us is None
+        score = self._describe(entry, now, duplicates, explain=call.explain, is_new=is_new)
         if not call.dry_run and len(call.batch):
             self._sessions.put(call.key, entry)
-        return self._describe(entry, now, duplicates, explain=call.explain)
+        return score
 
     def fold(self, call: ScoreCall) -> FoldResult:
         """Fold the call's events without scoring."""
@@ -95,7 +101,9 @@ class Scorer:
         entry = self._sessions.get(key)
         if entry is None:
             raise SessionNotFoundError
-        return self._describe(entry, int(entry.state[0]["last_time"]), 0, explain=explain)
+        return self._describe(
+            entry, int(entry.state[0]["last_time"]), 0, explain=explain, is_new=False
+        )
 
     def _fold(self, call: ScoreCall) -> tuple[SessionEntry, int]:
         entry = self._sessions.get(call.key)
@@ -115,23 +123,32 @@ class Scorer:
             entry.last_event_id = call.event_ids[int(accepted[-1])]
         return entry, len(call.batch) - len(accepted)
 
-    def _describe(self, entry: SessionEntry, now: int, duplicates: int, *, explain: bool) -> Score:
+    def _describe(
+        self, entry: SessionEntry, now: int, duplicates: int, *, explain: bool, is_new: bool
+    ) -> Score:
+        """Score the state as of `now`; a new decision point is kept in its assignment."""
         bundle = self.bundle
         state = entry.state[0]
-        features = describe_session(entry.state, now, bundle.tables)
-        row = bundle.model_input(features)[0]
+        rows = bundle.model_input(describe_session(entry.state, now, bundle.tables))
         converted = bool(state["converted"])
+        (outcome,) = outcomes_of(bundle, rows, point_states(entry.state))
+        assignment = assignment_of(state)
+        if is_new or assignment.points == 0:
+            assignment = settle(assignment, outcome.cluster, outcome.audiences)
+        if is_new:
+            keep_assignment(state, assignment)
         seen = int(state["events_seen"])
-        model = bundle.conversion
-        probability = model.probability(row) if model else None
         user = self._user_age(state)
+        model = bundle.conversion
         return Score(
-            conversion=None if probability is None else conversion_of(probability, converted),
-            abandonment=None
-            if probability is None
-            else abandonment_of(probability, converted, bool(state["cart_quantity"] > 0)),
+            conversion=outcome.conversion,
+            abandonment=outcome.abandonment,
             converted=converted,
+            churn=self._churn(outcome),
+            cluster=segments.cluster_of(bundle, assignment, outcome),
+            audiences=segments.audiences_of(bundle, assignment),
             journey_stage=JourneyStage(int(state["stage"])),
+            lifecycle=outcome.lifecycle,
             events_seen=seen,
             last_event_id=entry.last_event_id,
             duplicates=duplicates,
@@ -140,16 +157,24 @@ class Scorer:
             calibration_error=model.error_at(seen) if model else None,
             user=user,
             degraded=_degraded(state, user),
-            features=row,
-            reasons=self._reasons(row) if explain and not converted else (),
+            features=rows[0],
+            reasons=self._reasons(rows[0]) if explain and not converted else (),
             summary=_summary(state),
         )
+
+    def _churn(self, outcome: Outcome) -> Churn | None:
+        model = self.bundle.churn
+        if model is None or outcome.churn is None:
+            return None
+        return Churn(outcome.churn, model.horizon_days, model.target)
 
     def _reasons(self, row: npt.NDArray[np.float32]) -> tuple[Reason, ...]:
         model = self.bundle.conversion
         if model is None:
             return ()
-        return top_reasons(self.bundle.feature_names, row, model.trees.contributions(row))
+        trees = model.model
+        own = row[trees.index]
+        return top_reasons(trees.feature_names, own, trees.trees.contributions(own))
 
     def _user_age(self, state: np.void) -> UserFeatureAge:
         found = state["user_status"] == UserStatus.FOUND

@@ -8,7 +8,16 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from micromoment.scoring.calls import Degraded, Reason, Score, SessionSummary, UserFeatureAge
+from micromoment.scoring.calls import (
+    Churn,
+    Degraded,
+    Reason,
+    Score,
+    Segment,
+    SessionSummary,
+    UserFeatureAge,
+)
+from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.transport.score_ids import ScoreIds
 from micromoment.v1 import scoring_pb2 as pb
 
@@ -19,6 +28,7 @@ DEGRADED_REASONS: Final = {
     Degraded.USER_FEATURES_STALE: pb.DEGRADED_REASON_USER_FEATURES_STALE,
     Degraded.FOREIGN_CURRENCY: pb.DEGRADED_REASON_FOREIGN_CURRENCY,
 }
+LIFECYCLES: Final = {one: pb.Lifecycle.Value(f"LIFECYCLE_{one.value.upper()}") for one in Lifecycle}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,12 @@ class ReplyEncoder:
             conversion=score.conversion,
             abandonment=score.abandonment,
             converted=score.converted,
+            churn=_churn(score.churn) if score.churn else None,
+            cluster=_segment(score.cluster) if score.cluster else None,
+            audiences=[_segment(one) for one in score.audiences],
+            segment=_segment(score.segment) if score.segment else None,
             journey_stage=pb.JourneyStage.ValueType(score.journey_stage),
+            lifecycle=LIFECYCLES[score.lifecycle],
             reasons=[_reason(reason) for reason in score.reasons],
             evidence=pb.Evidence(
                 events_seen=score.events_seen, calibration_error=score.calibration_error
@@ -67,6 +82,16 @@ class ReplyEncoder:
             names=self.feature_names,
             values=score.features.tolist(),
         )
+
+
+def _churn(churn: Churn) -> pb.Churn:
+    return pb.Churn(
+        probability=churn.probability, horizon_days=churn.horizon_days, target=churn.target
+    )
+
+
+def _segment(segment: Segment) -> pb.Segment:
+    return pb.Segment(segment_id=segment.id, display_name=segment.name)
 
 
 def timestamp(time_us: int) -> Timestamp:

@@ -31,10 +31,16 @@ def values(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of severa
         "tables": {"transition_llr": "tables/transition_llr.npy"},
         "conversion": {
             "file": "conversion.txt",
+            "features": ["n_events"],
             "slope": 1.1,
             "intercept": -0.1,
             "calibration_error": {1: 0.01, 10: 0.1, 2: 0.2},
         },
+        "churn": None,
+        "clusters": None,
+        "audiences": None,
+        "lifecycle": {"new_days": 7.0, "away_days": 28.0, "overdue_ratio": 1.5},
+        "absent": {"churn": "too few customers"},
         "training": {"first_day": "2024-05-01", "decision_points": 12},
         "files": {"conversion.txt": digest, "tables/transition_llr.npy": digest},
     }

@@ -15,6 +15,7 @@ from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.calls import Degraded, Score, SessionKey
 from micromoment.scoring.scorer import FoldResult, Scorer
 from micromoment.stores.sessions import MemorySessionStore
+from tests.support.bundles import recalibrated
 from tests.support.calls import KEY, OTHER, a_call, visit
 from tests.support.events import (
     DAY,
@@ -55,8 +56,8 @@ def test_the_answer_is_the_model_s(scorer: Scorer) -> None:
     model = scorer.bundle.conversion
     assert model is not None
     rows = score.features[np.newaxis, :]
-    raw = float(model.trees.raw_scores(rows)[0])
-    assert score.conversion == model.calibrator.probability(raw)
+    raw = float(model.model.trees.raw_scores(rows)[0])
+    assert score.conversion == model.model.calibrator.probability(raw)
     assert score.calibration_error == model.error_at(5)
     assert score.journey_stage is JourneyStage.DECIDE
 
@@ -285,9 +286,7 @@ def test_a_swapped_bundle_goes_on_with_the_session(
     tiny_bundle: LoadedBundle, store: MemorySessionStore
 ) -> None:
     """State doesn't depend on a bundle: another one takes a live session over as it is."""
-    calibrator = PlattCalibrator(0.5, 1.0)
-    assert tiny_bundle.conversion is not None
-    other = replace(tiny_bundle, conversion=replace(tiny_bundle.conversion, calibrator=calibrator))
+    other = recalibrated(tiny_bundle, PlattCalibrator(0.5, 1.0))
     first = Scorer(tiny_bundle, store, max_user_feature_age_us=DAY).score(a_call(visit(4)))
     second = Scorer(other, store, max_user_feature_age_us=DAY).score(a_call())
     assert second.features.tobytes() == first.features.tobytes()

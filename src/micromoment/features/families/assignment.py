@@ -1,7 +1,7 @@
-"""Where the last answers put the visit: cluster and audiences, as numbers that no bundle changes.
+"""Where the last answers put the visit: cluster and audiences, as numbers of every bundle.
 
-No event folds these; `scoring.settling` writes them after each decision point, so that a visit moves
-only when two points in a row agree. A cluster is its number from 1, an audience a bit.
+No event folds these; `scoring.settling` writes them after each decision point, so that a visit
+moves only when two points in a row agree. A cluster is its number from 1, an audience a bit.
 """
 
 from __future__ import annotations

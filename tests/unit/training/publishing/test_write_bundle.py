@@ -1,5 +1,6 @@
 """Writing a bundle: its version names its content."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.golden import check_golden
-from micromoment.scoring.manifest import MANIFEST_FILE, digest_file, read_manifest
-from tests.support.bundles import bundle_parts, tiny_model
+from micromoment.scoring.manifest import MANIFEST_FILE, LifecycleRecord, digest_file, read_manifest
+from tests.support.bundles import bundle_parts, tiny_conversion
 from tests.support.folding import random_tables
 from tests.support.visits import in_order_of_sessions, made_up_visits
 from training.publishing.bundle import read_baseline, write_bundle
@@ -34,10 +35,12 @@ def test_two_writings_are_alike(tmp_path: Path) -> None:
     "change",
     [
         {"name": "other"},
-        {"model": tiny_model(trees=39)},
+        {"conversion": tiny_conversion(trees=39)},
         {"tables": random_tables(seed=8)},
-        {"calibrator": PlattCalibrator(0.9, -0.2)},
-        {"calibration_error": {1: 0.011}},
+        {"conversion": tiny_conversion(calibrator=PlattCalibrator(0.9, -0.2))},
+        {"conversion": replace(tiny_conversion(), calibration_error={1: 0.011})},
+        {"absent": {"churn": "another reason"}},
+        {"lifecycle": LifecycleRecord(new_days=8)},
         {"metrics": {"n": 2}},
         {"training": {"data": "others"}},
         {"publish_lag_s": 0},
@@ -84,7 +87,8 @@ def test_the_baseline_is_kept(tmp_path: Path) -> None:
     """The baseline that training compared with is read back as it was."""
     parts = bundle_parts()
     write_bundle(tmp_path / "bundle", parts)
-    assert read_baseline(tmp_path / "bundle") == parts.baseline
+    assert parts.conversion is not None
+    assert read_baseline(tmp_path / "bundle") == parts.conversion.baseline
 
 
 def test_an_unknown_feature_is_an_error(tmp_path: Path) -> None:

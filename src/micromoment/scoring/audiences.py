@@ -1,0 +1,162 @@
+"""Audiences: rules over what is known at a decision point, as data in the bundle.
+
+A rule is an expression in CEL (https://cel.dev) that gives true or false. It may use
+
+- every feature of the bundle by its name, a double, NaN where missing: comparisons with it are
+  false;
+- `conversion`, `abandonment` and `churn`, doubles, NaN where absent;
+- `stage` ("learn", "discover", "decide", "do" or "unspecified"), `lifecycle` and `cluster` (an id,
+  "" for none), strings; `converted`, a bool;
+- the file's limits, doubles that were learned from the shop's data, as `limits.<name>`.
+
+Numbers need a decimal point: `n_cart_adds >= 1.0`. All rules are checked for types when the bundle
+is loaded, and evaluated in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cel_expr_python import cel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from micromoment.errors import BundleError
+
+MAX_AUDIENCES: Final = 32  # the state keeps a bit of each
+
+_DOUBLES: Final = ("conversion", "abandonment", "churn")
+_STRINGS: Final = ("stage", "lifecycle", "cluster")
+_NAN: Final = float("nan")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AudienceRecord(_Frozen):
+    """One audience. `bit` and `id` mean the same over retrainings and are never given anew."""
+
+    bit: int = Field(ge=0, lt=MAX_AUDIENCES)
+    id: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")
+    name: str = Field(min_length=1)
+    meaning: str
+    rule: str = Field(min_length=1)
+
+
+class AudienceFile(_Frozen):
+    """The bundle's file of audiences, the most specific first, and the limits that rules use."""
+
+    limits: dict[str, float]
+    audiences: tuple[AudienceRecord, ...] = Field(max_length=MAX_AUDIENCES)
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> AudienceFile:
+        for key in ("bit", "id"):
+            seen = [getattr(one, key) for one in self.audiences]
+            for value in seen:
+                if seen.count(value) > 1:
+                    raise ValueError(f"two audiences have the {key} {value}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PointFacts:
+    """What rules may use besides features; None where absent."""
+
+    conversion: float | None
+    abandonment: float | None
+    churn: float | None
+    converted: bool
+    stage: str
+    lifecycle: str
+    cluster: str
+
+
+class Audiences:
+    """Evaluates the rules of one file. Belongs to one thread."""
+
+    def __init__(self, file: AudienceFile, feature_names: Sequence[str]) -> None:
+        """Raises `ValueError` naming the audience whose rule can't be used, and why."""
+        self.file = file
+        self._environment = cel.NewEnv(variables=_variables(file, feature_names))
+        rules = [self._compile(one) for one in file.audiences]
+        used = " ".join(one.rule for one in file.audiences)
+        self._used = [(place, name) for place, name in enumerate(feature_names) if name in used]
+        self._limits = {f"limits.{name}": value for name, value in file.limits.items()}
+        self._rules = rules
+        self._all = self._environment.compile(
+            f"[{', '.join(f'({one.rule})' for one in file.audiences)}]"
+        )
+
+    def bits(self, values: Sequence[float], facts: PointFacts) -> int:
+        """Give the audiences that hold, as bits; `values` are the bundle's features, in order.
+
+        A rule that fails for these values, by an index out of range say, does not hold.
+        """
+        activation = self._environment.Activation(self._data(values, facts))
+        answer = self._all.eval(activation).plain_value()
+        if not isinstance(answer, list):
+            answer = [rule.eval(activation).plain_value() is True for rule in self._rules]
+        bits = 0
+        for one, holds in zip(self.file.audiences, answer, strict=True):
+            bits |= bool(holds) << one.bit
+        return bits
+
+    def holding(self, bits: int) -> tuple[AudienceRecord, ...]:
+        """Give the audiences whose bit is set, the most specific first."""
+        return tuple(one for one in self.file.audiences if bits >> one.bit & 1)
+
+    def _data(self, values: Sequence[float], facts: PointFacts) -> dict[str, Any]:
+        data: dict[str, Any] = {name: values[place] for place, name in self._used}
+        data |= self._limits
+        for name in _DOUBLES:
+            value = getattr(facts, name)
+            data[name] = _NAN if value is None else value
+        for name in _STRINGS:
+            data[name] = getattr(facts, name)
+        data["converted"] = facts.converted
+        return data
+
+    def _compile(self, audience: AudienceRecord) -> cel.Expression:
+        try:
+            expression = self._environment.compile(audience.rule)
+        except RuntimeError as error:
+            raise ValueError(f"audience {audience.id}: {_first_line(error)}") from None
+        kind = expression.return_type()
+        if kind != cel.Type.BOOL:
+            raise ValueError(f"audience {audience.id}: its rule gives {kind.name()}, not BOOL")
+        return expression
+
+
+def read_audiences(path: Path) -> AudienceFile:
+    """Read a file of audiences. Raises `ValueError` naming the field that is wrong."""
+    try:
+        return AudienceFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+
+
+def load_audiences(path: Path, feature_names: Sequence[str], bundle: str) -> Audiences:
+    """Read and check audiences. Raises `BundleError` naming the audience that is wrong."""
+    try:
+        return Audiences(read_audiences(path), feature_names)
+    except ValueError as error:
+        raise BundleError(bundle, f"{path.name}: {error}") from None
+
+
+def _variables(file: AudienceFile, feature_names: Sequence[str]) -> Mapping[str, cel.Type]:
+    doubles = (*feature_names, *_DOUBLES, *(f"limits.{name}" for name in file.limits))
+    variables: dict[str, cel.Type] = dict.fromkeys(doubles, cel.Type.DOUBLE)
+    variables |= dict.fromkeys(_STRINGS, cel.Type.STRING)
+    variables["converted"] = cel.Type.BOOL
+    return variables
+
+
+def _first_line(error: RuntimeError) -> str:
+    text = str(error).removeprefix("INVALID_ARGUMENT: ERROR: <input>:")
+    return text.splitlines()[0]

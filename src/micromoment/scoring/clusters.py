@@ -1,0 +1,133 @@
+"""Clusters of behaviour: each decision point belongs to the nearest of a few named centroids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from micromoment.errors import BundleError
+from micromoment.features._compile import compiled
+
+NONE: Final = 0  # the number of no cluster
+_MAX_NUMBER: Final = 255  # the state keeps a byte
+
+Float32Array = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Dimension(_Frozen):
+    """A feature that clusters are made of: `(x - mean) / scale` of log(1 + value) or the value.
+
+    `fill`, in the feature's own unit, stands for a missing value.
+    """
+
+    feature: str
+    log: bool
+    fill: float
+    mean: float
+    scale: float = Field(gt=0)
+
+
+class ClusterRecord(_Frozen):
+    """One cluster: its number and id stay the same over retrainings."""
+
+    number: int = Field(ge=1, le=_MAX_NUMBER)
+    id: str = Field(pattern="^[a-z][a-z0-9-]{0,62}$")
+    name: str = Field(min_length=1)
+    meaning: str
+    share: float = Field(ge=0, le=1)  # of decision points in training
+    centroid: tuple[float, ...]
+
+
+class ClusterFile(_Frozen):
+    """The bundle's file of clusters; `quality` says how they were chosen."""
+
+    dimensions: tuple[Dimension, ...] = Field(min_length=1)
+    clusters: tuple[ClusterRecord, ...] = Field(min_length=1)
+    quality: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ClusterFile:
+        if any(len(one.centroid) != len(self.dimensions) for one in self.clusters):
+            raise ValueError("a centroid has more or fewer coordinates than there are dimensions")
+        for key in ("number", "id"):
+            if len({getattr(one, key) for one in self.clusters}) != len(self.clusters):
+                raise ValueError(f"two clusters share their {key}")
+        return self
+
+
+class Clusters:
+    """Assigns rows of the bundle's features to clusters."""
+
+    def __init__(self, file: ClusterFile, feature_names: tuple[str, ...]) -> None:
+        """Raises `ValueError` naming a feature that the bundle does not have."""
+        places = []
+        for dimension in file.dimensions:
+            if dimension.feature not in feature_names:
+                raise ValueError(f"clusters use {dimension.feature}, which is no feature of it")
+            places.append(feature_names.index(dimension.feature))
+        self.file = file
+        self._places = np.array(places, dtype=np.int64)
+        rows = [(d.log, d.fill, d.mean, d.scale) for d in file.dimensions]
+        self._scaling = np.array(rows, dtype=np.float64)
+        self._centroids = np.array([one.centroid for one in file.clusters], dtype=np.float64)
+        self._numbers = np.array([one.number for one in file.clusters], dtype=np.uint8)
+        self._by_number = {one.number: one for one in file.clusters}
+
+    def numbers(self, rows: Float32Array) -> npt.NDArray[np.uint8]:
+        """Give the number of the nearest cluster for m rows, shape (m, n), as (m,)."""
+        nearest = _nearest(rows, self._places, self._scaling, self._centroids)
+        found: npt.NDArray[np.uint8] = self._numbers[nearest]
+        return found
+
+    def get(self, number: int) -> ClusterRecord | None:
+        """Give a cluster by its number; None where there is none of that number."""
+        return self._by_number.get(number)
+
+
+def load_clusters(path: Path, feature_names: tuple[str, ...], bundle: str) -> Clusters:
+    """Read clusters. Raises `BundleError` saying what is wrong with them."""
+    try:
+        return Clusters(ClusterFile.model_validate_json(path.read_bytes()), feature_names)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BundleError(bundle, f"{path.name}, {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise BundleError(bundle, f"{path.name}: {error}") from None
+
+
+@compiled
+def _nearest(
+    rows: Float32Array, places: IntArray, scaling: FloatArray, centroids: FloatArray
+) -> IntArray:
+    """Find the nearest centroid of each row by squared Euclidean distance; the first of equals."""
+    found = np.zeros(len(rows), np.int64)
+    point = np.zeros(len(places))
+    for row in range(len(rows)):
+        for place in range(len(places)):
+            value = float(rows[row, places[place]])
+            if np.isnan(value):
+                value = scaling[place, 1]
+            if scaling[place, 0] > 0:
+                value = np.log1p(max(value, 0.0))
+            point[place] = (value - scaling[place, 2]) / scaling[place, 3]
+        best = np.inf
+        for centroid in range(len(centroids)):
+            distance = 0.0
+            for place in range(len(places)):
+                gap = point[place] - centroids[centroid, place]
+                distance += gap * gap
+            if distance < best:
+                best = distance
+                found[row] = centroid
+    return found
