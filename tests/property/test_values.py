@@ -52,7 +52,7 @@ def test_the_largest_numbers_stay_finite() -> None:
 
 @pytest.mark.parametrize("spec", [spec for spec in SESSION_FEATURES if spec.missing])
 def test_what_may_be_missing_is_missing_somewhere(spec: object) -> None:
-    """A feature with a text about missing values is missing in a bare event's visit or before it."""
+    """A feature that may be missing is so in a visit of one bare event, or before that event."""
     name = spec.name  # type: ignore[attr-defined]
     bare = an_event(type=type(an_event().type).OTHER)
     lookup = no_lookup(UserStatus.UNAVAILABLE)

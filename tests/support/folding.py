@@ -33,9 +33,10 @@ def a_lookup(**columns: int) -> UserLookup:
 
 
 def random_tables(folds: int = 1, seed: int = 7) -> Tables:
-    """Make tables that say something different about every transition, and know no key."""
-    ratios = np.random.default_rng(seed).normal(size=(folds, 16, 16))
-    return transition_tables(ratios)
+    """Make tables of random transitions and order gaps, without keys."""
+    random = np.random.default_rng(seed)
+    tables = transition_tables(random.normal(size=(folds, 16, 16)))
+    return tables._replace(order_gap_days=random.uniform(5, 50, folds))
 
 
 def transition_tables(ratios: npt.NDArray[np.float64]) -> Tables:

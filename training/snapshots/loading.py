@@ -99,9 +99,10 @@ WITH sessions AS (
     GROUP BY ALL
 ), days AS (
     SELECT visitor, number, min(first_us) AS first_us, max(last_us) AS last_us,
-           sum(events) AS events, sum(page_views) AS page_views, sum(item_views) AS item_views,
-           sum(cart_adds) AS cart_adds, sum(checkouts) AS checkouts,
-           sum(engagement_ms) AS engagement_ms
+           sum(events)::INTEGER AS events, sum(page_views)::INTEGER AS page_views,
+           sum(item_views)::INTEGER AS item_views, sum(cart_adds)::INTEGER AS cart_adds,
+           sum(checkouts)::INTEGER AS checkouts,
+           least(sum(engagement_ms), 9223372036854775807)::BIGINT AS engagement_ms
     FROM activity GROUP BY ALL
 )
 SELECT days.*, coalesce(sessions.sessions, 0) AS sessions
