@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from micromoment.events.record import EventBatch, RecordArray
 from micromoment.features.catalogue import FEATURE_NAMES, FEATURES
+from micromoment.features.families import user
 from micromoment.features.replay import replay_sessions
 from micromoment.features.session import describe_session, fold_batch
 from micromoment.features.state import new_state
 from micromoment.features.tables import Tables, neutral_tables
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus, no_lookup
-from tests.support.events import MINUTE, AnEvent, to_batch
+from tests.support.events import MINUTE, START_US, AnEvent, to_batch
 
 EXPIRY_US: Final = 30 * MINUTE
 SKEW_US: Final = 5 * MINUTE
@@ -32,9 +33,10 @@ def a_lookup(**columns: int) -> UserLookup:
 
 
 def random_tables(folds: int = 1, seed: int = 7) -> Tables:
-    """Make tables that say something different about every transition, and know no key."""
-    ratios = np.random.default_rng(seed).normal(size=(folds, 16, 16))
-    return transition_tables(ratios)
+    """Make tables of random transitions and order gaps, without keys."""
+    random = np.random.default_rng(seed)
+    tables = transition_tables(random.normal(size=(folds, 16, 16)))
+    return tables._replace(order_gap_days=random.uniform(5, 50, folds))
 
 
 def transition_tables(ratios: npt.NDArray[np.float64]) -> Tables:
@@ -56,6 +58,13 @@ def fold(
     states = new_state() if states is None else states
     batch = events if isinstance(events, EventBatch) else to_batch(events)
     fold_batch(states, batch, lookup, EXPIRY_US, SKEW_US)
+    return states
+
+
+def taken_up(lookup: UserLookup, now: int = START_US) -> RecordArray:
+    """Make a session without events that has taken a visitor up: a customer as of `now`."""
+    states = new_state()
+    user.take_up(states[0], lookup.row[0], int(lookup.status), now)
     return states
 
 

@@ -26,6 +26,8 @@ class Happening:
     order_id: str | None = None
     value_micros: int | None = None
     currency: str | None = None
+    on_sale: bool | None = None  # of its one product
+    engagement_ms: int | None = None
     is_bot: bool | None = None
     consent_analytics: str | None = None
 
@@ -57,6 +59,8 @@ def write_events(folder: Path, happenings: Iterable[Happening], shop: Shop) -> P
             "order_id": one.order_id,
             "value_micros": one.value_micros,
             "currency": one.currency,
+            "items": None if one.on_sale is None else [{"item_id": "p", "on_sale": one.on_sale}],
+            "engagement_ms": one.engagement_ms,
             "is_bot": one.is_bot,
             "consent_analytics": one.consent_analytics,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 from micromoment.events.shop import Shop
 from tests.support.happenings import Happening
@@ -11,6 +12,7 @@ from tests.support.happenings import Happening
 Row = dict[str, int]
 
 _UNDOING = ("refund", "cancel")
+_CHECKOUT = ("checkout_start", "checkout_step", "payment_info")
 _REPEAT = timedelta(minutes=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -33,36 +35,76 @@ def _row(known: list[Happening], visitor: str, cut_day: date, shop: Shop) -> Row
         session: min(_day(one, shop) for one in own if one.session_id == session)
         for session in {one.session_id for one in own if one.session_id}
     }
-    orders = [
-        (time, value)
-        for order in _orders(own)
-        if (value := _left(order, known, shop)) is not None
-        for time in [order.at]
-    ]
-    recent = [
-        value for time, value in orders if time.astimezone(shop.zone).date() >= _back(cut_day, 365)
-    ]
     active = {_day(one, shop) for one in own}
+    recent = [one for one in own if _day(one, shop) >= _back(cut_day, 28)]
     midnight = datetime(cut_day.year, cut_day.month, cut_day.day, tzinfo=shop.zone)
     return {
         "snapshot_time": micros(midnight),
         "first_seen": micros(min(times)),
         "last_seen": micros(max(times)),
-        "last_order": max((micros(time) for time, _ in orders), default=0),
         "sessions": len(begun),
         "sessions_30d": sum(day >= _back(cut_day, 30) for day in begun.values()),
-        "orders_365d": len(recent),
-        "order_value_365d": sum(recent),
         "active_days_28d": sum(day >= _back(cut_day, 28) for day in active),
         "active_days_29_56d": sum(_back(cut_day, 56) <= day < _back(cut_day, 28) for day in active),
+        "active_days_7d": sum(day >= _back(cut_day, 7) for day in active),
+        "active_days": len(active),
+        "events_28d": len(recent),
+        "page_views_28d": sum(one.type == "page_view" for one in recent),
+        "item_views_28d": sum(one.type == "item_view" for one in recent),
+        "cart_adds_28d": sum(one.type == "cart_add" for one in recent),
+        "checkouts_28d": sum(one.type in _CHECKOUT for one in recent),
+        "engagement_ms_28d": sum(max(one.engagement_ms or 0, 0) for one in recent),
+        "events_last_day": sum(_day(one, shop) == max(active) for one in own),
+        **_order_columns(known, own, cut_day, shop),
     }
 
 
-def _orders(own: list[Happening]) -> list[Happening]:
-    """Give the first purchase of each order; of equal times the greatest value."""
+def _order_columns(known: list[Happening], own: list[Happening], cut_day: date, shop: Shop) -> Row:
+    orders = _orders(own, shop)
+    left = [(order, _left(order, known, shop)) for order in orders]
+    standing = [(order, value) for order, value in left if value is not None]
+    of_year = [
+        (order, value) for order, value in standing if _day(order, shop) >= _back(cut_day, 365)
+    ]
+    times = [micros(order.at) for order, _ in standing]
+    first_of_day: dict[date, int] = {}
+    for order, _ in standing:
+        day = _day(order, shop)
+        first_of_day[day] = min(first_of_day.get(day, 1 << 62), micros(order.at))
+    gaps = sorted(later - earlier for earlier, later in pairwise(sorted(first_of_day.values())))
+    middle = (gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) // 2 if len(gaps) >= 2 else 0
+    return {
+        "first_order": min(times, default=0),
+        "last_order": max(times, default=0),
+        "orders": len(standing),
+        "order_days": len(first_of_day),
+        "order_value": sum(value for _, value in standing),
+        "order_gap_us": middle,
+        "orders_365d": len(of_year),
+        "order_value_365d": sum(value for _, value in of_year),
+        "discount_orders_365d": sum(_discounted(order, known) for order, _ in of_year),
+        "orders_undone": sum(bool(_reversals(order, known)) for order in orders),
+        "orders_undone_whole": len(orders) - len(standing),
+    }
+
+
+def _discounted(order: Happening, known: list[Happening]) -> bool:
+    """Tell whether its product was on sale or a coupon was applied in its session before it."""
+    return bool(order.on_sale) or any(
+        one.type == "coupon_apply"
+        and one.visitor is not None
+        and order.session_id != ""
+        and one.session_id == order.session_id
+        and one.at <= order.at
+        for one in known
+    )
+
+
+def _orders(own: list[Happening], shop: Shop) -> list[Happening]:
+    """Give the first purchase of each order; of equal times the greatest value, then on sale."""
     bought = sorted(
         (one for one in own if one.type == "purchase"),
-        key=lambda one: (one.at, -_known_value(one)),
+        key=lambda one: (one.at, -_known_value(one, shop), not one.on_sale, one.session_id),
     )
     first: dict[str, Happening] = {}
     nameless: list[Happening] = []
@@ -79,8 +121,8 @@ def _orders(own: list[Happening]) -> list[Happening]:
 
 def _left(order: Happening, known: list[Happening], shop: Shop) -> int | None:
     """Give what an order is still worth in micros, 0 where unknown; None when it was undone."""
-    undone = [one for one in known if one.type in _UNDOING and one.order_id == order.order_id]
-    if not undone or not order.order_id:
+    undone = _reversals(order, known)
+    if not undone:
         return _value(order, shop) or 0
     if any(one.type == "cancel" for one in undone):
         return None
@@ -91,12 +133,20 @@ def _left(order: Happening, known: list[Happening], shop: Shop) -> int | None:
     return worth - sum(filter(None, back))
 
 
+def _reversals(order: Happening, known: list[Happening]) -> list[Happening]:
+    """Give the refunds and cancellations of an order."""
+    if not order.order_id:
+        return []
+    return [one for one in known if one.type in _UNDOING and one.order_id == order.order_id]
+
+
 def _value(one: Happening, shop: Shop) -> int | None:
     return one.value_micros if shop.accepts(one.currency or "") else None
 
 
-def _known_value(one: Happening) -> int:
-    return -1 if one.value_micros is None else one.value_micros
+def _known_value(one: Happening, shop: Shop) -> int:
+    value = _value(one, shop)
+    return -1 if value is None else value
 
 
 def _day(one: Happening, shop: Shop) -> date:

@@ -12,6 +12,7 @@ from micromoment.features.families import (
     cart,
     checkout,
     context,
+    customer,
     encodings,
     items,
     pages,
@@ -31,12 +32,29 @@ FEATURE_FAMILIES: Final = {
     "encodings": encodings,
     "sequence": sequence,
     "user": user,
+    "customer": customer,
 }
 
 SESSION_FEATURES: Final[tuple[FeatureSpec, ...]] = tuple(
     spec for family in FEATURE_FAMILIES.values() for spec in family.FEATURES
 )
 FEATURE_NAMES: Final = tuple(spec.name for spec in SESSION_FEATURES)
+
+# What the conversion model learns from: `user` and the visit say all that `customer` does.
+CONVERSION_FEATURES: Final[tuple[str, ...]] = tuple(
+    spec.name
+    for name, family in FEATURE_FAMILIES.items()
+    if name != "customer"
+    for spec in family.FEATURES
+)
+
+# What the churn model learns from. It is asked at a customer's cut date too, where the session is
+# one without events: device and source are missing there, and the numbers of the visit are 0.
+CHURN_FEATURES: Final[tuple[str, ...]] = (
+    *(spec.name for spec in customer.FEATURES),
+    *("device", "referrer_medium"),
+    *("n_events", "n_page_views", "n_item_views", "n_cart_adds", "n_checkout_steps"),
+)
 
 # One vector as a record, so that families write features by name; its bytes are a float32 row.
 FEATURES: Final[np.dtype[Any]] = np.dtype([(name, "f4") for name in FEATURE_NAMES])

@@ -28,6 +28,7 @@ from micromoment.features.families import (
     checkout,
     context,
     core,
+    customer,
     encodings,
     pages,
     sequence,
@@ -136,6 +137,7 @@ def fold(state: Any, event: Any, items: Any) -> None:
     context.observe(state, event)
     encodings.observe(state, event, items)
     sequence.observe(state, group)
+    customer.observe(state, event, items, now)
 
 
 @compiled
@@ -152,4 +154,5 @@ def describe(state: Any, now: int, tables: Tables, table_fold: int, out: Any) ->
     context.describe(state, now, out)
     encodings.describe(state, tables, table_fold, out)
     sequence.describe(state, tables.transition_llr[table_fold], out)
-    user.describe(state, out)
+    user.describe(state, tables.order_gap_days[table_fold], out)
+    customer.describe(state, now, tables.order_gap_days[table_fold], out)

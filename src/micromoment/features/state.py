@@ -17,6 +17,7 @@ from micromoment.features.families import (
     checkout,
     context,
     core,
+    customer,
     encodings,
     items,
     pages,
@@ -38,6 +39,7 @@ FAMILIES: Final = (
     context,
     encodings,
     sequence,
+    customer,
     user,
     assignment,
 )

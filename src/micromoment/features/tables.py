@@ -23,6 +23,7 @@ class Tables(NamedTuple):
     `transition_llr[f, a, b]` is log P(b|a, buyers) - log P(b|a, others). Of each encoding,
     `<name>_keys` are its n keys in ascending order and `<name>_values`, shape (f, n), their values:
     weights in a sparse linear model for pages, log-likelihood ratios for the others.
+    `order_gap_days[f]` is the shop's median gap between a customer's order days, 0 for not known.
     """
 
     transition_llr: npt.NDArray[np.float64]  # (f, 16, 16)
@@ -36,6 +37,7 @@ class Tables(NamedTuple):
     campaign_values: npt.NDArray[np.float64]
     item_keys: npt.NDArray[np.uint64]
     item_values: npt.NDArray[np.float64]
+    order_gap_days: npt.NDArray[np.float64]  # (f,)
 
 
 ENCODINGS = ("page", "landing", "source", "campaign", "item")
@@ -44,7 +46,8 @@ ENCODINGS = ("page", "landing", "source", "campaign", "item")
 def neutral_tables(folds: int = 1) -> Tables:
     """Make tables that say nothing: all zeros, no keys."""
     arrays: dict[str, npt.NDArray[Any]] = {
-        "transition_llr": np.zeros((folds, N_EVENT_GROUPS, N_EVENT_GROUPS))
+        "transition_llr": np.zeros((folds, N_EVENT_GROUPS, N_EVENT_GROUPS)),
+        "order_gap_days": np.zeros(folds),
     }
     for name in ENCODINGS:
         arrays[f"{name}_keys"] = np.zeros(0, np.uint64)
@@ -86,6 +89,10 @@ def tables_from_arrays(arrays: dict[str, npt.NDArray[Any]]) -> Tables:
         if (keys[1:] <= keys[:-1]).any():
             raise ValueError(f"{name}_keys are not in ascending order")
         checked[f"{name}_keys"], checked[f"{name}_values"] = keys, values
+    gaps = np.ascontiguousarray(arrays["order_gap_days"], dtype=np.float64)
+    if gaps.shape != (len(llr),) or (gaps < 0).any():
+        raise ValueError(f"order_gap_days must be {len(llr)} numbers of 0 or more, one per fold")
+    checked["order_gap_days"] = gaps
     for name, array in checked.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite")

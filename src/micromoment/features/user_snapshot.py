@@ -35,6 +35,23 @@ SNAPSHOT_COLUMNS: Final = (
     SnapshotColumn("order_value_365d", "micros", "their value in the shop's currency, where known"),
     SnapshotColumn("active_days_28d", "days", "shop-days with an event, of the 28 before"),
     SnapshotColumn("active_days_29_56d", "days", "the same, of the 28 before those"),
+    SnapshotColumn("active_days_7d", "days", "shop-days with an event, of the 7 before"),
+    SnapshotColumn("active_days", "days", "shop-days with an event, ever"),
+    SnapshotColumn("events_28d", "events", "events of the 28 shop-days before"),
+    SnapshotColumn("page_views_28d", "events", "page views among them"),
+    SnapshotColumn("item_views_28d", "events", "views of products among them"),
+    SnapshotColumn("cart_adds_28d", "events", "additions to the cart among them"),
+    SnapshotColumn("checkouts_28d", "events", "checkout and payment events among them"),
+    SnapshotColumn("engagement_ms_28d", "ms", "engagement time that they report"),
+    SnapshotColumn("events_last_day", "events", "events of the last shop-day with one"),
+    SnapshotColumn("first_order", "us since 1970", "first order, 0 for none"),
+    SnapshotColumn("orders", "orders", "distinct orders, ever"),
+    SnapshotColumn("order_days", "days", "shop-days with an order, ever"),
+    SnapshotColumn("order_value", "micros", "value of all orders, ever, where known"),
+    SnapshotColumn("order_gap_us", "us", "median gap between order days, 0 below two gaps"),
+    SnapshotColumn("orders_undone", "orders", "cancelled or refunded, as a whole or in part"),
+    SnapshotColumn("orders_undone_whole", "orders", "of these, the ones that no longer count"),
+    SnapshotColumn("discount_orders_365d", "orders", "of orders_365d, those on sale or by coupon"),
 )
 
 # A visitor away for longer keeps the row that they have: none of its values changes any more, but

@@ -7,6 +7,8 @@ import pytest
 
 from micromoment.features import session
 from micromoment.features.catalogue import (
+    CHURN_FEATURES,
+    CONVERSION_FEATURES,
     FEATURE_FAMILIES,
     FEATURE_NAMES,
     FEATURES,
@@ -87,3 +89,13 @@ def test_a_feature_s_family_is_known_by_its_name() -> None:
     assert family_of("user_recency_days") == "user"
     with pytest.raises(KeyError, match="nonsense"):
         family_of("nonsense")
+
+
+def test_each_model_has_its_features() -> None:
+    """Conversion learns from all families but `customer`, churn from that one and some others."""
+    assert all(family_of(name) != "customer" for name in CONVERSION_FEATURES)
+    rest = [name for name in FEATURE_NAMES if name not in CONVERSION_FEATURES]
+    assert rest == [spec.name for spec in FEATURE_FAMILIES["customer"].FEATURES]
+    assert list(CHURN_FEATURES[: len(rest)]) == rest
+    assert len(set(CHURN_FEATURES)) == len(CHURN_FEATURES)
+    assert set(CHURN_FEATURES) <= set(FEATURE_NAMES)

@@ -27,6 +27,7 @@ def test_neutral_tables_say_nothing() -> None:
     """All ratios are 0."""
     assert neutral_tables(3).transition_llr.shape == (3, 16, 16)
     assert not neutral_tables().transition_llr.any()
+    assert neutral_tables(3).order_gap_days.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,14 @@ def test_unfit_arrays_are_refused_by_name(array: np.ndarray, message: str) -> No
     """An array of a wrong shape, without a fold or with values that aren't finite is refused."""
     with pytest.raises(ValueError, match=message):
         tables_from_arrays(tables_to_arrays(neutral_tables()) | {"transition_llr": array})
+
+
+@pytest.mark.parametrize("gaps", [np.zeros(2), np.zeros((1, 1)), np.array([-1.0])])
+def test_unfit_order_gaps_are_refused(gaps: np.ndarray) -> None:
+    """There is one gap per fold, and none is negative."""
+    arrays = tables_to_arrays(neutral_tables()) | {"order_gap_days": gaps}
+    with pytest.raises(ValueError, match="order_gap_days must be 1 numbers of 0 or more"):
+        tables_from_arrays(arrays)
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
@@ -67,6 +76,7 @@ def test_a_bundle_carries_the_tables_of_all_visitors() -> None:
     )
     served = first_fold(tables)
     assert served.transition_llr.tobytes() == tables.transition_llr[:1].tobytes()
+    assert served.order_gap_days.tolist() == tables.order_gap_days[:1].tolist()
     assert served.item_keys.tolist() == [4]
     assert served.item_values.tolist() == [[0.0]]
 

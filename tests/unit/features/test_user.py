@@ -5,9 +5,9 @@ from math import isnan
 import numpy as np
 import pytest
 
-from micromoment.features.user_snapshot import UserStatus, no_lookup
+from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from tests.support.events import DAY, MINUTE, SECOND, START_US, an_event
-from tests.support.folding import a_lookup, features_of, fold, vector
+from tests.support.folding import NEUTRAL, a_lookup, features_of, fold, vector
 
 KNOWN = a_lookup(
     snapshot_time=START_US - DAY // 2,
@@ -20,6 +20,17 @@ KNOWN = a_lookup(
     order_value_365d=150 * SECOND,
     active_days_28d=3,
     active_days_29_56d=5,
+    events_28d=70,
+    item_views_28d=20,
+    cart_adds_28d=6,
+    checkouts_28d=3,
+    engagement_ms_28d=90_500,
+    first_order=START_US - 90 * DAY,
+    orders=6,
+    order_gap_us=16 * DAY,
+    orders_undone=3,
+    orders_undone_whole=2,
+    discount_orders_365d=1,
 )
 
 
@@ -35,6 +46,37 @@ def test_a_customer_with_history() -> None:
     assert features["user_active_days_28d"] == 3
     assert features["user_active_days_trend"] == -2
     assert features["user_tenure_days"] == 100
+    assert features["user_orders"] == 6
+    assert features["user_gap_ratio"] == 2.5
+    assert features["user_refund_rate"] == 3 / 8
+    assert features["user_discount_order_share"] == 1 / 4
+    assert features["user_events_28d"] == 70
+    assert features["user_item_views_28d"] == 20
+    assert features["user_cart_adds_28d"] == 6
+    assert features["user_checkouts_28d"] == 3
+    assert features["user_engagement_s_28d"] == 90.5
+
+
+def test_without_an_own_gap_the_shop_s_is_the_measure() -> None:
+    """Recency is measured by the visitor's own median gap, else by the shop's, else by nothing."""
+    shop = NEUTRAL._replace(order_gap_days=np.array([20.0]))
+    row = KNOWN.row.copy()
+    row["order_gap_us"] = 0
+    newcomer = UserLookup(UserStatus.FOUND, row)
+    assert features_of([an_event()], KNOWN, shop)["user_gap_ratio"] == 2.5
+    assert features_of([an_event()], newcomer, shop)["user_gap_ratio"] == 2
+    assert isnan(features_of([an_event()], newcomer)["user_gap_ratio"])
+    without_order = a_lookup(first_seen=START_US - DAY, last_seen=START_US)
+    assert isnan(features_of([an_event()], without_order, shop)["user_gap_ratio"])
+
+
+def test_who_took_everything_back_has_a_refund_rate_of_one() -> None:
+    """Orders that no longer count were placed all the same."""
+    lookup = a_lookup(first_seen=START_US - DAY, orders_undone=2, orders_undone_whole=2)
+    features = features_of([an_event()], lookup)
+    assert features["user_orders"] == 0
+    assert features["user_refund_rate"] == 1
+    assert isnan(features["user_discount_order_share"])
 
 
 def test_ages_are_those_of_the_visit_s_start() -> None:
@@ -48,10 +90,13 @@ def test_a_new_visitor_has_counts_of_zero() -> None:
     """Somebody without a snapshot has counts of 0, and no ages or values."""
     features = features_of([an_event()], no_lookup(UserStatus.UNKNOWN))
     for name in ("user_prior_sessions", "user_sessions_30d", "user_frequency_365d",
-                 "user_active_days_28d", "user_active_days_trend"):  # fmt: skip
+                 "user_active_days_28d", "user_active_days_trend", "user_orders",
+                 "user_events_28d", "user_item_views_28d", "user_cart_adds_28d",
+                 "user_checkouts_28d", "user_engagement_s_28d"):  # fmt: skip
         assert features[name] == 0, name
     for name in ("user_days_since_visit", "user_recency_days", "user_monetary_mean",
-                 "user_tenure_days"):  # fmt: skip
+                 "user_tenure_days", "user_gap_ratio", "user_refund_rate",
+                 "user_discount_order_share"):  # fmt: skip
         assert isnan(features[name]), name
 
 

@@ -55,7 +55,8 @@ def describe(state: Any, now: int, out: Any) -> None:
     """Write the family's features as of `now`, microseconds since 1970."""
     gaps = state["n_gaps"]
     out["n_events"] = state["n_events"]
-    out["duration_s"] = (now - state["first_time"]) / 1e6
+    # A session without events has no first time.
+    out["duration_s"] = (now - state["first_time"]) / 1e6 if state["n_events"] > 0 else 0.0
     out["secs_since_prev"] = state["last_gap_s"] if gaps > 0 else np.nan
     out["mean_gap_s"] = state["gap_sum_s"] / gaps if gaps > 0 else np.nan
     out["gap_cv"] = np.nan

@@ -23,9 +23,28 @@ STATE_FIELDS = [
     ("user_active_days_28d", "f4"),
     ("user_active_days_trend", "f4"),
     ("user_tenure_days", "f4"),
+    ("user_orders", "f4"),
+    ("user_orders_undone", "f4"),
+    ("user_orders_undone_whole", "f4"),
+    ("user_discount_orders_365d", "f4"),
+    ("user_order_gap_days", "f4"),  # the visitor's own median, 0 when not known
+    ("user_events_28d", "f4"),
+    ("user_item_views_28d", "f4"),
+    ("user_cart_adds_28d", "f4"),
+    ("user_checkouts_28d", "f4"),
+    ("user_engagement_s_28d", "f4"),
+    # The next ones feed the family `customer` alone.
+    ("user_active_days_7d", "f4"),
+    ("user_active_days", "f4"),
+    ("user_page_views_28d", "f4"),
+    ("user_events_last_day", "f4"),
+    ("user_order_days", "f4"),
+    ("user_order_age_days", "f4"),
+    ("user_order_value", "f4"),
 ]
 
 _UNAVAILABLE = "store did not answer"
+_NO_GAP = "no order, or no gap known"
 
 FEATURES = (
     FeatureSpec("user_prior_sessions", "sessions", "sessions before this one", _UNAVAILABLE),
@@ -37,9 +56,19 @@ FEATURES = (
     FeatureSpec("user_active_days_28d", "days", "days with a visit, of 28", _UNAVAILABLE),
     FeatureSpec("user_active_days_trend", "days", "these minus the 28 before", _UNAVAILABLE),
     FeatureSpec("user_tenure_days", "days", "time since the first event", "no history"),
-)
+    FeatureSpec("user_orders", "orders", "orders ever, undone ones left out", _UNAVAILABLE),
+    FeatureSpec("user_gap_ratio", "ratio", "recency over own median gap, else the shop's", _NO_GAP),
+    FeatureSpec("user_refund_rate", "ratio", "orders undone at least in part", "no order placed"),
+    FeatureSpec("user_discount_order_share", "ratio", "orders within 365 days at a discount",
+                "no such order"),
+    FeatureSpec("user_events_28d", "events", "events of the 28 days before", _UNAVAILABLE),
+    FeatureSpec("user_item_views_28d", "events", "views of products in them", _UNAVAILABLE),
+    FeatureSpec("user_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE),
+    FeatureSpec("user_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE),
+    FeatureSpec("user_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE),
+)  # fmt: skip
 
-_US_PER_DAY = 86_400_000_000.0
+US_PER_DAY = 86_400_000_000.0
 _STATUS_UNAVAILABLE = int(UserStatus.UNAVAILABLE)
 _STATUS_FOUND = int(UserStatus.FOUND)
 
@@ -51,29 +80,71 @@ def take_up(state: Any, row: Any, status: int, now: int) -> None:
     state["user_status"] = status
     state["user_taken_up"] = now
     state["user_snapshot_time"] = row["snapshot_time"]
-    state["user_prior_sessions"] = count + row["sessions"]
-    state["user_sessions_30d"] = count + row["sessions_30d"]
-    state["user_frequency_365d"] = count + row["orders_365d"]
-    state["user_active_days_28d"] = count + row["active_days_28d"]
-    trend = row["active_days_28d"] - row["active_days_29_56d"]
-    state["user_active_days_trend"] = count + trend
+    _take_up_visits(state, row, count)
+    _take_up_orders(state, row, count)
     state["user_days_since_visit"] = np.nan
     state["user_tenure_days"] = np.nan
     state["user_recency_days"] = np.nan
+    state["user_order_age_days"] = np.nan
     state["user_monetary_mean"] = np.nan
     if status == _STATUS_FOUND:
-        state["user_days_since_visit"] = max(now - row["last_seen"], 0) / _US_PER_DAY
-        state["user_tenure_days"] = max(now - row["first_seen"], 0) / _US_PER_DAY
+        state["user_days_since_visit"] = max(now - row["last_seen"], 0) / US_PER_DAY
+        state["user_tenure_days"] = max(now - row["first_seen"], 0) / US_PER_DAY
         if row["last_order"] > 0:
-            state["user_recency_days"] = max(now - row["last_order"], 0) / _US_PER_DAY
+            state["user_recency_days"] = max(now - row["last_order"], 0) / US_PER_DAY
+            state["user_order_age_days"] = max(now - row["first_order"], 0) / US_PER_DAY
         if row["orders_365d"] > 0:
             mean_micros = row["order_value_365d"] / row["orders_365d"]
             state["user_monetary_mean"] = mean_micros / 1e6
 
 
 @compiled
-def describe(state: Any, out: Any) -> None:
-    """Write the family's features."""
+def _take_up_visits(state: Any, row: Any, count: float) -> None:
+    state["user_prior_sessions"] = count + row["sessions"]
+    state["user_sessions_30d"] = count + row["sessions_30d"]
+    state["user_active_days_7d"] = count + row["active_days_7d"]
+    state["user_active_days_28d"] = count + row["active_days_28d"]
+    trend = row["active_days_28d"] - row["active_days_29_56d"]
+    state["user_active_days_trend"] = count + trend
+    state["user_active_days"] = count + row["active_days"]
+    state["user_events_28d"] = count + row["events_28d"]
+    state["user_page_views_28d"] = count + row["page_views_28d"]
+    state["user_item_views_28d"] = count + row["item_views_28d"]
+    state["user_cart_adds_28d"] = count + row["cart_adds_28d"]
+    state["user_checkouts_28d"] = count + row["checkouts_28d"]
+    state["user_engagement_s_28d"] = count + row["engagement_ms_28d"] / 1e3
+    state["user_events_last_day"] = count + row["events_last_day"]
+
+
+@compiled
+def _take_up_orders(state: Any, row: Any, count: float) -> None:
+    state["user_frequency_365d"] = count + row["orders_365d"]
+    state["user_orders"] = count + row["orders"]
+    state["user_orders_undone"] = count + row["orders_undone"]
+    state["user_orders_undone_whole"] = count + row["orders_undone_whole"]
+    state["user_discount_orders_365d"] = count + row["discount_orders_365d"]
+    state["user_order_gap_days"] = count + row["order_gap_us"] / US_PER_DAY
+    state["user_order_days"] = count + row["order_days"]
+    state["user_order_value"] = count + row["order_value"] / 1e6
+
+
+@compiled
+def gap_ratio(state: Any, recency_days: float, shop_gap_days: float) -> float:
+    """Give a recency over the visitor's own median gap, else the shop's; NaN without either."""
+    own = np.float64(state["user_order_gap_days"])
+    gap = own if own > 0 else shop_gap_days  # NaN is not
+    return recency_days / gap if gap > 0 else np.nan
+
+
+@compiled
+def share(part: float, whole: float) -> float:
+    """Give part over whole, NaN where the whole is 0 or NaN."""
+    return part / whole if whole > 0 else np.nan
+
+
+@compiled
+def describe(state: Any, shop_gap_days: float, out: Any) -> None:
+    """Write the family's features; `shop_gap_days` is the shop's median order gap, or 0."""
     out["user_prior_sessions"] = state["user_prior_sessions"]
     out["user_sessions_30d"] = state["user_sessions_30d"]
     out["user_days_since_visit"] = state["user_days_since_visit"]
@@ -83,3 +154,16 @@ def describe(state: Any, out: Any) -> None:
     out["user_active_days_28d"] = state["user_active_days_28d"]
     out["user_active_days_trend"] = state["user_active_days_trend"]
     out["user_tenure_days"] = state["user_tenure_days"]
+    out["user_orders"] = state["user_orders"]
+    recency = np.float64(state["user_recency_days"])
+    out["user_gap_ratio"] = gap_ratio(state, recency, shop_gap_days)
+    placed = np.float64(state["user_orders"]) + np.float64(state["user_orders_undone_whole"])
+    out["user_refund_rate"] = share(np.float64(state["user_orders_undone"]), placed)
+    discounted = np.float64(state["user_discount_orders_365d"])
+    of = np.float64(state["user_frequency_365d"])
+    out["user_discount_order_share"] = share(discounted, of)
+    out["user_events_28d"] = state["user_events_28d"]
+    out["user_item_views_28d"] = state["user_item_views_28d"]
+    out["user_cart_adds_28d"] = state["user_cart_adds_28d"]
+    out["user_checkouts_28d"] = state["user_checkouts_28d"]
+    out["user_engagement_s_28d"] = state["user_engagement_s_28d"]

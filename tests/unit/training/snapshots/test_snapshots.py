@@ -309,20 +309,25 @@ def test_snapshots_never_replace_the_events(tmp_path: Path) -> None:
 
 # Days before the first cut at which something enters or leaves a window, and days around it.
 DISTANCES = st.one_of(
-    st.sampled_from([28, 29, 30, 31, 56, 57, 58, 364, 365, 366, 367]), st.integers(-4, 8)
+    st.sampled_from([28, 29, 30, 31, 56, 57, 58, 364, 365, 366, 367, 700, 1000, 1001]),
+    st.integers(-4, 8),
 )
 FIRST_CUT = 400
+KINDS = (
+    *("page_view", "item_view", "cart_add", "checkout_start", "payment_info", "coupon_apply"),
+    *("purchase", "purchase", "purchase", "purchase", "refund", "cancel"),
+)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Happening]:
-    """Draw up to 15 events of three visitors, most at the edges of the windows of some cut."""
+    """Draw up to 20 events of three visitors, most at the edges of the windows of some cut."""
     places = st.tuples(DISTANCES, st.integers(0, 24 * 12 - 1))
     moments = [
         (FIRST_CUT - distance, place)
-        for distance, place in draw(st.lists(places, min_size=1, max_size=15))
+        for distance, place in draw(st.lists(places, min_size=1, max_size=20))
     ]
-    kinds = st.sampled_from(["page_view", "purchase", "purchase", "refund", "cancel"])
+    kinds = st.sampled_from(KINDS)
     happenings = []
     for day, place in sorted(moments):
         kind = draw(kinds)
@@ -333,9 +338,11 @@ def histories(draw: st.DrawFn) -> list[Happening]:
                 anonymous_id=draw(st.sampled_from(["a", "a", "b", None])),
                 type=kind,
                 session_id=draw(st.sampled_from(["s1", "s2", "s3", ""])),
-                order_id=draw(st.sampled_from([None, "o1", "o1", "o2"])),
+                order_id=draw(st.sampled_from([None, "o1", "o1", "o2", "o3", "o4"])),
                 value_micros=draw(st.sampled_from([None, 1_000_000, 5_000_000])),
                 currency=draw(st.sampled_from([None, None, "EUR", "USD"])),
+                on_sale=draw(st.sampled_from([None, False, True])),
+                engagement_ms=draw(st.sampled_from([None, None, 0, 1_500])),
                 is_bot=draw(st.sampled_from([None, None, None, False, True])),
                 consent_analytics=draw(st.sampled_from([None, None, "granted", "denied"])),
             )
