@@ -16,7 +16,7 @@ from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
-from micromoment.features.tables import Tables, first_fold
+from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.manifest import NAME_PATTERN, Manifest
 from micromoment.stores.bundles import default_bundle_store
 from training.event_files import EventDays, event_days
@@ -134,7 +134,7 @@ def _train(
     with steps.step("Fit conversion model, baseline and calibrator"):
         fitted = fit_models(rows, blocks, request.params)
     with steps.step("Publish the bundle"):
-        manifest = _publish(request, days, blocks, history, fitted, first_fold(tables))
+        manifest = _publish(request, days, blocks, history, fitted, served_tables(tables))
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
     return TrainReport(

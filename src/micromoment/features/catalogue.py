@@ -9,12 +9,14 @@ from typing import Any, Final
 import numpy as np
 
 from micromoment.features.families import (
+    acts,
     cart,
     checkout,
     context,
     encodings,
     items,
     pages,
+    popularity,
     sequence,
     timing,
     user,
@@ -27,8 +29,10 @@ FEATURE_FAMILIES: Final = {
     "cart": cart,
     "checkout": checkout,
     "pages": pages,
+    "acts": acts,
     "context": context,
     "encodings": encodings,
+    "popularity": popularity,
     "sequence": sequence,
     "user": user,
 }

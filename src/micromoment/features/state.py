@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.features.families import (
+    acts,
     assignment,
     cart,
     checkout,
@@ -20,6 +21,7 @@ from micromoment.features.families import (
     encodings,
     items,
     pages,
+    popularity,
     sequence,
     timing,
     user,
@@ -35,8 +37,10 @@ FAMILIES: Final = (
     cart,
     checkout,
     pages,
+    acts,
     context,
     encodings,
+    popularity,
     sequence,
     user,
     assignment,
