@@ -29,6 +29,9 @@ SCHEMA = {
     "churn": pa.float64(),
     "segment": pa.string(),
     "journey_stage": pa.string(),
+    "cluster": pa.string(),
+    "audiences": pa.list_(pa.string()),
+    "lifecycle": pa.string(),
 }
 BATCH = ["session_id", "event_time"]
 OF_THE_BATCH = list(SCHEMA)[5:]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from micromoment.features.catalogue import FEATURE_NAMES
+from micromoment.features.catalogue import CONVERSION_FEATURES
 from training.feature_store import FeatureWorkspace, training_rows
 from training.models.rows import DecisionRows
 
@@ -46,12 +46,12 @@ def load_rows(
 
 def to_rows(table: pa.Table) -> DecisionRows:
     """Turn a table of decision rows into arrays."""
-    features = np.empty((len(table), len(FEATURE_NAMES)), np.float32)
-    for place, name in enumerate(FEATURE_NAMES):
+    features = np.empty((len(table), len(CONVERSION_FEATURES)), np.float32)
+    for place, name in enumerate(CONVERSION_FEATURES):
         features[:, place] = table[name].to_numpy()
     return DecisionRows(
         features=features,
-        feature_names=FEATURE_NAMES,
+        feature_names=CONVERSION_FEATURES,
         label=table["label"].to_numpy(),
         events_seen=table["events_seen"].to_numpy(),
         session=_codes(_visit_ids(table)),

@@ -39,10 +39,10 @@ SCORE_COLUMNS: Final = (
     "converted",
     "churn",
     "segment",
+    "journey_stage",
     "cluster",
     "audiences",
     "lifecycle",
-    "journey_stage",
 )
 
 

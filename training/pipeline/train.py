@@ -16,7 +16,7 @@ from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
-from micromoment.features.tables import Tables, first_fold
+from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.manifest import NAME_PATTERN, LifecycleRecord
 from micromoment.stores.bundles import default_bundle_store
 from training.event_files import EventDays, event_days
@@ -138,7 +138,7 @@ def _train(
     if visits is None:
         raise NotEnoughDataError(absent["conversion"])
     with steps.step("Publish the bundle"):
-        bundle = _parts(request, days, blocks, history, visits, first_fold(tables), absent)
+        bundle = _parts(request, days, blocks, history, visits, served_tables(tables), absent)
         manifest = publish(bundle, request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))

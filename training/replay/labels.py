@@ -44,7 +44,7 @@ def batch_ends(grouped: GroupedEvents) -> tuple[BoolArray, IntArray]:
 def label_batches(grouped: GroupedEvents, moments: RecordArray) -> BatchLabels:
     """Label n events; `moments` are their `MOMENT` records from the replay."""
     last, end = batch_ends(grouped)
-    visits = _visits(grouped, moments)
+    visits = visit_ids(grouped, moments)
     bought = grouped.batch.events["type"] == EventType.PURCHASE
     bought &= moments["outcome"] > 0
     in_visit = np.bincount(visits, weights=bought)[visits]
@@ -61,7 +61,8 @@ def label_batches(grouped: GroupedEvents, moments: RecordArray) -> BatchLabels:
     return BatchLabels(last, end, in_visit[end] > so_far[end], after_order)
 
 
-def _visits(grouped: GroupedEvents, moments: RecordArray) -> IntArray:
+def visit_ids(grouped: GroupedEvents, moments: RecordArray) -> IntArray:
+    """Number the visits from 0 and give each event's, shape (n,)."""
     pairs = grouped.session_of * (int(moments["epoch"].max(initial=0)) + 1) + moments["epoch"]
     return np.unique(pairs, return_inverse=True)[1]
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from micromoment.features.families import (
+    acts,
     cart,
     checkout,
     context,
@@ -16,6 +17,7 @@ from micromoment.features.families import (
     encodings,
     items,
     pages,
+    popularity,
     sequence,
     timing,
     user,
@@ -28,8 +30,10 @@ FEATURE_FAMILIES: Final = {
     "cart": cart,
     "checkout": checkout,
     "pages": pages,
+    "acts": acts,
     "context": context,
     "encodings": encodings,
+    "popularity": popularity,
     "sequence": sequence,
     "user": user,
     "customer": customer,

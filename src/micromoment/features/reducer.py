@@ -24,6 +24,7 @@ from micromoment.events.vocabulary import (
 )
 from micromoment.features._compile import compiled
 from micromoment.features.families import (
+    acts,
     cart,
     checkout,
     context,
@@ -31,6 +32,7 @@ from micromoment.features.families import (
     customer,
     encodings,
     pages,
+    popularity,
     sequence,
     timing,
     user,
@@ -134,8 +136,10 @@ def fold(state: Any, event: Any, items: Any) -> None:
     cart.observe(state, event, items, now)
     checkout.observe(state, event, stage, now)
     pages.observe(state, event)
+    acts.observe(state, event)
     context.observe(state, event)
     encodings.observe(state, event, items)
+    popularity.observe(state, event, items)
     sequence.observe(state, group)
     customer.observe(state, event, items, now)
 
@@ -147,12 +151,14 @@ def describe(state: Any, now: int, tables: Tables, table_fold: int, out: Any) ->
     `now` is the time of the last folded event, or later. Values are finite or the documented NaN.
     """
     timing.describe(state, now, out)
-    looks.describe(state, out)
+    looks.describe(state, tables.price_edges, out)
     cart.describe(state, now, out)
     checkout.describe(state, now, out)
-    pages.describe(state, out)
+    pages.describe(state, now, out)
+    acts.describe(state, out)
     context.describe(state, now, out)
     encodings.describe(state, tables, table_fold, out)
+    popularity.describe(state, now, tables, out)
     sequence.describe(state, tables.transition_llr[table_fold], out)
     user.describe(state, tables.order_gap_days[table_fold], out)
     customer.describe(state, now, tables.order_gap_days[table_fold], out)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.features.families import (
+    acts,
     assignment,
     cart,
     checkout,
@@ -21,6 +22,7 @@ from micromoment.features.families import (
     encodings,
     items,
     pages,
+    popularity,
     sequence,
     timing,
     user,
@@ -36,8 +38,10 @@ FAMILIES: Final = (
     cart,
     checkout,
     pages,
+    acts,
     context,
     encodings,
+    popularity,
     sequence,
     customer,
     user,

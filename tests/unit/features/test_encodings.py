@@ -8,7 +8,6 @@ import pytest
 
 from micromoment.events.hashing import hash_id
 from micromoment.events.vocabulary import EventType
-from micromoment.features.families.encodings import look_up
 from micromoment.features.tables import ENCODINGS, Tables, neutral_tables
 from tests.support.events import AnEvent, AnItem, an_event
 from tests.support.folding import features_of
@@ -78,16 +77,3 @@ def test_nothing_seen_is_missing() -> None:
     for name in ("last_page_weight", "landing_page_llr", "source_llr", "campaign_llr",
                  "last_item_llr", "max_item_llr"):  # fmt: skip
         assert isnan(features[name])
-
-
-def test_look_up_finds_every_key_and_no_other() -> None:
-    """Of sorted keys, the largest 64-bit ones included, each gives its value; others give 0."""
-    keys = np.array([1, 5, 2**63, 2**64 - 1], np.uint64)
-    values = np.array([1.0, 2.0, 3.0, 4.0])
-    others: Any = np.array([0, 2, 2**63 - 1, 2**64 - 2], np.uint64)
-    known: Any = keys
-    for key, value in zip(known, values, strict=True):
-        assert look_up(keys, values, key) == value
-    for key in others:
-        assert look_up(keys, values, key) == 0
-    assert look_up(keys[:0], values[:0], known[0]) == 0

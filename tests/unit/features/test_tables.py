@@ -5,8 +5,8 @@ import pytest
 
 from micromoment.features.tables import (
     ENCODINGS,
-    first_fold,
     neutral_tables,
+    served_tables,
     tables_from_arrays,
     tables_to_arrays,
 )
@@ -74,7 +74,7 @@ def test_a_bundle_carries_the_tables_of_all_visitors() -> None:
     tables = random_tables(6)._replace(
         item_keys=np.array([4], np.uint64), item_values=np.arange(6.0)[:, np.newaxis]
     )
-    served = first_fold(tables)
+    served = served_tables(tables)
     assert served.transition_llr.tobytes() == tables.transition_llr[:1].tobytes()
     assert served.order_gap_days.tolist() == tables.order_gap_days[:1].tolist()
     assert served.item_keys.tolist() == [4]

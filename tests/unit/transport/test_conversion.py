@@ -89,6 +89,7 @@ def test_what_does_not_apply_is_absent() -> None:
         "score_id",
         "session_id",
         "journey_stage",
+        "lifecycle",
         "evidence",
         "events_seen",
         "last_event_id",

@@ -20,12 +20,12 @@ STATE_FIELDS = [
     ("n_cart_adds", "i4"),
     ("n_cart_removes", "i4"),
     ("n_readds", "i4"),
+    ("events_at_first_add", "i4"),
     ("cart_quantity", "i8"),
     ("cart_value", "f8"),  # currency units
+    ("last_add_time", "i8"),
     ("cart_priced", "u1"),  # the value rests on at least one known price
     ("cart_viewed", "u1"),
-    ("last_add_time", "i8"),
-    ("events_at_first_add", "i4"),
 ]
 
 FEATURES = (

@@ -16,13 +16,14 @@ from micromoment.features.spec import FeatureSpec
 STATE_FIELDS = [
     ("stage", "u1"),
     ("max_stage", "u1"),
-    ("stage_backsteps", "i4"),
-    ("n_checkout_steps", "i4"),
-    ("checkout_time", "i8"),
     ("shipping_seen", "u1"),
     ("payment_seen", "u1"),
+    ("n_coupons", "u1"),  # applied and not removed, up to 255
+    ("stage_backsteps", "i4"),
+    ("n_checkout_steps", "i4"),
     ("coupon_denied", "i4"),
     ("payment_errors", "i4"),
+    ("checkout_time", "i8"),
 ]
 
 FEATURES = (
@@ -33,6 +34,7 @@ FEATURES = (
     FeatureSpec("secs_since_checkout", "s", "time since the checkout first began", "not begun"),
     FeatureSpec("shipping_seen_no_payment", "0/1", "a checkout step, no payment details yet"),
     FeatureSpec("payment_seen", "0/1", "payment details were entered"),
+    FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed"),
     FeatureSpec("coupon_denied", "events", "coupons refused"),
     FeatureSpec("payment_errors", "events", "payments failed"),
 )
@@ -41,7 +43,10 @@ _CHECKOUT_START = int(EventType.CHECKOUT_START)
 _CHECKOUT_STEP = int(EventType.CHECKOUT_STEP)
 _PAYMENT_INFO = int(EventType.PAYMENT_INFO)
 _PAYMENT_ERROR = int(EventType.PAYMENT_ERROR)
+_COUPON_APPLY = int(EventType.COUPON_APPLY)
 _COUPON_DENY = int(EventType.COUPON_DENY)
+_COUPON_REMOVE = int(EventType.COUPON_REMOVE)
+_BYTE_CAP = 255
 
 
 @compiled
@@ -53,7 +58,13 @@ def observe(state: Any, event: Any, stage: int, now: int) -> None:
         state["stage"] = stage
         state["max_stage"] = max(stage, state["max_stage"])
     kind = event["type"]
-    if kind == _COUPON_DENY:
+    if kind == _COUPON_APPLY:
+        if state["n_coupons"] < _BYTE_CAP:
+            state["n_coupons"] += 1
+    elif kind == _COUPON_REMOVE:
+        if state["n_coupons"] > 0:
+            state["n_coupons"] -= 1
+    elif kind == _COUPON_DENY:
         state["coupon_denied"] += 1
     elif kind == _PAYMENT_ERROR:
         state["payment_errors"] += 1
@@ -79,5 +90,6 @@ def describe(state: Any, now: int, out: Any) -> None:
     unpaid = state["shipping_seen"] == 1 and state["payment_seen"] == 0
     out["shipping_seen_no_payment"] = 1.0 if unpaid else 0.0
     out["payment_seen"] = state["payment_seen"]
+    out["coupon_applied"] = 1.0 if state["n_coupons"] > 0 else 0.0
     out["coupon_denied"] = state["coupon_denied"]
     out["payment_errors"] = state["payment_errors"]

@@ -1,4 +1,8 @@
-"""Where the visit comes from and when it happens: device, referrer, local time."""
+"""Where the visit comes from and when it happens: device, referrer, local time, days of note.
+
+The days of note are Valentine's Day, Mother's Day (second Sunday of May), Singles' Day, Black
+Friday, Cyber Monday and Christmas. How many days are left to the next is counted up to 30.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from micromoment.features._compile import compiled
+from micromoment.features.lookup import count_below
 from micromoment.features.spec import FeatureSpec
+from micromoment.features.special_days import SPECIAL_DAYS
 
 STATE_FIELDS = [
     ("device", "u1"),
@@ -19,6 +25,7 @@ STATE_FIELDS = [
 FEATURES = (
     FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction"),
     FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0"),
+    FeatureSpec("days_to_special_day", "days", "days to the next day of note there, 30 at most"),
     FeatureSpec("device", "code", "kind of device, DeviceType", "not known"),
     FeatureSpec("referrer_medium", "code", "first known source, ReferrerMedium", "none known"),
     FeatureSpec("is_identified", "0/1", "the visitor is a known customer"),
@@ -26,6 +33,7 @@ FEATURES = (
 
 _US_PER_MINUTE = 60_000_000
 _MINUTES_PER_DAY = 1_440
+_SPECIAL_DAYS_CAP = 30
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
 
@@ -46,7 +54,17 @@ def describe(state: Any, now: int, out: Any) -> None:
     """Write the family's features as of `now`."""
     minutes = now // _US_PER_MINUTE + int(state["utc_offset"])
     out["hour_local"] = (minutes % _MINUTES_PER_DAY) / 60.0
-    out["weekday"] = (minutes // _MINUTES_PER_DAY + _EPOCH_WEEKDAY) % 7
+    day = minutes // _MINUTES_PER_DAY
+    out["weekday"] = (day + _EPOCH_WEEKDAY) % 7
+    out["days_to_special_day"] = _days_to_special_day(day)
     out["device"] = state["device"] if state["device"] > 0 else np.nan
     out["referrer_medium"] = state["medium"] if state["medium"] > 0 else np.nan
     out["is_identified"] = state["identified"]
+
+
+@compiled
+def _days_to_special_day(day: int) -> int:
+    place = count_below(SPECIAL_DAYS, day)
+    if place == len(SPECIAL_DAYS):
+        return _SPECIAL_DAYS_CAP
+    return min(int(SPECIAL_DAYS[place]) - day, _SPECIAL_DAYS_CAP)

@@ -13,6 +13,7 @@ import numpy as np
 from micromoment.events.vocabulary import EventType
 from micromoment.features._compile import compiled
 from micromoment.features.families.items import acted_on
+from micromoment.features.lookup import look_up
 from micromoment.features.spec import FeatureSpec
 from micromoment.features.tables import Tables
 
@@ -39,19 +40,8 @@ _ITEM_VIEW = int(EventType.ITEM_VIEW)
 
 
 @compiled
-def look_up(keys: Any, values: Any, key: int) -> float:
-    """Find a key among n sorted ones and give its value of n, 0 when it isn't there."""
-    low = 0
-    high = len(keys)
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    if low < len(keys) and keys[low] == key:
-        return float(values[low])
-    return 0.0
+def _worth(keys: Any, values: Any, key: int) -> float:
+    return look_up(keys, values, key, 0.0)
 
 
 @compiled
@@ -78,11 +68,11 @@ def describe(state: Any, tables: Tables, fold: int, out: Any) -> None:
     page_values = tables.page_values[fold]
     weights = 0.0
     for slot in range(state["n_page_slots"]):
-        weights += look_up(tables.page_keys, page_values, state["page_keys"][slot])
-    last_page = look_up(tables.page_keys, page_values, state["last_page"])
-    landing = look_up(tables.landing_keys, tables.landing_values[fold], state["landing_page"])
-    source = look_up(tables.source_keys, tables.source_values[fold], state["source"])
-    campaign = look_up(tables.campaign_keys, tables.campaign_values[fold], state["campaign"])
+        weights += _worth(tables.page_keys, page_values, state["page_keys"][slot])
+    last_page = _worth(tables.page_keys, page_values, state["last_page"])
+    landing = _worth(tables.landing_keys, tables.landing_values[fold], state["landing_page"])
+    source = _worth(tables.source_keys, tables.source_values[fold], state["source"])
+    campaign = _worth(tables.campaign_keys, tables.campaign_values[fold], state["campaign"])
     out["page_weight_sum"] = weights
     out["last_page_weight"] = last_page if state["last_page"] != 0 else np.nan
     out["landing_page_llr"] = landing if state["landing_page"] != 0 else np.nan
@@ -95,9 +85,9 @@ def describe(state: Any, tables: Tables, fold: int, out: Any) -> None:
 def _describe_items(state: Any, keys: Any, values: Any, out: Any) -> None:
     highest = np.nan
     for slot in range(state["n_item_slots"]):
-        value = look_up(keys, values, state["item_keys"][slot])
+        value = _worth(keys, values, state["item_keys"][slot])
         if not value <= highest:  # NaN at first
             highest = value
     out["max_item_llr"] = highest
-    last = look_up(keys, values, state["last_item"])
+    last = _worth(keys, values, state["last_item"])
     out["last_item_llr"] = last if state["last_item"] != 0 else np.nan

@@ -3,7 +3,9 @@
 An event's items are the ones acted on only where that is known: those with a quantity, else the
 single one. A list shown beside (a view of twelve items without quantities) is a list view.
 Items and categories are exact up to 16 distinct ones; further ones are counted as views but not
-told apart. Prices keep the last 16 looks.
+told apart. Prices keep the last 16 looks. A search refines the one before it when it comes within
+60 s with other terms; searches without terms are counted only. Price buckets are the deciles of all
+looks in training.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from micromoment.events.record import MISSING_MICROS
 from micromoment.events.vocabulary import EventType
 from micromoment.features._compile import compiled
+from micromoment.features.lookup import count_below
 from micromoment.features.spec import FeatureSpec
 
 SLOTS = 16
@@ -30,19 +33,22 @@ STATE_FIELDS = [
     ("n_wishlist_adds", "i4"),
     ("n_sale_views", "i4"),
     ("n_sale_known", "i4"),
+    ("n_item_slots", "i4"),
+    ("n_category_slots", "i4"),
+    ("n_view_prices", "i4"),
+    ("n_dwells", "i4"),
+    ("n_refinements", "i4"),
     ("item_keys", "u8", (SLOTS,)),
     ("item_views", "i2", (SLOTS,)),
     ("item_adds", "i2", (SLOTS,)),
-    ("n_item_slots", "i4"),
     ("category_keys", "u8", (SLOTS,)),
     ("category_views", "i2", (SLOTS,)),
-    ("n_category_slots", "i4"),
     ("view_prices", "f8", (SLOTS,)),
-    ("n_view_prices", "i4"),
     ("dwell_from", "i8"),  # time of an item view that no later moment has closed, 0 for none
     ("dwell_sum_s", "f8"),
     ("last_dwell_s", "f8"),
-    ("n_dwells", "i4"),
+    ("last_search_terms", "u8"),  # and the time, of the last search whose terms are known
+    ("last_search_time", "i8"),
 ]
 
 FEATURES = (
@@ -50,6 +56,7 @@ FEATURES = (
     FeatureSpec("n_list_views", "events", "lists of products shown or filtered"),
     FeatureSpec("n_item_clicks", "events", "clicks on a product in a list"),
     FeatureSpec("n_searches", "events", "searches"),
+    FeatureSpec("search_refinements", "events", "searches with other terms within 60 s"),
     FeatureSpec("n_filters", "events", "uses of a filter or a sort order"),
     FeatureSpec("n_promo_clicks", "events", "clicks on promotions, mails and advertisements"),
     FeatureSpec("n_wishlist_adds", "events", "products put on the wish list"),
@@ -63,12 +70,16 @@ FEATURES = (
     FeatureSpec("median_view_price", "currency", "median of the last 16 prices", "none known"),
     FeatureSpec("price_cv", "ratio", "standard deviation of prices over mean", "below two prices"),
     FeatureSpec("last_price_vs_median", "ratio", "last price over the median", "no or zero median"),
+    FeatureSpec(
+        "price_bucket", "1-10", "decile of the last price in the shop", "no price, no table"
+    ),
     FeatureSpec("on_sale_share", "ratio", "looks at reduced products", "never stated"),
     FeatureSpec("mean_dwell_s", "s", "mean time from a look to the next moment", "none ended"),
     FeatureSpec("last_dwell_s", "s", "the last of these times", "none ended"),
 )
 
 _DWELL_CAP_S = 300.0
+_REFINEMENT_US = 60_000_000
 _COUNTER_CAP = 32_767
 _MIN_PRICES_FOR_SPREAD = 2
 
@@ -114,7 +125,7 @@ def observe(state: Any, event: Any, items: Any, now: int, gap_us: int) -> None:
         _close_dwell(state, now)
     kind = event["type"]
     if kind == _SEARCH:
-        state["n_searches"] += 1
+        _observe_search(state, event, now)
     elif kind == _LIST_VIEW:
         state["n_list_views"] += 1
     elif kind == _LIST_FILTER:
@@ -128,6 +139,19 @@ def observe(state: Any, event: Any, items: Any, now: int, gap_us: int) -> None:
         state["n_promo_clicks"] += 1
     if kind == _ITEM_VIEW:
         _observe_view(state, event, items, now)
+
+
+@compiled
+def _observe_search(state: Any, event: Any, now: int) -> None:
+    state["n_searches"] += 1
+    if event["search_terms"] == 0:
+        return
+    before = state["last_search_terms"]
+    in_time = now - state["last_search_time"] <= _REFINEMENT_US
+    if before != 0 and before != event["search_terms"] and in_time:
+        state["n_refinements"] += 1
+    state["last_search_terms"] = event["search_terms"]
+    state["last_search_time"] = now
 
 
 @compiled
@@ -182,19 +206,20 @@ def _close_dwell(state: Any, now: int) -> None:
 
 
 @compiled
-def describe(state: Any, out: Any) -> None:
-    """Write the family's features."""
+def describe(state: Any, price_edges: Any, out: Any) -> None:
+    """Write the family's features; `price_edges` are those of `Tables`."""
     out["n_item_views"] = state["n_item_views"]
     out["n_list_views"] = state["n_list_views"]
     out["n_item_clicks"] = state["n_item_clicks"]
     out["n_searches"] = state["n_searches"]
+    out["search_refinements"] = state["n_refinements"]
     out["n_filters"] = state["n_filters"]
     out["n_promo_clicks"] = state["n_promo_clicks"]
     out["n_wishlist_adds"] = state["n_wishlist_adds"]
     out["n_distinct_items"] = state["n_item_slots"]
     _describe_repeats(state, out)
     _describe_categories(state, out)
-    _describe_prices(state, out)
+    _describe_prices(state, price_edges, out)
     known = state["n_sale_known"]
     out["on_sale_share"] = state["n_sale_views"] / known if known > 0 else np.nan
     dwells = state["n_dwells"]
@@ -235,12 +260,13 @@ def _describe_categories(state: Any, out: Any) -> None:
 
 
 @compiled
-def _describe_prices(state: Any, out: Any) -> None:
+def _describe_prices(state: Any, price_edges: Any, out: Any) -> None:
     n_prices = min(state["n_view_prices"], SLOTS)
     out["last_price"] = np.nan
     out["median_view_price"] = np.nan
     out["price_cv"] = np.nan
     out["last_price_vs_median"] = np.nan
+    out["price_bucket"] = np.nan
     if n_prices == 0:
         return
     prices = np.sort(state["view_prices"][:n_prices])
@@ -248,6 +274,8 @@ def _describe_prices(state: Any, out: Any) -> None:
     last = state["view_prices"][(state["n_view_prices"] - 1) % SLOTS]
     out["last_price"] = last
     out["median_view_price"] = median
+    if len(price_edges) > 0:
+        out["price_bucket"] = 1 + count_below(price_edges, last)
     if median > 0:
         out["last_price_vs_median"] = last / median
     if n_prices >= _MIN_PRICES_FOR_SPREAD:

@@ -1,4 +1,8 @@
-"""Pages seen: how many, of which kind, how deep. Distinct pages are told apart up to 16."""
+"""Pages seen: how many, of which kind, how deep. Distinct pages are told apart up to 16.
+
+A visit bounces so far until it has a second page or more than 10 s, by the clock or as engagement
+reported: what GA4 calls a session that is not engaged.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,23 @@ SLOTS = 16
 STATE_FIELDS = [
     ("n_page_views", "i4"),
     ("n_repeat_pages", "i4"),
-    ("page_keys", "u8", (SLOTS,)),
     ("n_page_slots", "i4"),
-    ("page_type_views", "i2", (16,)),
-    ("landing_page_type", "u1"),
-    ("last_page_type", "u1"),
-    ("has_scroll", "u1"),
-    ("max_scroll", "f4"),
     ("n_scrolls", "i4"),
     ("n_micro", "i4"),
     ("dead_clicks", "i4"),
     ("video_replays", "i4"),
+    ("max_scroll", "f4"),
+    ("page_keys", "u8", (SLOTS,)),
+    ("page_type_views", "i2", (16,)),
+    ("landing_page_type", "u1"),
+    ("last_page_type", "u1"),
+    ("has_scroll", "u1"),
 ]
 
 FEATURES = (
     FeatureSpec("n_page_views", "events", "pages shown"),
     FeatureSpec("n_distinct_pages", "pages", "distinct pages, up to 16"),
+    FeatureSpec("is_bounce_so_far", "0/1", "one page and 10 s at most"),
     FeatureSpec("repeat_page_ratio", "ratio", "pages shown before", "no page"),
     FeatureSpec("n_home_pages", "events", "views of the front page"),
     FeatureSpec("n_list_pages", "events", "views of category pages"),
@@ -61,6 +66,7 @@ _ACCOUNT = int(PageType.ACCOUNT)
 _POLICY = int(PageType.POLICY)
 _ERROR = int(PageType.ERROR)
 _COUNTER_CAP = 32_767
+_BOUNCE_S = 10.0
 
 
 @compiled
@@ -102,12 +108,14 @@ def _observe_page(state: Any, event: Any) -> None:
 
 
 @compiled
-def describe(state: Any, out: Any) -> None:
-    """Write the family's features."""
+def describe(state: Any, now: int, out: Any) -> None:
+    """Write the family's features as of `now`."""
     pages = state["n_page_views"]
     views = state["page_type_views"]
     out["n_page_views"] = pages
     out["n_distinct_pages"] = state["n_page_slots"]
+    seconds = max((now - state["first_time"]) / 1e6, state["engagement_s"])
+    out["is_bounce_so_far"] = 1.0 if pages <= 1 and seconds <= _BOUNCE_S else 0.0
     out["repeat_page_ratio"] = state["n_repeat_pages"] / pages if pages > 0 else np.nan
     out["n_home_pages"] = views[_HOME]
     out["n_list_pages"] = views[_LIST]
