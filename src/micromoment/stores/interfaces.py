@@ -5,6 +5,24 @@ from __future__ import annotations
 from typing import Protocol
 
 from micromoment.features.user_snapshot import UserLookup
+from micromoment.scoring.calls import SessionKey
+from micromoment.scoring.sessions import SessionEntry
+
+
+class SessionStore(Protocol):
+    """Keeps sessions in the process, bounded in number. Calls never wait.
+
+    So that what reads, changes and writes a session in one go is never torn apart.
+    """
+
+    def get(self, key: SessionKey) -> SessionEntry | None:
+        """Give a copy that the caller owns; changing it changes nothing before `put`."""
+
+    def put(self, key: SessionKey, entry: SessionEntry) -> None:
+        """Keep a copy of `entry`; the least recently used session makes room."""
+
+    def was_evicted(self, key: SessionKey) -> bool:
+        """Tell whether the session was known once and lost, as far as that is remembered."""
 
 
 class UserFeatureStore(Protocol):

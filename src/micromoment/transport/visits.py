@@ -1,7 +1,7 @@
 """The application behind the services: looks the visitor up where needed, then scores.
 
-A session's state is read and written in one synchronous call of the scorer. Only the look-up of a
-visitor waits; meanwhile other calls of the same session wait for their turn.
+A session is read, scored and kept in one go, without waiting. Only the look-up of a visitor waits;
+meanwhile other calls of the same session wait for their turn.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Final, Protocol
 from micromoment.events.record import EventBatch
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
-from micromoment.scoring.scorer import FoldResult
-from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.sessions import SessionEntry
+from micromoment.stores.interfaces import SessionStore, UserFeatureStore
 from micromoment.transport.observer import Observer
 from micromoment.transport.turns import Turns
 
@@ -26,16 +27,16 @@ _UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
 class VisitScorer(Protocol):
     """The part of `scoring.scorer.Scorer` that is used here."""
 
-    def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
+    def needs_user(self, entry: SessionEntry | None, batch: EventBatch) -> bool:
         """Tell whether this batch will take up user features."""
 
-    def score(self, call: ScoreCall) -> Score:
+    def score(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Scored:
         """Fold the call's events, then score once."""
 
-    def fold(self, call: ScoreCall) -> FoldResult:
+    def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:
         """Fold the call's events without scoring."""
 
-    def session(self, key: SessionKey, *, explain: bool = False) -> Score:
+    def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:
         """Score a session as of its last event."""
 
 
@@ -53,11 +54,13 @@ class Visits:
     def __init__(
         self,
         scorer: VisitScorer,
+        sessions: SessionStore,
         users: UserFeatureStore,
         user_timeout_s: float,
         observer: Observer,
     ) -> None:
         self._scorer = scorer
+        self._sessions = sessions
         self._users = users
         self._user_timeout_s = user_timeout_s
         self._observer = observer
@@ -66,35 +69,48 @@ class Visits:
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
         call = visit.call
-        if self._can_go_at_once(call):
-            return self._score(call)
+        if not self._turns.taken(call.key):
+            entry = self._sessions.get(call.key)
+            if not self._scorer.needs_user(entry, call.batch):
+                return self._score(call, entry)
         async with self._turns.of(call.key):
-            return self._score(await self._with_user(visit))
+            entry = self._sessions.get(call.key)
+            return self._score(await self._with_user(visit, entry), entry)
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
         call = visit.call
-        if self._can_go_at_once(call):
-            return self._scorer.fold(call)
+        if not self._turns.taken(call.key):
+            entry = self._sessions.get(call.key)
+            if not self._scorer.needs_user(entry, call.batch):
+                return self._fold(call, entry)
         async with self._turns.of(call.key):
-            return self._scorer.fold(await self._with_user(visit))
+            entry = self._sessions.get(call.key)
+            return self._fold(await self._with_user(visit, entry), entry)
 
     def session(self, key: SessionKey, *, explain: bool) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
-        return self._scorer.session(key, explain=explain)
+        return self._scorer.session(self._sessions.get(key), explain=explain)
 
-    def _can_go_at_once(self, call: ScoreCall) -> bool:
-        return not self._turns.taken(call.key) and not self._scorer.needs_user(call.key, call.batch)
-
-    def _score(self, call: ScoreCall) -> Score:
+    def _score(self, call: ScoreCall, entry: SessionEntry | None) -> Score:
         started = time.perf_counter()
-        score = self._scorer.score(call)
+        scored = self._scorer.score(call, entry, lost=self._sessions.was_evicted(call.key))
+        self._keep(call.key, scored.entry)
         self._observer.stage_ended("score", time.perf_counter() - started)
-        return score
+        return scored.score
 
-    async def _with_user(self, visit: VisitCall) -> ScoreCall:
+    def _fold(self, call: ScoreCall, entry: SessionEntry | None) -> FoldResult:
+        folded = self._scorer.fold(call, entry, lost=self._sessions.was_evicted(call.key))
+        self._keep(call.key, folded.entry)
+        return folded.result
+
+    def _keep(self, key: SessionKey, entry: SessionEntry | None) -> None:
+        if entry is not None:
+            self._sessions.put(key, entry)
+
+    async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
         call = visit.call
-        if not self._scorer.needs_user(call.key, call.batch):
+        if not self._scorer.needs_user(entry, call.batch):
             return call
         started = time.perf_counter()
         user = await self._look_up(visit.visitor_ids)
