@@ -21,6 +21,8 @@ from micromoment.stores.bundles import find_bundle
 from micromoment.stores.event_log import EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import load_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.user_features import FeastUserFeatures
@@ -30,6 +32,8 @@ from micromoment.transport.application import Application
 from micromoment.transport.decoding import RequestDecoder, now_us
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import Observer
+from micromoment.transport.shared_visits import SharedVisits
+from micromoment.transport.visitors import Visitors
 from micromoment.transport.visits import Visits
 from micromoment.warm_up import warm_up
 
@@ -88,11 +92,16 @@ def load_parts(
     encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint)
     scorer = _scorer(bundle, settings)
     warm_up(scorer, decoder, encoder)
-    sessions = _restored_sessions(settings)
+    sessions = _open_sessions(settings)
     users = users or _open_user_features(settings)
     users.warm_up()
     event_log = event_log or _open_event_log(settings)
-    visits = Visits(scorer, sessions, users, settings.user_feature_timeout, observer)
+    visitors = Visitors(users, settings.user_feature_timeout, observer)
+    visits: Visits | SharedVisits
+    if isinstance(sessions, RedisSessionStore):
+        visits = SharedVisits(scorer, sessions, visitors, observer)
+    else:
+        visits = Visits(scorer, sessions, visitors, observer)
     application = Application(decoder, encoder, visits, event_log)
     return Loaded(application, bundle.tag, sessions, users, event_log)
 
@@ -100,6 +109,17 @@ def load_parts(
 def _scorer(bundle: LoadedBundle, settings: Settings) -> Scorer:
     max_age_us = round(settings.max_user_feature_age * _US_PER_SECOND)
     return Scorer(bundle, max_user_feature_age_us=max_age_us)
+
+
+def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore:
+    if settings.session_store is None:
+        return _restored_sessions(settings)
+    return RedisSessionStore(
+        RedisLink(settings.session_store.get_secret_value(), settings.session_timeout),
+        prefix=settings.session_prefix,
+        ttl_s=settings.session_ttl,
+        max_recalled=settings.max_sessions,
+    )
 
 
 def _restored_sessions(settings: Settings) -> MemorySessionStore:

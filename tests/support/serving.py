@@ -37,6 +37,7 @@ from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import NoObserver, Observer
 from micromoment.transport.server import GrpcServer, make_server
+from micromoment.transport.visitors import Visitors
 from micromoment.transport.visits import Visits, VisitScorer
 
 FEATURE_NAMES = ("n_events", "duration_s")
@@ -162,12 +163,12 @@ def an_application(
     sessions: SessionStore | None = None,
 ) -> Application:
     """Put an application together from fakes and a store in memory."""
+    observer = observer or NoObserver()
     visits = Visits(
         scorer or CountingScorer(),
         sessions or MemorySessionStore(100, 3_600),
-        users or SlowUsers(),
-        user_timeout_s,
-        observer or NoObserver(),
+        Visitors(users or SlowUsers(), user_timeout_s, observer),
+        observer,
     )
     return Application(
         RequestDecoder(Shop(), ids or IdEncoder(), clock_us),

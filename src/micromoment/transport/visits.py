@@ -6,22 +6,17 @@ meanwhile other calls of the same session wait for their turn.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from micromoment.events.record import EventBatch
-from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
 from micromoment.scoring.scorer import Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.interfaces import SessionStore, UserFeatureStore
+from micromoment.stores.interfaces import SessionStore
 from micromoment.transport.observer import Observer
 from micromoment.transport.turns import Turns
-
-_UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
-_UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
+from micromoment.transport.visitors import VisitCall, Visitors
 
 
 class VisitScorer(Protocol):
@@ -40,29 +35,22 @@ class VisitScorer(Protocol):
         """Score a session as of its last event."""
 
 
-@dataclass(frozen=True, slots=True)
-class VisitCall:
-    """A call with the ids under which its visitor may be stored, the current form first."""
-
-    call: ScoreCall
-    visitor_ids: tuple[str, ...]
-
-
 class Visits:
-    """Scores and folds visits. A look-up longer than `user_timeout_s` counts as failed."""
+    """Scores and folds visits whose sessions are in this process's memory."""
+
+    # Calls of a batch at once: nothing waits here, so that more than one would gain nothing.
+    batch_width: Final = 1
 
     def __init__(
         self,
         scorer: VisitScorer,
         sessions: SessionStore,
-        users: UserFeatureStore,
-        user_timeout_s: float,
+        visitors: Visitors,
         observer: Observer,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
-        self._users = users
-        self._user_timeout_s = user_timeout_s
+        self._visitors = visitors
         self._observer = observer
         self._turns = Turns()
 
@@ -88,7 +76,7 @@ class Visits:
             entry = self._sessions.get(call.key)
             return self._fold(await self._with_user(visit, entry), entry)
 
-    def session(self, key: SessionKey, *, explain: bool) -> Score:
+    async def session(self, key: SessionKey, *, explain: bool) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
         return self._scorer.session(self._sessions.get(key), explain=explain)
 
@@ -109,22 +97,6 @@ class Visits:
             self._sessions.put(key, entry)
 
     async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
-        call = visit.call
-        if not self._scorer.needs_user(entry, call.batch):
-            return call
-        started = time.perf_counter()
-        user = await self._look_up(visit.visitor_ids)
-        self._observer.stage_ended("user", time.perf_counter() - started)
-        return replace(call, user=user)
-
-    async def _look_up(self, visitor_ids: tuple[str, ...]) -> UserLookup:
-        answer = _UNKNOWN
-        try:
-            async with asyncio.timeout(self._user_timeout_s):
-                for visitor_id in visitor_ids:
-                    answer = await self._users.look_up(visitor_id)
-                    if answer.status is not UserStatus.UNKNOWN:
-                        break
-        except TimeoutError:
-            return _UNAVAILABLE
-        return answer
+        if not self._scorer.needs_user(entry, visit.call.batch):
+            return visit.call
+        return await self._visitors.added_to(visit)
