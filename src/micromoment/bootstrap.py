@@ -15,13 +15,14 @@ from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stop
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import check_golden
 from micromoment.scoring.scorer import Scorer
-from micromoment.scoring.sessions import SessionStore
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.event_log import EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import load_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.user_features import FeastUserFeatures
@@ -31,11 +32,12 @@ from micromoment.transport.application import Application
 from micromoment.transport.decoding import RequestDecoder, now_us
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import Observer
+from micromoment.transport.shared_visits import SharedVisits
+from micromoment.transport.visitors import Visitors
 from micromoment.transport.visits import Visits
 from micromoment.warm_up import warm_up
 
 _US_PER_SECOND: Final = 1_000_000
-_WARM_UP_SESSIONS: Final = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -88,23 +90,35 @@ def load_parts(
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     decoder = RequestDecoder(bundle.shop, ids, clock_us)
     encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint)
-    apart = MemorySessionStore(_WARM_UP_SESSIONS, settings.session_ttl)
-    warm_up(_scorer(bundle, apart, settings), decoder, encoder)
-    sessions = _restored_sessions(settings)
+    scorer = _scorer(bundle, settings)
+    warm_up(scorer, decoder, encoder)
+    sessions = _open_sessions(settings)
     users = users or _open_user_features(settings)
     users.warm_up()
     event_log = event_log or _open_event_log(settings)
-    scorer = _scorer(bundle, sessions, settings)
-    visits = Visits(scorer, users, settings.user_feature_timeout, observer)
+    visitors = Visitors(users, settings.user_feature_timeout, observer)
+    visits: Visits | SharedVisits
+    if isinstance(sessions, RedisSessionStore):
+        visits = SharedVisits(scorer, sessions, visitors, observer)
+    else:
+        visits = Visits(scorer, sessions, visitors, observer)
     application = Application(decoder, encoder, visits, event_log)
     return Loaded(application, bundle.tag, sessions, users, event_log)
 
 
-def _scorer(bundle: LoadedBundle, sessions: SessionStore, settings: Settings) -> Scorer:
-    return Scorer(
-        bundle,
-        sessions,
-        max_user_feature_age_us=round(settings.max_user_feature_age * _US_PER_SECOND),
+def _scorer(bundle: LoadedBundle, settings: Settings) -> Scorer:
+    max_age_us = round(settings.max_user_feature_age * _US_PER_SECOND)
+    return Scorer(bundle, max_user_feature_age_us=max_age_us)
+
+
+def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore:
+    if settings.session_store is None:
+        return _restored_sessions(settings)
+    return RedisSessionStore(
+        RedisLink(settings.session_store.get_secret_value(), settings.session_timeout),
+        prefix=settings.session_prefix,
+        ttl_s=settings.session_ttl,
+        max_recalled=settings.max_sessions,
     )
 
 

@@ -23,6 +23,7 @@ import structlog
 from micromoment.settings import Settings
 from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import save_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.telemetry.metrics import Metrics, MetricsServer
@@ -42,7 +43,7 @@ class Loaded:
 
     application: Application
     bundle: str
-    sessions: MemorySessionStore
+    sessions: MemorySessionStore | RedisSessionStore
     users: UserFeatureStore
     event_log: EventLog
 
@@ -101,6 +102,9 @@ class Service:
         if self._settings.state_file is not None:
             # Its sessions change from here on: after a crash they must not be taken for current.
             self._settings.state_file.unlink(missing_ok=True)
+        if isinstance(loaded.sessions, RedisSessionStore):
+            await loaded.sessions.warm_up()
+            self._metrics.watch_session_store(loaded.sessions.is_asked)
         self._metrics.watch(sessions=lambda: len(loaded.sessions), bundle=loaded.bundle)
         self._slot.fill(loaded.application)
         # What lives now lives on: the collector need not look at it again.
@@ -130,8 +134,12 @@ class Service:
             self._grpc.health.close()
             await self._grpc.server.stop(self._settings.drain_grace)
         if self._loaded is not None:
-            self._save_sessions(self._loaded.sessions)
-            for store in (self._loaded.users, self._loaded.event_log):
+            stores: list[_Closable] = [self._loaded.users, self._loaded.event_log]
+            if isinstance(self._loaded.sessions, MemorySessionStore):
+                self._save_sessions(self._loaded.sessions)
+            else:
+                stores.append(self._loaded.sessions)
+            for store in stores:
                 await _close(store)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)

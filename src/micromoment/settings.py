@@ -11,7 +11,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
@@ -24,6 +32,16 @@ OTHER_VARIABLES: Final = frozenset({"MICROMOMENT_DATA_DIR"})
 
 def _empty_is_none(value: object) -> object:
     return None if value == "" else value
+
+
+def _memory_is_none(value: object) -> object:
+    return None if value in {"", "memory"} else value
+
+
+def _check_store(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
+        raise ValueError("must be memory, redis://... or rediss://...")
+    return url
 
 
 def _default_state_dir() -> Path:
@@ -41,6 +59,10 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # An empty environment variable switches off what is on by default.
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+# Secret, because it may hold a password; the empty one is `memory`.
+SessionStoreUrl = Annotated[
+    SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)
+]
 OptionalPort = Annotated[Port | None, BeforeValidator(_empty_is_none)]
 
 
@@ -76,24 +98,40 @@ class Settings(BaseSettings):
     max_user_feature_age: PositiveSeconds = Field(
         172_800.0, description="User features older than this at take-up are called stale."
     )
+    session_store: SessionStoreUrl = Field(
+        None,
+        description="Where sessions are kept: `memory` or empty, for this server alone, or a "
+        "Redis for all that name it, redis://[user:password@]host:port[/db], rediss:// with TLS.",
+    )
+    session_timeout: PositiveSeconds = Field(
+        0.05,
+        description="Longest round trip to Redis. A call that waited for one longer is answered "
+        "from its own events alone.",
+    )
+    session_prefix: str = Field(
+        "micromoment:",
+        max_length=64,
+        description="What keys in Redis begin with. Servers share sessions when it is the same.",
+    )
     max_sessions: int = Field(
         200_000,
         ge=1,
-        description="Sessions kept in memory, about 3 KB each; beyond it the least recently used "
-        "is lost.",
+        description="Sessions in this server's memory, about 3 KB each; beyond it the least "
+        "recently used is lost, or with Redis read from there.",
     )
     session_ttl: PositiveSeconds = Field(
         7_200.0,
-        description="A session unused for this long is forgotten. Above the end of a session (the "
-        "bundle's session_expiry_s), or visits are cut short.",
+        description="A session unused for this long is forgotten; in Redis its events alone count "
+        "as use. Above the end of a session (the bundle's session_expiry_s), or visits are cut "
+        "short.",
     )
     state_dir: Path = Field(
         default_factory=_default_state_dir, description="Folder for what outlives a restart."
     )
     state_file: OptionalPath = Field(
         None,
-        description="Where sessions are kept over a restart, one file per server. Empty: they "
-        "are lost.",
+        description="Where sessions in memory are kept over a restart, one file per server. "
+        "Empty: they are lost. Not with Redis, which keeps them anyway.",
     )
     event_log: OptionalPath = Field(
         default_factory=_default_event_log,
@@ -125,6 +163,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto` is console on a terminal and JSON elsewhere."
     )
+
+    @field_validator("state_file")
+    @classmethod
+    def _state_file_is_memory_s(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("session_store") is not None:
+            raise ValueError("must be empty: sessions are kept in session_store")
+        return path
 
 
 def load_settings(**given: object) -> Settings:

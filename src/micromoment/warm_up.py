@@ -9,6 +9,7 @@ import numpy as np
 
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
 from micromoment.scoring.scorer import Scorer
+from micromoment.scoring.sessions import SessionEntry
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder, timestamp
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -19,14 +20,19 @@ _US_PER_SECOND: Final = 1_000_000
 
 
 def warm_up(scorer: Scorer, decoder: RequestDecoder, encoder: ReplyEncoder) -> None:
-    """Decode, score and encode made-up visits; `scorer` must keep its sessions apart."""
+    """Decode, score and encode made-up visits."""
     user = UserLookup(UserStatus.FOUND, np.zeros(1, USER_SNAPSHOT))
+    entries: dict[str, SessionEntry | None] = {}
     for place in range(_ROUNDS):
         request = _request(place, decoder.clock_us())
         visit = decoder.score_call(request)
-        scorer.needs_user(visit.call.key, visit.call.batch)
-        score = scorer.score(replace(visit.call, user=user))
-        encoder.score_response(request.session_id, score, include_features=request.include_features)
+        entry = entries.get(request.session_id)
+        scorer.needs_user(entry, visit.call.batch)
+        scored = scorer.score(replace(visit.call, user=user), entry, lost=False)
+        entries[request.session_id] = scored.entry
+        encoder.score_response(
+            request.session_id, scored.score, include_features=request.include_features
+        )
 
 
 def _request(place: int, now_us: int) -> scoring_pb2.ScoreRequest:

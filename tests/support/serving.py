@@ -15,6 +15,7 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.record import EventBatch
 from micromoment.events.shop import Shop
 from micromoment.events.vocabulary import JourneyStage
+from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import (
     Churn,
@@ -23,21 +24,23 @@ from micromoment.scoring.calls import (
     Score,
     ScoreCall,
     Segment,
-    SessionKey,
     SessionSummary,
     UserFeatureAge,
 )
 from micromoment.scoring.lifecycle import Lifecycle
-from micromoment.scoring.scorer import FoldResult
+from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.absent import NoEventLog
 from micromoment.stores.event_log import EventLog
-from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.interfaces import SessionStore, UserFeatureStore
+from micromoment.stores.sessions import MemorySessionStore
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import NoObserver, Observer
 from micromoment.transport.server import GrpcServer, make_server
+from micromoment.transport.visitors import Visitors
 from micromoment.transport.visits import Visits, VisitScorer
 
 FEATURE_NAMES = ("n_events", "duration_s")
@@ -82,42 +85,55 @@ def a_score(
 
 @dataclass
 class CountingScorer:
-    """Remembers event ids by session; asks for user features once, when a session begins."""
+    """Counts event ids; asks for user features once, when a session begins."""
 
-    sessions: dict[SessionKey, list[str]] = field(default_factory=dict)
     calls: list[ScoreCall] = field(default_factory=list)
     failure: Exception | None = None
 
-    def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
+    def needs_user(self, entry: SessionEntry | None, batch: EventBatch) -> bool:
         """Say yes while the session is unknown."""
-        return key not in self.sessions and len(batch) > 0
+        return entry is None and len(batch) > 0
 
-    def score(self, call: ScoreCall) -> Score:
+    def score(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Scored:
         """Count the events that are new."""
-        result = self.fold(call)
-        seen = self.sessions[call.key]
-        return a_score(events_seen=len(seen), last_event_id=seen[-1], duplicates=result.duplicates)
+        folded = self.fold(call, entry, lost=lost)
+        seen = folded.entry or entry
+        degraded = (Degraded.STATE_LOST,) if lost else ()
+        score = _score_of(seen, duplicates=folded.result.duplicates, degraded=degraded)
+        return Scored(score, None if call.dry_run else folded.entry)
 
-    def fold(self, call: ScoreCall) -> FoldResult:
-        """Remember the events that are new."""
+    def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:  # noqa: ARG002 - the scorer's
+        """Remember the events that are new, in place of the last one."""
         if self.failure is not None:
             raise self.failure
         self.calls.append(call)
-        if call.key not in self.sessions and not call.event_ids:
+        if entry is None and not call.event_ids:
             raise SessionNotFoundError
-        seen = self.sessions.setdefault(call.key, [])
-        before = len(seen)
-        for event_id in call.event_ids:
-            if event_id not in seen:
-                seen.append(event_id)
-        accepted = len(seen) - before
-        return FoldResult(accepted, len(call.event_ids) - accepted)
+        before = _event_ids(entry)
+        seen = list(dict.fromkeys([*before, *call.event_ids]))
+        accepted = len(seen) - len(before)
+        result = FoldResult(accepted, len(call.event_ids) - accepted)
+        kept = SessionEntry(new_state(), ",".join(seen)) if call.event_ids else None
+        return Folded(result, kept)
 
-    def session(self, key: SessionKey, *, explain: bool = False) -> Score:  # noqa: ARG002 - the scorer's
+    def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:  # noqa: ARG002 - the scorer's
         """Count again."""
-        if key not in self.sessions:
-            raise SessionNotFoundError
-        return a_score(events_seen=len(self.sessions[key]), last_event_id=self.sessions[key][-1])
+        return _score_of(entry)
+
+
+def _score_of(
+    entry: SessionEntry | None, *, duplicates: int = 0, degraded: tuple[Degraded, ...] = ()
+) -> Score:
+    seen = _event_ids(entry)
+    if not seen:
+        raise SessionNotFoundError
+    return a_score(
+        events_seen=len(seen), last_event_id=seen[-1], duplicates=duplicates, degraded=degraded
+    )
+
+
+def _event_ids(entry: SessionEntry | None) -> list[str]:
+    return entry.last_event_id.split(",") if entry else []
 
 
 @dataclass
@@ -154,10 +170,15 @@ def an_application(
     user_timeout_s: float = 1.0,
     observer: Observer | None = None,
     clock_us: Callable[[], int] = lambda: 1_700_000_000_000_000,
+    sessions: SessionStore | None = None,
 ) -> Application:
-    """Put an application together from fakes."""
+    """Put an application together from fakes and a store in memory."""
+    observer = observer or NoObserver()
     visits = Visits(
-        scorer or CountingScorer(), users or SlowUsers(), user_timeout_s, observer or NoObserver()
+        scorer or CountingScorer(),
+        sessions or MemorySessionStore(100, 3_600),
+        Visitors(users or SlowUsers(), user_timeout_s, observer),
+        observer,
     )
     return Application(
         RequestDecoder(Shop(), ids or IdEncoder(), clock_us),

@@ -18,6 +18,7 @@ class Degraded(StrEnum):
     """What was missing when a score was made."""
 
     STATE_LOST = "state_lost"
+    STATE_UNAVAILABLE = "state_unavailable"
     USER_FEATURES_UNAVAILABLE = "user_features_unavailable"
     USER_FEATURES_STALE = "user_features_stale"
     FOREIGN_CURRENCY = "foreign_currency"

@@ -1,4 +1,4 @@
-"""The scorer: one synchronous call from events to scores, pure but for the session store."""
+"""The scorer: one synchronous call from a session and its new events to scores; keeps nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from micromoment.scoring.calls import (
     Reason,
     Score,
     ScoreCall,
-    SessionKey,
     SessionSummary,
     UserFeatureAge,
 )
 from micromoment.scoring.outcome import Outcome, outcomes_of, point_states
 from micromoment.scoring.reasons import top_reasons
-from micromoment.scoring.sessions import SessionEntry, SessionStore
+from micromoment.scoring.sessions import SessionEntry
 from micromoment.scoring.settling import assignment_of, keep_assignment, settle
 
 _NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
@@ -46,37 +45,50 @@ class FoldResult:
     duplicates: int
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer, and the session as it is to be kept; None where nothing is."""
+
+    score: Score
+    entry: SessionEntry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What became of events, and the session as it is to be kept; None where nothing is."""
+
+    result: FoldResult
+    entry: SessionEntry | None
+
+
 class Scorer:
     """Folds events into sessions and scores them with one bundle. Belongs to one thread.
+
+    Whoever calls keeps the sessions. An entry that is given belongs to the scorer from then on: it
+    is changed in place; None stands for a session that isn't known. `lost` says that events of the
+    session before this call are known to be lost.
 
     `max_user_feature_age_us`, in microseconds, is when a user's snapshot counts as stale. How
     events are folded (the gap that ends a visit, the clock skew) is the bundle's, so that it is as
     in training.
     """
 
-    def __init__(
-        self,
-        bundle: LoadedBundle,
-        sessions: SessionStore,
-        *,
-        max_user_feature_age_us: int,
-    ) -> None:
+    def __init__(self, bundle: LoadedBundle, *, max_user_feature_age_us: int) -> None:
         self.bundle = bundle
-        self._sessions = sessions
         self._max_user_feature_age_us = max_user_feature_age_us
 
-    def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
+    def needs_user(self, entry: SessionEntry | None, batch: EventBatch) -> bool:
         """Tell whether this batch will take up user features, so that they must be looked up."""
-        entry = self._sessions.get(key)
         return takes_up_user(entry.state if entry else None, batch, self.bundle.session_expiry_us)
 
-    def score(self, call: ScoreCall) -> Score:
+    def score(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Scored:
         """Fold the call's events, all of them, then score once.
 
-        Raises `SessionNotFoundError` for an unknown session without events, `InvalidRequestError`
-        for an `as_of` before the last event; then nothing is stored.
+        Nothing is to be kept of a dry run and of a call without events. Raises
+        `SessionNotFoundError` for an unknown session without events, `InvalidRequestError` for an
+        `as_of` before the last event.
         """
-        entry, duplicates = self._fold(call)
+        entry, duplicates = self._fold(call, entry, lost=lost)
         now = int(entry.state[0]["last_time"])
         if call.as_of_us is not None:
             if call.as_of_us < now:
@@ -86,33 +98,35 @@ class Scorer:
         # What only asks again, or asks about a later time, is no new decision point.
         is_new = len(call.batch) > duplicates and call.as_of_us is None
         score = self._describe(entry, now, duplicates, explain=call.explain, is_new=is_new)
-        if not call.dry_run and len(call.batch):
-            self._sessions.put(call.key, entry)
-        return score
+        return Scored(score, None if call.dry_run or not len(call.batch) else entry)
 
-    def fold(self, call: ScoreCall) -> FoldResult:
-        """Fold the call's events without scoring."""
-        entry, duplicates = self._fold(call)
-        self._sessions.put(call.key, entry)
-        return FoldResult(len(call.batch) - duplicates, duplicates)
+    def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:
+        """Fold the call's events without scoring.
 
-    def session(self, key: SessionKey, *, explain: bool = False) -> Score:
+        Raises `SessionNotFoundError` for an unknown session without events.
+        """
+        entry, duplicates = self._fold(call, entry, lost=lost)
+        result = FoldResult(len(call.batch) - duplicates, duplicates)
+        return Folded(result, entry if len(call.batch) else None)
+
+    def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
-        entry = self._sessions.get(key)
         if entry is None:
             raise SessionNotFoundError
         return self._describe(
             entry, int(entry.state[0]["last_time"]), 0, explain=explain, is_new=False
         )
 
-    def _fold(self, call: ScoreCall) -> tuple[SessionEntry, int]:
-        entry = self._sessions.get(call.key)
+    def _fold(
+        self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool
+    ) -> tuple[SessionEntry, int]:
         if entry is None:
             if not len(call.batch):
                 raise SessionNotFoundError
             entry = SessionEntry(new_state(), "")
-            lost = self._sessions.was_evicted(call.key) or (call.first_sequence or 1) > 1
-            entry.state[0]["state_lost"] = lost
+            lost = lost or (call.first_sequence or 1) > 1
+        if lost:
+            entry.state[0]["state_lost"] = True
         lookup = call.user or _NOT_LOOKED_UP
         bundle = self.bundle
         outcomes = fold_batch(

@@ -31,6 +31,16 @@ class Breaker:
         """Tell whether to refrain from asking."""
         return self._clock() < self._open_until
 
+    def admits(self) -> bool:
+        """Tell whether to ask now; once open, one caller after each pause tries for all others."""
+        with self._lock:
+            now = self._clock()
+            if now < self._open_until:
+                return False
+            if self._in_a_row >= self._limit:
+                self._open_until = now + self._pause_s
+            return True
+
     def succeeded(self) -> bool:
         """Note an answer; tells whether the breaker had opened before it."""
         with self._lock:

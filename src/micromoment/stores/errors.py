@@ -19,3 +19,10 @@ class EventLogUnavailableError(MicromomentError):
 
     def __init__(self) -> None:
         super().__init__("the event log did not take the events; none of them is stored")
+
+
+class SessionStoreUnavailableError(MicromomentError):
+    """The session store did not answer in time; what was to be kept may be kept or not."""
+
+    def __init__(self) -> None:
+        super().__init__("the session store did not answer; send the events again")

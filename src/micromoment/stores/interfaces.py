@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from micromoment.features.user_snapshot import UserLookup
+from micromoment.scoring.calls import SessionKey
+from micromoment.scoring.sessions import SessionEntry
+
+
+class SessionStore(Protocol):
+    """Keeps sessions in the process, bounded in number. Calls never wait.
+
+    So that what reads, changes and writes a session in one go is never torn apart.
+    """
+
+    def get(self, key: SessionKey) -> SessionEntry | None:
+        """Give a copy that the caller owns; changing it changes nothing before `put`."""
+
+    def put(self, key: SessionKey, entry: SessionEntry) -> None:
+        """Keep a copy of `entry`; the least recently used session makes room."""
+
+    def was_evicted(self, key: SessionKey) -> bool:
+        """Tell whether the session was known once and lost, as far as that is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A session as a shared store held it; without an entry, and with no version, it held none.
+
+    The entry belongs to whoever was given it.
+    """
+
+    version: bytes
+    entry: SessionEntry | None
+
+
+class SharedSessionStore(Protocol):
+    """Keeps sessions for several servers.
+
+    What waits raises `SessionStoreUnavailableError`, soon, when the store does not answer.
+    """
+
+    def recall(self, key: SessionKey) -> Held | None:
+        """Give the session as this server last saw it; None when it doesn't remember it."""
+
+    async def fetch(self, key: SessionKey) -> Held:
+        """Read a session."""
+
+    async def replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
+        """Keep `entry` in place of `held` and give None; give what is there if that has changed."""
+
+    def was_lost(self, key: SessionKey) -> bool:
+        """Tell whether events of the session could not be kept, as far as that is remembered."""
+
+    def remember_lost(self, key: SessionKey) -> None:
+        """Remember, until it is kept again, that events of the session could not be kept."""
 
 
 class UserFeatureStore(Protocol):

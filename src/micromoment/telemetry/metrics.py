@@ -52,6 +52,11 @@ class Metrics:
             "micromoment_events", "Events by what became of them", "outcome"
         )
         self._sessions = self._gauge("micromoment_sessions", "Sessions kept in memory")
+        self._store_asked = self._gauge(
+            "micromoment_session_store_asked",
+            "0 while a session store on Redis is left alone after failures, else 1",
+        )
+        self._store_asked.set(1)
         self._in_flight = self._gauge("micromoment_calls_in_flight", "Calls being answered")
         self._serving = self._gauge("micromoment_serving", "1 while health says SERVING")
         self._bundle = Gauge(
@@ -84,6 +89,10 @@ class Metrics:
         self._sessions.set_function(sessions)
         self._bundle.clear()
         self._bundle.labels(bundle).set(1)
+
+    def watch_session_store(self, asked: Callable[[], bool]) -> None:
+        """Show whether the session store is asked whenever metrics are read."""
+        self._store_asked.set_function(lambda: float(asked()))
 
     def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
         """Show the calls being answered whenever metrics are read."""

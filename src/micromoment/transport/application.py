@@ -8,6 +8,7 @@ from micromoment.stores.event_log import EventLog
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.errors import NotReadyError
+from micromoment.transport.shared_visits import SharedVisits
 from micromoment.transport.visits import Visits
 
 
@@ -17,7 +18,7 @@ class Application:
 
     decoder: RequestDecoder
     encoder: ReplyEncoder
-    visits: Visits
+    visits: Visits | SharedVisits
     event_log: EventLog
 
 

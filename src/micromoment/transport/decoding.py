@@ -13,7 +13,7 @@ from micromoment.events.proto_codec import events_from_proto, micros_of
 from micromoment.events.shop import Shop
 from micromoment.events.validation import check_get_session_request, check_score_request
 from micromoment.scoring.calls import ScoreCall, SessionKey
-from micromoment.transport.visits import VisitCall
+from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
 
 TENANT: Final = "default"

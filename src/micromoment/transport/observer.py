@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from micromoment.scoring.calls import Score
 
-Stage = Literal["decode", "user", "score", "encode"]
+Stage = Literal["decode", "store", "user", "score", "encode"]
 EventOutcome = Literal["accepted", "duplicate", "refused"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from micromoment.events.validation import check_batch_score_request
 from micromoment.transport.application import Application, ApplicationSlot
@@ -33,10 +34,12 @@ class ScoringService(ScoringServiceServicer):
         """Score many sessions, in order; each succeeds or fails by itself."""
         application = self._slot.current()
         check_batch_score_request(request)
-        results = []
-        for one in request.requests:
-            results.append(await self._outcome(application, one))
-            # Other calls get their turn between two items.
+        results: list[pb.BatchScoreResult] = []
+        width = application.visits.batch_width
+        for first in range(0, len(request.requests), width):
+            some = request.requests[first : first + width]
+            results += await self._outcomes(application, some)
+            # Other calls get their turn in between.
             await asyncio.sleep(0)
         return pb.BatchScoreResponse(results=results)
 
@@ -46,8 +49,15 @@ class ScoringService(ScoringServiceServicer):
         """Tell what is known of a session."""
         application = self._slot.current()
         key = application.decoder.session_key(request)
-        score = application.visits.session(key, explain=request.explain)
+        score = await application.visits.session(key, explain=request.explain)
         return application.encoder.session_response(request.session_id, score)
+
+    async def _outcomes(
+        self, application: Application, requests: Sequence[pb.ScoreRequest]
+    ) -> list[pb.BatchScoreResult]:
+        if len(requests) == 1:
+            return [await self._outcome(application, requests[0])]
+        return await asyncio.gather(*(self._outcome(application, one) for one in requests))
 
     async def _outcome(
         self, application: Application, request: pb.ScoreRequest

@@ -24,7 +24,11 @@ from micromoment.errors import (
     SessionNotFoundError,
     UserFeaturesUnavailableError,
 )
-from micromoment.stores.errors import EventLogMissingError, EventLogUnavailableError
+from micromoment.stores.errors import (
+    EventLogMissingError,
+    EventLogUnavailableError,
+    SessionStoreUnavailableError,
+)
 from micromoment.transport.errors import (
     DeadlineError,
     NotReadyError,
@@ -59,6 +63,7 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     UserFeaturesUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "USER_FEATURES_UNAVAILABLE"),
     EventLogMissingError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "EVENT_LOG_MISSING"),
     EventLogUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "EVENT_LOG_UNAVAILABLE"),
+    SessionStoreUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "SESSION_STORE_UNAVAILABLE"),
     NotReadyError: Answer(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     DeadlineError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),

@@ -1,114 +1,102 @@
 """The application behind the services: looks the visitor up where needed, then scores.
 
-A session's state is read and written in one synchronous call of the scorer. Only the look-up of a
-visitor waits; meanwhile other calls of the same session wait for their turn.
+A session is read, scored and kept in one go, without waiting. Only the look-up of a visitor waits;
+meanwhile other calls of the same session wait for their turn.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from micromoment.events.record import EventBatch
-from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
-from micromoment.scoring.scorer import FoldResult
-from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.sessions import SessionEntry
+from micromoment.stores.interfaces import SessionStore
 from micromoment.transport.observer import Observer
 from micromoment.transport.turns import Turns
-
-_UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
-_UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
+from micromoment.transport.visitors import VisitCall, Visitors
 
 
 class VisitScorer(Protocol):
     """The part of `scoring.scorer.Scorer` that is used here."""
 
-    def needs_user(self, key: SessionKey, batch: EventBatch) -> bool:
+    def needs_user(self, entry: SessionEntry | None, batch: EventBatch) -> bool:
         """Tell whether this batch will take up user features."""
 
-    def score(self, call: ScoreCall) -> Score:
+    def score(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Scored:
         """Fold the call's events, then score once."""
 
-    def fold(self, call: ScoreCall) -> FoldResult:
+    def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:
         """Fold the call's events without scoring."""
 
-    def session(self, key: SessionKey, *, explain: bool = False) -> Score:
+    def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:
         """Score a session as of its last event."""
 
 
-@dataclass(frozen=True, slots=True)
-class VisitCall:
-    """A call with the ids under which its visitor may be stored, the current form first."""
-
-    call: ScoreCall
-    visitor_ids: tuple[str, ...]
-
-
 class Visits:
-    """Scores and folds visits. A look-up longer than `user_timeout_s` counts as failed."""
+    """Scores and folds visits whose sessions are in this process's memory."""
+
+    # Calls of a batch at once: nothing waits here, so that more than one would gain nothing.
+    batch_width: Final = 1
 
     def __init__(
         self,
         scorer: VisitScorer,
-        users: UserFeatureStore,
-        user_timeout_s: float,
+        sessions: SessionStore,
+        visitors: Visitors,
         observer: Observer,
     ) -> None:
         self._scorer = scorer
-        self._users = users
-        self._user_timeout_s = user_timeout_s
+        self._sessions = sessions
+        self._visitors = visitors
         self._observer = observer
         self._turns = Turns()
 
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
         call = visit.call
-        if self._can_go_at_once(call):
-            return self._score(call)
+        if not self._turns.taken(call.key):
+            entry = self._sessions.get(call.key)
+            if not self._scorer.needs_user(entry, call.batch):
+                return self._score(call, entry)
         async with self._turns.of(call.key):
-            return self._score(await self._with_user(visit))
+            entry = self._sessions.get(call.key)
+            return self._score(await self._with_user(visit, entry), entry)
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
         call = visit.call
-        if self._can_go_at_once(call):
-            return self._scorer.fold(call)
+        if not self._turns.taken(call.key):
+            entry = self._sessions.get(call.key)
+            if not self._scorer.needs_user(entry, call.batch):
+                return self._fold(call, entry)
         async with self._turns.of(call.key):
-            return self._scorer.fold(await self._with_user(visit))
+            entry = self._sessions.get(call.key)
+            return self._fold(await self._with_user(visit, entry), entry)
 
-    def session(self, key: SessionKey, *, explain: bool) -> Score:
+    async def session(self, key: SessionKey, *, explain: bool) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
-        return self._scorer.session(key, explain=explain)
+        return self._scorer.session(self._sessions.get(key), explain=explain)
 
-    def _can_go_at_once(self, call: ScoreCall) -> bool:
-        return not self._turns.taken(call.key) and not self._scorer.needs_user(call.key, call.batch)
-
-    def _score(self, call: ScoreCall) -> Score:
+    def _score(self, call: ScoreCall, entry: SessionEntry | None) -> Score:
         started = time.perf_counter()
-        score = self._scorer.score(call)
+        scored = self._scorer.score(call, entry, lost=self._sessions.was_evicted(call.key))
+        self._keep(call.key, scored.entry)
         self._observer.stage_ended("score", time.perf_counter() - started)
-        return score
+        return scored.score
 
-    async def _with_user(self, visit: VisitCall) -> ScoreCall:
-        call = visit.call
-        if not self._scorer.needs_user(call.key, call.batch):
-            return call
-        started = time.perf_counter()
-        user = await self._look_up(visit.visitor_ids)
-        self._observer.stage_ended("user", time.perf_counter() - started)
-        return replace(call, user=user)
+    def _fold(self, call: ScoreCall, entry: SessionEntry | None) -> FoldResult:
+        folded = self._scorer.fold(call, entry, lost=self._sessions.was_evicted(call.key))
+        self._keep(call.key, folded.entry)
+        return folded.result
 
-    async def _look_up(self, visitor_ids: tuple[str, ...]) -> UserLookup:
-        answer = _UNKNOWN
-        try:
-            async with asyncio.timeout(self._user_timeout_s):
-                for visitor_id in visitor_ids:
-                    answer = await self._users.look_up(visitor_id)
-                    if answer.status is not UserStatus.UNKNOWN:
-                        break
-        except TimeoutError:
-            return _UNAVAILABLE
-        return answer
+    def _keep(self, key: SessionKey, entry: SessionEntry | None) -> None:
+        if entry is not None:
+            self._sessions.put(key, entry)
+
+    async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
+        if not self._scorer.needs_user(entry, visit.call.batch):
+            return visit.call
+        return await self._visitors.added_to(visit)

@@ -3,9 +3,9 @@
 import pytest
 
 from micromoment.scoring.bundle import LoadedBundle
-from micromoment.scoring.scorer import Scorer
 from micromoment.stores.sessions import MemorySessionStore
 from tests.support.events import DAY
+from tests.support.scoring import StoringScorer
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def store() -> MemorySessionStore:
 
 
 @pytest.fixture
-def scorer(tiny_bundle: LoadedBundle, store: MemorySessionStore) -> Scorer:
+def scorer(tiny_bundle: LoadedBundle, store: MemorySessionStore) -> StoringScorer:
     """A scorer with the tiny bundle."""
-    return Scorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
+    return StoringScorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)

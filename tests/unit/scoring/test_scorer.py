@@ -13,7 +13,7 @@ from micromoment.features.state import STATE_VERSION
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.calls import Degraded, Score, SessionKey
-from micromoment.scoring.scorer import FoldResult, Scorer
+from micromoment.scoring.scorer import FoldResult
 from micromoment.stores.sessions import MemorySessionStore
 from tests.support.bundles import recalibrated
 from tests.support.calls import KEY, OTHER, a_call, visit
@@ -26,6 +26,7 @@ from tests.support.events import (
     AnItem,
     an_event,
 )
+from tests.support.scoring import StoringScorer
 from tests.support.strategies import event_sequences
 
 FILLED = an_event(event_id="add", type=EventType.CART_ADD, items=(AnItem(quantity=1),))
@@ -37,7 +38,7 @@ def bits(score: Score) -> tuple[object, ...]:
             score.last_event_id, score.as_of_us, score.summary, score.degraded)  # fmt: skip
 
 
-def test_a_write_is_read(scorer: Scorer) -> None:
+def test_a_write_is_read(scorer: StoringScorer) -> None:
     """An answer counts the request's own events and those before, and names the last."""
     first = scorer.score(a_call(visit(3)))
     assert (first.events_seen, first.last_event_id, first.duplicates) == (3, "e3", 0)
@@ -50,7 +51,7 @@ def test_a_write_is_read(scorer: Scorer) -> None:
     assert 0 < first.conversion < 1
 
 
-def test_the_answer_is_the_model_s(scorer: Scorer) -> None:
+def test_the_answer_is_the_model_s(scorer: StoringScorer) -> None:
     """The conversion is that of the vector in the answer, bit by bit."""
     score = scorer.score(a_call([*visit(4), FILLED]))
     model = scorer.bundle.conversion
@@ -68,7 +69,7 @@ def test_any_requests_give_an_answer(
 ) -> None:
     """Whatever happens in a visit, its answers keep to the rules of conversion and abandonment."""
     store = MemorySessionStore(max_sessions=3, ttl_s=3_600)
-    scorer = Scorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
+    scorer = StoringScorer(tiny_bundle, store, max_user_feature_age_us=2 * DAY)
     for request in (events[:cut], events[cut:]):
         if not request:
             continue
@@ -83,7 +84,7 @@ def test_any_requests_give_an_answer(
         assert len(score.reasons) <= 5
 
 
-def test_a_repeated_question_has_the_same_answer(scorer: Scorer) -> None:
+def test_a_repeated_question_has_the_same_answer(scorer: StoringScorer) -> None:
     """Without new events the last answer is given again, bit by bit, and nothing is stored."""
     first = scorer.score(a_call([*visit(3), FILLED]))
     assert bits(scorer.score(a_call())) == bits(first)
@@ -93,21 +94,21 @@ def test_a_repeated_question_has_the_same_answer(scorer: Scorer) -> None:
     assert bits(resent) == bits(first)
 
 
-def test_duplicates_are_counted(scorer: Scorer) -> None:
+def test_duplicates_are_counted(scorer: StoringScorer) -> None:
     """Ids seen before, in earlier requests or in this one, are counted and change nothing."""
     scorer.score(a_call(visit(2)))
     again = scorer.score(a_call([*visit(3), visit(3)[2]]))
     assert (again.duplicates, again.events_seen, again.last_event_id) == (3, 3, "e3")
 
 
-def test_the_last_id_is_that_of_the_last_event_taken(scorer: Scorer) -> None:
+def test_the_last_id_is_that_of_the_last_event_taken(scorer: StoringScorer) -> None:
     """A duplicate at a request's end is not the last event that was seen."""
     scorer.score(a_call(visit(1)))
     score = scorer.score(a_call([visit(2)[1], visit(1)[0]]))
     assert (score.last_event_id, score.duplicates) == ("e2", 1)
 
 
-def test_a_dry_run_stores_nothing(scorer: Scorer, store: MemorySessionStore) -> None:
+def test_a_dry_run_stores_nothing(scorer: StoringScorer, store: MemorySessionStore) -> None:
     """It answers as if the events had happened; the session and its store stay as they were."""
     kept = scorer.score(a_call(visit(2)))
     tried = scorer.score(a_call(visit(2, first=3), dry_run=True))
@@ -120,7 +121,7 @@ def test_a_dry_run_stores_nothing(scorer: Scorer, store: MemorySessionStore) -> 
         scorer.session(OTHER)
 
 
-def test_as_of_a_later_time(scorer: Scorer) -> None:
+def test_as_of_a_later_time(scorer: StoringScorer) -> None:
     """Time runs on in the features, for this answer only."""
     first = scorer.score(a_call(visit(2)))
     later = scorer.score(a_call(as_of_us=first.as_of_us + 60 * SECOND))
@@ -130,7 +131,7 @@ def test_as_of_a_later_time(scorer: Scorer) -> None:
     assert bits(scorer.score(a_call())) == bits(first)
 
 
-def test_as_of_before_the_last_event_is_refused(scorer: Scorer) -> None:
+def test_as_of_before_the_last_event_is_refused(scorer: StoringScorer) -> None:
     """The field is named, and the request's events are not stored."""
     first = scorer.score(a_call(visit(2)))
     too_early = a_call(visit(1, first=3), as_of_us=first.as_of_us)
@@ -141,7 +142,9 @@ def test_as_of_before_the_last_event_is_refused(scorer: Scorer) -> None:
     assert bits(same) == bits(first)
 
 
-def test_an_unknown_session_without_events(scorer: Scorer, store: MemorySessionStore) -> None:
+def test_an_unknown_session_without_events(
+    scorer: StoringScorer, store: MemorySessionStore
+) -> None:
     """There is nothing to answer, in any call."""
     for ask in (lambda: scorer.score(a_call()), lambda: scorer.session(KEY),
                 lambda: scorer.fold(a_call())):  # fmt: skip
@@ -150,14 +153,14 @@ def test_an_unknown_session_without_events(scorer: Scorer, store: MemorySessionS
     assert len(store) == 0
 
 
-def test_folding_without_scoring(scorer: Scorer) -> None:
+def test_folding_without_scoring(scorer: StoringScorer) -> None:
     """Ingested events are folded, counted and kept, as those of a request to score."""
     assert scorer.fold(a_call([*visit(3), visit(1)[0]])) == FoldResult(3, 1)
     scored = scorer.score(a_call(visit(3), key=OTHER))
     assert bits(scorer.session(KEY)) == bits(scored)
 
 
-def test_lost_state_is_told_by_the_sequence(scorer: Scorer) -> None:
+def test_lost_state_is_told_by_the_sequence(scorer: StoringScorer) -> None:
     """A session that is new here but begins with its fourth event has lost the earlier ones."""
     score = scorer.score(a_call(visit(1, first=4), first_sequence=4))
     assert Degraded.STATE_LOST in score.degraded
@@ -169,7 +172,7 @@ def test_lost_state_is_told_by_the_sequence(scorer: Scorer) -> None:
 
 @pytest.mark.parametrize("first_sequence", [None, 1])
 def test_a_session_that_begins_here_has_lost_nothing(
-    scorer: Scorer, first_sequence: int | None
+    scorer: StoringScorer, first_sequence: int | None
 ) -> None:
     """Neither an unnumbered session nor one that begins with its first event is degraded."""
     score = scorer.score(a_call(visit(1), first_sequence=first_sequence))
@@ -177,7 +180,7 @@ def test_a_session_that_begins_here_has_lost_nothing(
     assert scorer.score(a_call(visit(1, first=2), first_sequence=2)).degraded == ()
 
 
-def test_lost_state_is_told_by_the_store(scorer: Scorer) -> None:
+def test_lost_state_is_told_by_the_store(scorer: StoringScorer) -> None:
     """A session that had to make room for others comes back as lost, and counts afresh."""
     scorer.score(a_call(visit(3)))
     for number in range(3):
@@ -187,7 +190,7 @@ def test_lost_state_is_told_by_the_store(scorer: Scorer) -> None:
     assert back.events_seen == 1
 
 
-def test_a_lost_session_that_is_only_tried_is_still_lost(scorer: Scorer) -> None:
+def test_a_lost_session_that_is_only_tried_is_still_lost(scorer: StoringScorer) -> None:
     """A dry run in between doesn't make a lost session whole."""
     for number in range(4):
         scorer.score(a_call(visit(1), key=SessionKey("default", f"s{number}")))
@@ -196,7 +199,7 @@ def test_a_lost_session_that_is_only_tried_is_still_lost(scorer: Scorer) -> None
     assert scorer.score(a_call(visit(1), key=lost)).degraded == (Degraded.STATE_LOST,)
 
 
-def test_after_a_purchase_nothing_is_predicted(scorer: Scorer) -> None:
+def test_after_a_purchase_nothing_is_predicted(scorer: StoringScorer) -> None:
     """Conversion, abandonment and reasons are absent; a new visit has them again."""
     order = an_event(event_id="order", type=EventType.PURCHASE, event_time=START_US + MINUTE)
     bought = scorer.score(a_call([FILLED, order], explain=True))
@@ -211,7 +214,7 @@ def test_after_a_purchase_nothing_is_predicted(scorer: Scorer) -> None:
     assert again.summary.epoch == 1
 
 
-def test_abandonment_needs_a_filled_cart(scorer: Scorer) -> None:
+def test_abandonment_needs_a_filled_cart(scorer: StoringScorer) -> None:
     """It appears with the first piece in the cart and goes with the last."""
     assert scorer.score(a_call(visit(1))).abandonment is None
     filled = scorer.score(a_call([replace(FILLED, event_time=START_US + MINUTE)]))
@@ -221,7 +224,31 @@ def test_abandonment_needs_a_filled_cart(scorer: Scorer) -> None:
     assert scorer.score(a_call([empty])).abandonment is None
 
 
-def test_sessions_and_tenants_are_apart(scorer: Scorer) -> None:
+def test_the_scorer_keeps_nothing(scorer: StoringScorer) -> None:
+    """What is to be kept is given back: the session after its events, nothing where none came."""
+    pure = scorer.scorer
+    first = pure.score(a_call(visit(2)), None, lost=False)
+    assert first.entry is not None
+    assert first.entry.last_event_id == "e2"
+    assert pure.score(a_call(visit(1)), None, lost=False).score.events_seen == 1
+    again = pure.score(a_call(), first.entry, lost=False)
+    assert again.entry is None
+    assert bits(again.score) == bits(first.score)
+    assert pure.score(a_call(visit(1), dry_run=True), None, lost=False).entry is None
+    assert pure.fold(a_call(), first.entry, lost=False).entry is None
+
+
+def test_a_known_session_may_have_lost_events(scorer: StoringScorer) -> None:
+    """Who knows that events before the call are lost says so, and the session remembers it."""
+    kept = scorer.scorer.score(a_call(visit(1)), None, lost=False).entry
+    later = scorer.scorer.score(a_call(visit(1, first=3)), kept, lost=True)
+    assert later.score.degraded == (Degraded.STATE_LOST,)
+    last = scorer.scorer.score(a_call(visit(1, first=4)), later.entry, lost=False)
+    assert last.score.degraded == (Degraded.STATE_LOST,)
+    assert last.score.events_seen == 3
+
+
+def test_sessions_and_tenants_are_apart(scorer: StoringScorer) -> None:
     """The same id at another tenant, or another id, is another session."""
     scorer.score(a_call(visit(3)))
     assert scorer.score(a_call(visit(1), key=SessionKey("other", "s1"))).events_seen == 1
@@ -229,7 +256,7 @@ def test_sessions_and_tenants_are_apart(scorer: Scorer) -> None:
     assert scorer.session(KEY).events_seen == 3
 
 
-def test_a_confirmation_page_is_seen_but_tells_nothing(scorer: Scorer) -> None:
+def test_a_confirmation_page_is_seen_but_tells_nothing(scorer: StoringScorer) -> None:
     """It is counted and is the last event; the scores are those from before."""
     before = scorer.score(a_call([*visit(2), FILLED]))
     page = an_event(
@@ -241,7 +268,7 @@ def test_a_confirmation_page_is_seen_but_tells_nothing(scorer: Scorer) -> None:
     assert after.conversion == before.conversion
 
 
-def test_reasons_are_the_largest_contributions(scorer: Scorer) -> None:
+def test_reasons_are_the_largest_contributions(scorer: StoringScorer) -> None:
     """Asked for, up to five features with value, direction and a sentence; else none."""
     assert scorer.score(a_call(visit(2))).reasons == ()
     score = scorer.score(a_call([*visit(2, first=3), FILLED], explain=True))
@@ -256,7 +283,7 @@ def test_reasons_are_the_largest_contributions(scorer: Scorer) -> None:
     assert scorer.session(KEY).reasons == ()
 
 
-def test_the_summary_of_a_session(scorer: Scorer) -> None:
+def test_the_summary_of_a_session(scorer: StoringScorer) -> None:
     """Times, counts and the cart's value in micros, as they stand in the state."""
     cart = replace(FILLED, items=(AnItem(quantity=3, price_micros=2_500_000),),
                    event_time=START_US + 30 * SECOND)  # fmt: skip
@@ -274,7 +301,7 @@ def test_a_bundle_without_a_conversion_model(
 ) -> None:
     """What the bundle lacks is absent from the answer; the rest is there."""
     bare = replace(tiny_bundle, conversion=None)
-    scorer = Scorer(bare, store, max_user_feature_age_us=DAY)
+    scorer = StoringScorer(bare, store, max_user_feature_age_us=DAY)
     score = scorer.score(a_call([*visit(2), FILLED], explain=True))
     assert (score.conversion, score.abandonment, score.calibration_error) == (None, None, None)
     assert score.reasons == ()
@@ -287,8 +314,8 @@ def test_a_swapped_bundle_goes_on_with_the_session(
 ) -> None:
     """State doesn't depend on a bundle: another one takes a live session over as it is."""
     other = recalibrated(tiny_bundle, PlattCalibrator(0.5, 1.0))
-    first = Scorer(tiny_bundle, store, max_user_feature_age_us=DAY).score(a_call(visit(4)))
-    second = Scorer(other, store, max_user_feature_age_us=DAY).score(a_call())
+    first = StoringScorer(tiny_bundle, store, max_user_feature_age_us=DAY).score(a_call(visit(4)))
+    second = StoringScorer(other, store, max_user_feature_age_us=DAY).score(a_call())
     assert second.features.tobytes() == first.features.tobytes()
     assert second.events_seen == first.events_seen
     assert second.conversion != first.conversion

@@ -61,3 +61,19 @@ def test_success_after_the_pause_closes_it() -> None:
     assert breaker.succeeded()
     assert not breaker.succeeded()
     assert not breaker.is_open
+
+
+def test_one_caller_tries_for_all() -> None:
+    """Once open, it admits a single caller after each pause, and everybody after a success."""
+    clock = Clock()
+    breaker = Breaker(failures=2, pause_s=1.0, clock=clock)
+    breaker.failed()
+    assert breaker.admits()
+    breaker.failed()
+    assert not breaker.admits()
+    clock.now += 1.0
+    assert [breaker.admits() for _ in range(3)] == [True, False, False]
+    clock.now += 1.0
+    assert [breaker.admits() for _ in range(2)] == [True, False]
+    breaker.succeeded()
+    assert [breaker.admits() for _ in range(2)] == [True, True]

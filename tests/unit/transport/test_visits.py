@@ -10,6 +10,7 @@ from micromoment.client import event
 from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import SessionKey
+from micromoment.stores.sessions import MemorySessionStore
 from micromoment.transport.turns import Turns
 from micromoment.v1 import scoring_pb2
 from tests.support.serving import CountingScorer, SlowUsers, an_application
@@ -79,15 +80,15 @@ async def test_a_failed_call_gives_its_turn_back() -> None:
 
 async def test_a_cancelled_call_folds_nothing() -> None:
     """A caller that leaves while the visitor is looked up leaves no trace."""
-    scorer = CountingScorer()
-    application = an_application(scorer, SlowUsers(delay_s=5.0))
+    sessions = MemorySessionStore(10, 3_600)
+    application = an_application(users=SlowUsers(delay_s=5.0), sessions=sessions)
     visit = application.decoder.score_call(a_request("e1"))
     task = asyncio.ensure_future(application.visits.score(visit))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert scorer.sessions == {}
+    assert len(sessions) == 0
 
 
 async def test_turns_are_taken_in_order_of_arrival() -> None:

@@ -1,0 +1,139 @@
+"""The application behind the services where servers share their sessions.
+
+A session is recalled or fetched, scored, and kept if nobody else has changed it meanwhile; else the
+call is answered again from what is there. A store that does not answer costs the call its session's
+earlier events, never the answer, and no answer is made of another session's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
+from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.sessions import SessionEntry
+from micromoment.stores.errors import SessionStoreUnavailableError
+from micromoment.stores.interfaces import Held, SharedSessionStore
+from micromoment.transport.observer import Observer
+from micromoment.transport.turns import Turns
+from micromoment.transport.visitors import VisitCall, Visitors
+from micromoment.transport.visits import VisitScorer
+
+# A server has one call of a session under way, so that each failure is another server's success.
+_MAX_TRIES: Final = 16
+
+_Outcome = TypeVar("_Outcome", Scored, Folded)
+
+
+class SharedVisits:
+    """Scores and folds visits whose sessions are in a store that several servers use."""
+
+    # Calls of a batch at once: they share round trips.
+    batch_width: Final = 16
+
+    def __init__(
+        self,
+        scorer: VisitScorer,
+        sessions: SharedSessionStore,
+        visitors: Visitors,
+        observer: Observer,
+    ) -> None:
+        self._scorer = scorer
+        self._sessions = sessions
+        self._visitors = visitors
+        self._observer = observer
+        self._turns = Turns()
+
+    async def score(self, visit: VisitCall) -> Score:
+        """Fold the call's events, then score once.
+
+        Without the store, the answer is from the call's own events and says so. Raises
+        `SessionStoreUnavailableError` for a call that has none.
+        """
+        call = visit.call
+        async with self._turns.of(call.key):
+            try:
+                scored = await self._change(visit, self._score)
+            except SessionStoreUnavailableError:
+                if not len(call.batch):
+                    raise
+                return await self._score_alone(visit)
+        return scored.score
+
+    async def fold(self, visit: VisitCall) -> FoldResult:
+        """Fold the call's events without scoring. Raises `SessionStoreUnavailableError`."""
+        async with self._turns.of(visit.call.key):
+            folded = await self._change(visit, self._fold)
+        return folded.result
+
+    async def session(self, key: SessionKey, *, explain: bool) -> Score:
+        """Score a session as of its last event.
+
+        Raises `SessionNotFoundError` and `SessionStoreUnavailableError`.
+        """
+        held = await self._fetch(key)
+        return self._scorer.session(held.entry, explain=explain)
+
+    async def _change(
+        self,
+        visit: VisitCall,
+        work: Callable[[ScoreCall, SessionEntry | None, bool], _Outcome],
+    ) -> _Outcome:
+        key = visit.call.key
+        lost = self._sessions.was_lost(key)
+        held = await self._hold(visit.call)
+        for _ in range(_MAX_TRIES):
+            outcome = work(await self._with_user(visit, held.entry), held.entry, lost)
+            if outcome.entry is None:
+                return outcome
+            other = await self._replace(key, held, outcome.entry)
+            if other is None:
+                return outcome
+            # The store had the session and has it no more: what was in it is lost.
+            lost = lost or bool(held.version and not other.version)
+            held = other
+        raise SessionStoreUnavailableError
+
+    async def _hold(self, call: ScoreCall) -> Held:
+        # What is only read must be read where it is up to date; a write is checked.
+        writes = len(call.batch) and not call.dry_run
+        recalled = self._sessions.recall(call.key) if writes else None
+        return recalled or await self._fetch(call.key)
+
+    async def _score_alone(self, visit: VisitCall) -> Score:
+        call = replace(await self._with_user(visit, None), first_sequence=None)
+        if not call.dry_run:
+            self._sessions.remember_lost(call.key)
+        score = self._score(call, None, False).score
+        return replace(score, degraded=(Degraded.STATE_UNAVAILABLE, *score.degraded))
+
+    def _score(self, call: ScoreCall, entry: SessionEntry | None, lost: bool) -> Scored:
+        started = time.perf_counter()
+        scored = self._scorer.score(call, entry, lost=lost)
+        self._observer.stage_ended("score", time.perf_counter() - started)
+        return scored
+
+    def _fold(self, call: ScoreCall, entry: SessionEntry | None, lost: bool) -> Folded:
+        return self._scorer.fold(call, entry, lost=lost)
+
+    async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
+        if not self._scorer.needs_user(entry, visit.call.batch):
+            return visit.call
+        return await self._visitors.added_to(visit)
+
+    async def _fetch(self, key: SessionKey) -> Held:
+        started = time.perf_counter()
+        try:
+            return await self._sessions.fetch(key)
+        finally:
+            self._observer.stage_ended("store", time.perf_counter() - started)
+
+    async def _replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
+        started = time.perf_counter()
+        try:
+            return await self._sessions.replace(key, held, entry)
+        finally:
+            self._observer.stage_ended("store", time.perf_counter() - started)
