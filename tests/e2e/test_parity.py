@@ -44,7 +44,7 @@ def test_one_changed_bit_is_found(shop: TrainedShop) -> None:
 def test_every_answer_has_the_same_bits_on_redis(shop: TrainedShop, tmp_path: Path) -> None:
     """The same with sessions and users' features on one Redis; every key of it expires."""
     config = ROOT / "feature_repo/feature_store.redis.yaml"
-    arguments = ("--bundle", shop.tag, "--events", shop.events, "--limit", "4000")
+    arguments = ("--bundle", shop.tag, "--events", shop.events, "--limit", "1500")
     with a_redis(tmp_path) as (_, port), Redis(port=port) as redis:
         stores = ("--session-store", f"redis://127.0.0.1:{port}", "--feature-config", config)
         done = shop.home.run(
