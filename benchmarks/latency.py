@@ -1,10 +1,11 @@
 """How long one `Score` with one event takes, with one call in flight, beside an empty gRPC call.
 
     python -m benchmarks.latency [--store FOLDER --bundle NAME:VERSION] [--features FOLDER]
-        [--rounds N] [--calls N]
+        [--rounds N] [--calls N] [--redis redis://...]
 
 Both servers run in processes of their own and are called in turn, round by round, by one client
-with messages of the same sizes. Without a bundle a simulated shop's is trained first. Prints the
+with messages of the same sizes. With `--redis` a third server keeps its sessions there, under keys
+of its own. Without a bundle a simulated shop's is trained first. Prints the
 median over the rounds [min, max]; the ratio is that of the rounds' own p50s.
 """
 
@@ -16,10 +17,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import grpc
 
@@ -41,6 +43,7 @@ class Served:
     store: Path
     bundle: str
     features: Path | None
+    redis: str = ""
 
 
 @dataclass
@@ -65,6 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--features", type=Path, help="feature workspace")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--calls", type=int, default=1_000)
+    parser.add_argument("--redis", default="", help="measure a server with its sessions there, too")
     given = parser.parse_args(arguments)
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
@@ -72,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
             served = Served(given.store, given.bundle, given.features)
         else:
             served = _simulated(scratch)
-        _run(served, scratch, given.rounds, given.calls)
+        _run(replace(served, redis=given.redis), scratch, given.rounds, given.calls)
 
 
 def _simulated(scratch: Path) -> Served:
@@ -91,24 +95,34 @@ def _simulated(scratch: Path) -> Served:
 
 
 def _run(served: Served, scratch: Path, rounds: int, calls: int) -> None:
-    settings: dict[str, str | Path | float] = {
+    with ExitStack() as stack:
+        kinds = {"Score": "", "Score, Redis": served.redis} if served.redis else {"Score": ""}
+        measured: dict[str, Callable[[pb.ScoreRequest], pb.ScoreResponse]] = {}
+        for name, store in kinds.items():
+            server = ServerProcess(_settings(served, scratch, store), scratch / "server.log")
+            stack.enter_context(server)
+            channel = stack.enter_context(grpc.insecure_channel(server.address, options=OPTIONS))
+            measured[name] = ScoringServiceStub(channel).Score
+        reply = measured["Score"](_request(0))
+        address = stack.enter_context(_echo_server(reply))
+        other = stack.enter_context(grpc.insecure_channel(address, OPTIONS))
+        measured["empty call"] = other.unary_unary(
+            METHOD, pb.ScoreRequest.SerializeToString, pb.ScoreResponse.FromString
+        )
+        _compare(measured, rounds, calls)
+
+
+def _settings(served: Served, scratch: Path, sessions: str) -> dict[str, str | Path | float]:
+    return {
         "bundle": served.bundle,
         "bundle_store": served.store,
         "feature_store": served.features or "",
         "state_dir": scratch / "state",
+        "session_store": sessions,
+        "session_prefix": f"benchmark-{uuid4().hex}:",
+        "session_ttl": 600,
         "drain_lag": 0,
     }
-    with (
-        ServerProcess(settings, scratch / "server.log") as server,
-        grpc.insecure_channel(server.address, options=OPTIONS) as channel,
-    ):
-        score = ScoringServiceStub(channel).Score
-        reply = score(_request(0))
-        with _echo_server(reply) as address, grpc.insecure_channel(address, OPTIONS) as other:
-            echo = other.unary_unary(
-                METHOD, pb.ScoreRequest.SerializeToString, pb.ScoreResponse.FromString
-            )
-            _compare(score, echo, rounds, calls)
 
 
 @contextmanager
@@ -123,25 +137,25 @@ def _echo_server(reply: pb.ScoreResponse) -> Iterator[str]:
 
 
 def _compare(
-    score: Callable[[pb.ScoreRequest], pb.ScoreResponse],
-    echo: Callable[[pb.ScoreRequest], pb.ScoreResponse],
-    rounds: int,
-    calls: int,
+    measured: dict[str, Callable[[pb.ScoreRequest], pb.ScoreResponse]], rounds: int, calls: int
 ) -> None:
-    scored, echoed = Rounds(), Rounds()
+    results = {name: Rounds() for name in measured}
     place = 1
     for number in range(rounds + 1):
         requests = [_request(place + call) for call in range(calls)]
         place += calls
-        times = _times(score, requests), _times(echo, requests)
-        if number > 0:  # the first round warms both up
-            scored.add(times[0])
-            echoed.add(times[1])
-    ratios = [mine / empty for mine, empty in zip(scored.p50, echoed.p50, strict=True)]
+        for name, call in measured.items():
+            times = _times(call, requests)
+            if number > 0:  # the first round warms all up
+                results[name].add(times)
+    empty = results["empty call"]
     print(f"{rounds} rounds of {calls} calls, one in flight, visits of {VISIT_EVENTS} events")
-    print(f"Score        p50 {_summary(scored.p50)} ms   p99 {_summary(scored.p99)} ms")
-    print(f"empty call   p50 {_summary(echoed.p50)} ms   p99 {_summary(echoed.p99)} ms")
-    print(f"ratio        p50 {_summary(ratios)}")
+    for name, result in results.items():
+        ratios = [mine / other for mine, other in zip(result.p50, empty.p50, strict=True)]
+        print(
+            f"{name:13} p50 {_summary(result.p50)} ms   p99 {_summary(result.p99)} ms"
+            f"   p50 over empty {_summary(ratios)}"
+        )
 
 
 def _times(

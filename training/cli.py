@@ -242,12 +242,20 @@ def parity(
     sabotage: Annotated[
         bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
     ] = False,
+    session_store: Annotated[
+        str, typer.Option(help="Where the server keeps sessions: memory or redis://...")
+    ] = "",
+    feature_config: Annotated[
+        Path | None,
+        typer.Option(help="feature_store.yaml that puts users' features elsewhere than in SQLite."),
+    ] = None,
 ) -> None:
     """Compare offline and online to the last bit, over a running server that is restarted."""
-    from training.parity import ParityRequest, check_parity  # noqa: PLC0415 - heavy imports
+    from training.parity import OnlineStores, ParityRequest, check_parity  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
-    request = ParityRequest(_bundle(bundle, store), events, limit, seed, sabotage)
+    stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
+    request = ParityRequest(_bundle(bundle, store), events, limit, seed, sabotage, stores)
     report = check_parity(request, Steps(console))
     Console().print(report.table())
     raise typer.Exit(0 if report.equal else 1)

@@ -197,11 +197,11 @@ async def test_started_before_redis(redis: Server) -> None:
 async def test_cancelled_calls_reach_nobody_else(
     redis: Server,
 ) -> None:
-    """3,000 calls, most cancelled or late at random: each answer is of its own session alone."""
+    """10,000 calls, most cancelled or late at random: each answer is of its own session alone."""
     random = Random(5)
     async with behind_a_proxy(redis[1], TIMEOUT_S) as (replica, proxy):
         proxy.delay = lambda: 2 * TIMEOUT_S if random.random() < 0.01 else random.choice((0, 0.001))
-        places = iter(range(3_000))
+        places = iter(range(10_000))
         answers = 0
 
         async def caller() -> None:
@@ -216,7 +216,7 @@ async def test_cancelled_calls_reach_nobody_else(
 
         await asyncio.gather(*(caller() for _ in range(24)))
         proxy.delay = None
-    assert answers > 300
+    assert answers > 1_000
     kept = 0
     async with a_replica(redis[1]) as reader:
         for number in range(40):
@@ -226,4 +226,4 @@ async def test_cancelled_calls_reach_nobody_else(
                 kept += len(event_ids)
                 assert {event_id.split("/")[0] for event_id in event_ids} == {f"s{number}"}
                 assert len(set(event_ids)) == len(event_ids)
-    assert kept > 300
+    assert kept > 1_000

@@ -96,3 +96,33 @@ def test_every_setting_says_what_it_does() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description
         assert f"`{PREFIX}{name.upper()}`" in page
+
+
+@pytest.mark.parametrize("value", ["", "memory"])
+def test_sessions_are_in_memory_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    """The default, its name and the empty variable are the same."""
+    assert load_settings().session_store is None
+    monkeypatch.setenv("MICROMOMENT_SESSION_STORE", value)
+    assert load_settings().session_store is None
+
+
+def test_the_password_of_the_session_store_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the settings nor an error about them tell it."""
+    monkeypatch.setenv("MICROMOMENT_SESSION_STORE", "rediss://user:canary@host:6380/1")
+    settings = load_settings()
+    assert settings.session_store is not None
+    assert settings.session_store.get_secret_value().endswith("canary@host:6380/1")
+    assert "canary" not in f"{settings!r}{settings}{settings.model_dump_json()}"
+    monkeypatch.setenv("MICROMOMENT_SESSION_STORE", "http://user:canary@host")
+    with pytest.raises(InvalidSettingError, match=r"session_store: .*redis://") as caught:
+        load_settings()
+    assert "canary" not in str(caught.value)
+
+
+def test_a_state_file_is_for_sessions_in_memory(tmp_path: Path) -> None:
+    """With sessions in Redis it would say something else than Redis does."""
+    with pytest.raises(InvalidSettingError, match="state_file"):
+        load_settings(session_store="redis://host", state_file=tmp_path / "sessions.bin")
+    assert load_settings(state_file=tmp_path / "sessions.bin").state_file is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,6 +32,7 @@ from training.parity.offline import (
 )
 from training.parity.online import OnlineAnswers, Request, chunked, play
 from training.parity.proto_events import Row
+from training.parity.stores import OnlineStores
 from training.pipeline.features import build_history
 from training.pipeline.score import replay_settings
 from training.progress import Steps
@@ -49,6 +50,7 @@ class ParityRequest:
     limit: int = 30_000
     seed: int = 1
     sabotage: bool = False
+    stores: OnlineStores = field(default_factory=OnlineStores)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         workspace = FeatureWorkspace(scratch / "features")
+        request.stores.prepare(workspace)
+        kept = request.stores.settings(scratch)
         with steps.step("Cut user snapshots and register features"):
             lag = timedelta(seconds=bundle.manifest.publish_lag_s)
             build_history(days, workspace, replay_settings(bundle, None, 1), lag, day)
@@ -128,7 +132,7 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
             online = OnlineAnswers({})
             for phase in phases:
                 materialize(workspace, phase.published_until)
-                settings = _server(request, workspace, scratch)
+                settings = _server(request, workspace, scratch) | kept
                 with ServerProcess(settings, scratch / "server.log") as server:
                     asyncio.run(play(server.address, phase.sessions, online, advance))
     return ParityReport(
@@ -174,7 +178,6 @@ def _server(
         "bundle_store": folder.parent.parent,
         "feature_store": workspace.root,
         "state_dir": scratch,
-        "state_file": scratch / "sessions.bin",
         # A slow machine must not turn a user's features into missing ones here.
         "user_feature_timeout": 20.0,
         "default_deadline": 60.0,
