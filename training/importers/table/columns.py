@@ -45,8 +45,8 @@ def check_columns(
 ) -> None:
     """Raise `InvalidDataError` that says how to mend the mapping when the file lacks a column.
 
-    Names are compared exactly; two columns of the file that differ by case alone can't be told
-    apart and are an error where the mapping names one of them.
+    Names are compared exactly; two columns of the file that are equal or differ by case alone can't
+    be told apart and are an error where the mapping names one of them.
     """
     missing = [named for named in mapped_columns(mapping) if named.column not in found]
     if missing:
@@ -56,6 +56,8 @@ def check_columns(
     for column in found:
         spellings.setdefault(column.lower(), []).append(column)
     for named in mapped_columns(mapping):
+        if found.count(named.column) > 1:
+            raise InvalidDataError(file, f"has column {named.column!r} twice: rename one")
         if len(spellings[named.column.lower()]) > 1:
             same = " and ".join(repr(column) for column in spellings[named.column.lower()])
             raise InvalidDataError(file, f"columns {same} differ by case alone: rename one")

@@ -59,6 +59,15 @@ def test_other_dialects_are_read_as_told(tmp_path: Path) -> None:
     assert _import(tmp_path, "t.csv.gz", gzip.compress(windows)).rows_kept == 1
 
 
+def test_what_isnt_mapped_may_be_odd(tmp_path: Path) -> None:
+    """Blank lines, columns without a name and columns twice cost nothing that the mapping names."""
+    header = HEADER.replace(b"\n", b",,,x,x\n")
+    row = GOOD.replace(b"\n", b",1,2,3,4\n")
+    report = _import(tmp_path, "t.csv", b"\n\n" + header + row + b"\n\n2,u1\n")
+    assert (report.rows_read, report.rows_kept) == (2, 1)
+    assert report.examples["malformed_row"].endswith("t.csv:2")
+
+
 def test_values_may_hold_quotes_and_lines(tmp_path: Path) -> None:
     """What quotes enclose is one value."""
     row = b'"1",u1,2024-05-01,"a ""b"",\nc",1,2.5\n'
@@ -70,7 +79,11 @@ def test_values_may_hold_quotes_and_lines(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("t.csv", b"", "is empty: a first line with the columns is needed"),
-        ("t.csv", b"a,b,a\n1,2,3\n", "has column 'a' twice"),
+        ("t.csv", b"order," + HEADER + b"0," + GOOD, "has column 'order' twice: rename one"),
+        ("t.csv", HEADER.decode().encode("utf-16"), "its first line isn't utf-8"),
+        ("t.csv", HEADER.replace(b",", b";"), 'has one column, \'order;customer;.*delimiter: ";"'),
+        ("t.tsv", HEADER.replace(b",", b"\t"), "has one column, .*write into the mapping"),
+        ("t.xlsx", b"PK\x03\x04", "is no Parquet file and isn't named as a table"),
         ("t.csv.gz", gzip.compress((HEADER + GOOD) * 9_999)[:-99], "can't be read to its end"),
         ("t.csv.gz", HEADER + GOOD, "can't be read: Not a gzipped file"),
         ("t.csv", HEADER + b'"' + b"x" * 20_000_000 + b'"\n', "can't be read to its end"),
