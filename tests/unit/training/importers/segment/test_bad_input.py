@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,24 @@ BAD: dict[str, list[Call | str | bytes]] = {
     ],
     "unknown_call_type": ["{}", call("group"), {**call("page"), "type": ["page"]}],
     "missing_event_name": [track(None), track("  ")],
-    "missing_event_time": [call("page", timestamp="soon", receivedAt=None)],
+    "missing_event_time": [call("page", timestamp=None, receivedAt=None)],
+    "event_time_not_a_time": [
+        call("page", timestamp="soon", receivedAt=None),
+        call("page", timestamp="2024-05-01T02:00:00 PM", receivedAt=None),
+        call("page", timestamp={"a": 1}, receivedAt=True),
+    ],
     "event_time_out_of_range": [
         call("page", timestamp="1999-12-31T23:59:59Z"),
         call("page", timestamp="2100-01-01T00:00:00Z"),
         call("page", timestamp="9999-12-31T00:00:00Z"),
     ],
-    "missing_visitor": [call("page", anonymousId=None), call("page", anonymousId="  ")],
+    "missing_visitor": [
+        call("page", anonymousId=None),
+        call("page", anonymousId="  "),
+        call("page", anonymousId="null", userId="undefined"),
+        call("page", anonymousId=[1], userId={"id": 1}),
+        call("page", anonymousId="00000000-0000-0000-0000-000000000000"),
+    ],
     "anonymous_id_too_long": [call("page", anonymousId="a" * 257)],
     "user_id_too_long": [call("page", anonymousId=None, userId="u" * 257)],
     "session_id_too_long": [
@@ -99,6 +111,15 @@ def test_a_broken_file_ends_the_import(tmp_path: Path) -> None:
     with pytest.raises(InvalidDataError, match=r"b\.jsonl\.gz: can't be read to its end"):
         import_segment(tmp_path / "calls", tmp_path / "events")
     assert [child.name for child in (tmp_path / "events").iterdir()] == []
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_is_no_file_of_lines(tmp_path: Path, indent: int | None) -> None:
+    """A file that holds one JSON array is named, with the way to make lines of it."""
+    text = json.dumps([call("page"), call("page", 1)], indent=indent)
+    path = write_lines(tmp_path / "all.json", [text])
+    with pytest.raises(InvalidDataError, match=r"all\.json: holds a JSON array: write one message"):
+        import_segment(path, tmp_path / "events")
 
 
 def test_files_and_settings_that_arent_there_are_named(tmp_path: Path) -> None:

@@ -117,6 +117,17 @@ CALLS: dict[str, Call] = {
     ),
     "one trust": track("Cart Viewed", context=_preferences(C0002=True, C0003=False, C0004=True)),
     "odd consents": track("Cart Viewed", context=_preferences(Analytics="maybe", Necessary=True)),
+    "flat consents": track(
+        "Cart Viewed",
+        context={"consent": {"analytics": True, "marketing": "denied"}, "gpc": True},
+    ),
+    "two consents": track(
+        "Cart Viewed",
+        context={
+            "consent": {"categoryPreferences": {"Analytics": True}, "performance": False},
+            "globalPrivacyControl": "no",
+        },
+    ),
     "late": track("Cart Viewed", timestamp=iso(0), receivedAt=iso(90)),
     "offset": track("Cart Viewed", timestamp="2024-05-01T14:00:00+02:00"),
     "naive": track("Cart Viewed", timestamp="2024-05-01 12:00:00"),
@@ -180,6 +191,7 @@ def test_lists_keep_their_order_and_their_limit(event: dict[str, Call]) -> None:
 def test_what_was_mended_is_counted(found: tuple[dict[str, Call], ImportReport]) -> None:
     """Each value that was cleared or cut is counted under its column and reason."""
     assert found[1].cleaned == {
+        "consent.not_an_answer": 1,
         "event_time.not_a_time": 1,
         "items.missing_item_id": 1,
         "items.over_50": 10,
@@ -275,16 +287,18 @@ def test_referrers(event: dict[str, Call], name: str, expected: tuple[Any, ...])
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("consents", ("denied", None, "granted")),
-        ("consent mode", ("granted", "denied", "denied")),
-        ("one trust", ("granted", "denied", "granted")),
-        ("odd consents", (None, None, None)),
-        ("viewed", (None, None, None)),
+        ("consents", ("denied", None, "granted", None)),
+        ("consent mode", ("granted", "denied", "denied", None)),
+        ("one trust", ("granted", "denied", "granted", None)),
+        ("flat consents", ("granted", None, "denied", True)),
+        ("two consents", ("denied", None, None, False)),
+        ("odd consents", (None, None, None, None)),
+        ("viewed", (None, None, None, None)),
     ],
 )
 def test_consent(event: dict[str, Call], name: str, expected: tuple[Any, ...]) -> None:
     """Answers come by category or in consent mode's names; of two for one purpose denial wins."""
-    columns = ("consent_analytics", "consent_personalization", "consent_ads")
+    columns = ("consent_analytics", "consent_personalization", "consent_ads", "consent_gpc")
     assert tuple(event[name][column] for column in columns) == expected
 
 
