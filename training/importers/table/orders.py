@@ -65,12 +65,13 @@ def lines_query(table: Table, file_no: int, mapping: OrdersMapping) -> str:
     cancelled, charged = mapping.refunds.order_id_matches, mapping.charges
     return script(
         "table/order_lines",
-        source=table.source,
+        source=give.source,
         file_no=file_no,
         row_no=table.row_no,
         order_id=give.text(columns.order_id),
         customer_id=give.text(columns.customer_id),
         time=give.time(columns.time),
+        time_text=give.plain(columns.time),
         item_id=give.text(columns.item_id),
         quantity=give.number(columns.quantity),
         price=give.money(columns.price),

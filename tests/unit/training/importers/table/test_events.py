@@ -181,7 +181,8 @@ def test_equal_rows_are_one_event(tmp_path: Path) -> None:
 def test_rows_that_cant_be_used_are_dropped_by_reason(tmp_path: Path) -> None:
     """Each is dropped under its name with its place, rules of the mapping included."""
     bad: dict[str, Row] = {
-        "missing_event_time": happened(timestamp="noon"),
+        "missing_event_time": happened(timestamp=""),
+        "event_time_not_a_time": happened(timestamp="noon"),
         "event_time_out_of_range": happened(timestamp="1"),
         "missing_event_type": happened(""),
         "missing_visitor": happened(visitor=" "),
@@ -194,6 +195,34 @@ def test_rows_that_cant_be_used_are_dropped_by_reason(tmp_path: Path) -> None:
     assert report.dropped == dict.fromkeys(sorted(bad), 1)
     for place, reason in enumerate(bad, start=2):
         assert report.examples[reason].endswith(f"table.csv:{place}")
+
+
+def test_words_that_mean_nothing_are_counted(tmp_path: Path) -> None:
+    """Words of no vocabulary are cleared or become `other`, and are counted either way."""
+    odd = {
+        "arrived": "later",
+        "sale": "perhaps",
+        "kind": "brochure",
+        "medium": "pigeon",
+        "device": "fridge",
+        "ok": "maybe",
+        "gpc": "?",
+        "bot": "who knows",
+    }
+    (event,), report = imported(tmp_path, [{**ROW, **odd}], FULL)
+    assert event["received_time"] is event["items"][0]["on_sale"] is None
+    assert event["page_type"] == event["referrer_medium"] == event["device"] == "other"
+    assert event["consent_analytics"] is event["consent_gpc"] is event["is_bot"] is None
+    assert report.cleaned == {
+        "consent_analytics.not_an_answer": 1,
+        "consent_gpc.not_a_flag": 1,
+        "device.unlisted": 1,
+        "is_bot.not_a_flag": 1,
+        "items.on_sale.not_a_flag": 1,
+        "page_type.unlisted": 1,
+        "received_time.not_a_time": 1,
+        "referrer_medium.unlisted": 1,
+    }
 
 
 def test_numbers_out_of_bounds_are_cleared_or_clipped(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def test_guests_are_dropped_unless_they_are_kept(tmp_path: Path) -> None:
 BAD = {
     "missing_order_id": line(None),
     "order_id_too_long": line("o" * 257),
-    "missing_time": line(time="soon"),
+    "missing_time": line(time=" "),
+    "time_not_a_time": line(time="soon"),
     "time_out_of_range": line(time="1899-12-31T00:00:00Z"),
     "missing_customer": line(customer=" "),
     "customer_id_too_long": line(customer="c" * 257),
@@ -249,6 +250,15 @@ def test_parts_of_a_piece_have_a_value_but_no_count(tmp_path: Path) -> None:
     assert report.cleaned == {"items.quantity.not_whole": 1}
 
 
+def test_odd_values_of_an_item_cost_that_value(tmp_path: Path) -> None:
+    """A flag that is none and a currency that is none are cleared and counted."""
+    mapping = with_columns(ORDERS, on_sale="sale", currency="cur")
+    rows = [line(sale="perhaps", cur="pounds"), line(item="b", sale="no", cur="gbp")]
+    (event,), report = imported(tmp_path, rows, mapping)
+    assert [item["on_sale"] for item in event["items"]] == [None, False]
+    assert report.cleaned == {"currency.not_a_currency": 1, "items.on_sale.not_a_flag": 1}
+
+
 def _history(seed: int) -> list[Row]:
     dice = random.Random(seed)
     rows = []
@@ -324,7 +334,12 @@ def test_days_are_the_shops(tmp_path: Path) -> None:
         ("1714564800", {"column": "time", "unit": "s"}),
         ("1714564800000000.0", {"column": "time", "unit": "us"}),
         ("2024-05-01T14:00:00+02", "time"),
+        ("2024-05-01 14:00:00 +02:00", "time"),
+        ("2024-05-01T12:00Z", "time"),
+        ("2024-05-01 12:00:00 UTC", "time"),
+        ("2024-05-01 21:00:00 Asia/Tokyo", "time"),
         ("2024-05-01T14:00:00.000", "time"),
+        ("2024/5/1 14:00", "time"),
     ],
 )
 def test_times_come_in_many_forms(tmp_path: Path, column: str, source: object) -> None:
@@ -332,6 +347,70 @@ def test_times_come_in_many_forms(tmp_path: Path, column: str, source: object) -
     mapping = {**with_columns(ORDERS, time=source), "time_zone": "Europe/Paris"}
     events, _ = imported(tmp_path, [line(time=column)], mapping)
     assert events[0]["event_time"] == datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-05-01 02:00:00 PM",
+        "2024-05-01 14:00:00 CEST",
+        "2024-05-01T14:00:00+99:00",
+        "2024-02-30 14:00",
+        "2024-05-01 25:00",
+        "01/05/2024",
+        "1714564800",
+        "infinity",
+    ],
+)
+def test_times_that_would_be_guessed_are_none(tmp_path: Path, text: str) -> None:
+    """What has no one meaning is dropped and counted, never read as something else."""
+    events, report = imported(tmp_path, [line(time=text)], ORDERS)
+    assert events == []
+    assert report.dropped == {"time_not_a_time": 1}
+
+
+@pytest.mark.parametrize(
+    ("decimal", "text", "price"),
+    [
+        (".", "1234.5", 1_234.5),
+        (".", "1,234.5", 1_234.5),
+        (".", "1,234,567", 1_234_567),
+        (".", "1\N{NO-BREAK SPACE}234.5", 1_234.5),
+        (".", "1'234.5", 1_234.5),
+        (".", "1,23", None),
+        (".", "12,34,567", None),
+        (".", "1.234,5", None),
+        (".", "£5", None),
+        (",", "1234,5", 1_234.5),
+        (",", "1.234,5", 1_234.5),
+        (",", "1\N{NARROW NO-BREAK SPACE}234,5", 1_234.5),
+        (",", "1.234", 1_234),
+        (",", "12.5", None),
+        (",", "1,234,567", None),
+    ],
+)
+def test_thousands_are_grouped_as_the_decimal_sign_allows(
+    tmp_path: Path, decimal: str, text: str, price: float | None
+) -> None:
+    """Signs between thousands are passed over; a number that contradicts its mapping is none."""
+    mapping = with_columns(ORDERS, price={"column": "price", "decimal": decimal})
+    events, report = imported(tmp_path, [line(price=text)], mapping)
+    found = [event["items"][0]["price_micros"] for event in events]
+    assert found == ([] if price is None else [price * 1e6])
+    assert report.dropped == ({"price_not_a_number": 1} if price is None else {})
+
+
+def test_numbers_of_number_columns_have_no_decimal_sign(tmp_path: Path) -> None:
+    """`decimal` is for texts alone: integers and floats are what they are."""
+    mapping = with_columns(
+        ORDERS,
+        price={"column": "price", "decimal": ","},
+        quantity={"column": "quantity", "decimal": ","},
+    )
+    rows = [{**line(), "price": 12.5, "quantity": 1_000}]
+    path = write_parquet(tmp_path / "t.parquet", rows)
+    import_table(path, write_mapping(tmp_path / "m.yaml", mapping), tmp_path / "events")
+    assert events_of(tmp_path / "events")[0]["value_micros"] == 12_500_000_000
 
 
 def test_days_are_replaced_only_if_asked(tmp_path: Path) -> None:
