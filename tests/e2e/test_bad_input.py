@@ -187,8 +187,15 @@ def test_a_bundle_that_is_not_there(
     assert_refused(ended, f"bundle {tag}: isn't in the store {bentoml_home}/models", "train")
 
 
-@pytest.mark.parametrize("tag", ["shop", "shop:", ":latest", "../shop:latest", "shop:../x", ""])
-@pytest.mark.parametrize("command", [EVALUATE, SCORE, PARITY], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    ("command", "tag"),
+    [
+        *((EVALUATE, tag) for tag in ("shop", "shop:", ":latest", "../shop:latest", "shop:../x")),
+        (SCORE, ""),
+        (PARITY, "shop"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else value,
+)
 def test_a_tag_that_is_none(run: Run, command: tuple[str, ...], tag: str) -> None:
     """The line repeats the tag and says how one looks."""
     arguments = [tag if word == "shop:latest" else word for word in command]
