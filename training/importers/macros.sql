@@ -23,6 +23,18 @@ CREATE TEMP MACRO as_number(x) AS
     CASE WHEN isfinite(TRY_CAST(x AS DOUBLE)) THEN TRY_CAST(x AS DOUBLE) END;
 CREATE TEMP MACRO as_whole(n, low, high) AS
     CASE WHEN n BETWEEN low AND high AND n = floor(n) THEN CAST(n AS INTEGER) END;
+-- A number's text without the signs between its thousands (',' or '.', blanks, apostrophes), where
+-- each stands before three digits, and with a point before its fraction; else something that is no
+-- number, so that it is counted as such.
+CREATE TEMP MACRO with_point(x) AS CASE
+    WHEN regexp_full_match(x, '[+-]?\d{1,3}([,\x{20}\x{A0}\x{202F}''\x{2019}]\d{3})+(\.\d+)?')
+        THEN regexp_replace(x, '[^0-9.+-]', '', 'g')
+    ELSE x END;
+CREATE TEMP MACRO with_comma(x) AS CASE
+    WHEN regexp_full_match(
+        x, '[+-]?(\d+|\d{1,3}([.\x{20}\x{A0}\x{202F}''\x{2019}]\d{3})+)?(,\d+)?'
+    ) THEN replace(regexp_replace(x, '[^0-9,+-]', '', 'g'), ',', '.')
+    WHEN x IS NOT NULL THEN 'no number with a comma: ' || x END;
 CREATE TEMP MACRO as_micros(n) AS
     CASE WHEN n >= 0 AND n < 9.2e12 THEN CAST(round(n * 1e6) AS BIGINT) END;
 -- greatest and least pass over nulls, so that nothing would become the limit.
@@ -69,6 +81,12 @@ CREATE TEMP MACRO as_flag(x) AS CASE
     WHEN lower(trim(x)) IN ('false', 'f', 'no', 'n', '0') THEN false
     END;
 
+-- What was wrong with a word that is neither true nor false, neither granted nor denied.
+CREATE TEMP MACRO flag_flaw(x, name) AS
+    CASE WHEN known(x) IS NOT NULL AND as_flag(x) IS NULL THEN name || '.not_a_flag' END;
+CREATE TEMP MACRO consent_flaw(x, name) AS
+    CASE WHEN known(x) IS NOT NULL AND as_consent(x) IS NULL THEN name || '.not_an_answer' END;
+
 -- Items in three steps: texts as the source has them, numbers beside texts, canonical items.
 CREATE TEMP MACRO item_numbers(texts) AS list_transform(texts, lambda i: {
     'item_id': unless_long(i.item_id),
@@ -83,7 +101,8 @@ CREATE TEMP MACRO item_numbers(texts) AS list_transform(texts, lambda i: {
     'quantity_number': as_number(i.quantity),
     'position': i.position,
     'position_number': as_number(i.position),
-    'on_sale': as_flag(i.on_sale)
+    'on_sale': as_flag(i.on_sale),
+    'on_sale_flaw': flag_flaw(i.on_sale, 'items.on_sale')
 });
 CREATE TEMP MACRO numbered_items(numbers) AS list_filter(list_transform(numbers, lambda i: {
     'item_id': i.item_id,
@@ -108,7 +127,8 @@ CREATE TEMP MACRO flaws_of_items(numbers) AS list_transform(numbers, lambda i: C
         ),
         number_flaw(
             i.position, i.position_number, as_whole(i.position_number, 1, 100000), 'items.position'
-        )
+        ),
+        i.on_sale_flaw
     ) END);
 
 -- What was wrong with a number that is clipped to 0 .. high.
@@ -125,11 +145,31 @@ CREATE TEMP MACRO as_attributes(entries) AS CASE
         lambda e: {'key': cut(e.key), 'value': cut(known(e.value))}
     )) END;
 
--- Times as text: ISO 8601 (UTC where no offset is given), or seconds or milliseconds since 1970.
+-- ISO 8601 in microseconds since 1970: local time of the zone, unless an offset or the name of a
+-- zone stands behind it. Anything else behind it (PM, CEST) would be passed over by the cast.
+CREATE TEMP MACRO as_moment_us(x, zone) AS CASE
+    WHEN regexp_full_match(
+        trim(x), '\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?'
+    ) THEN epoch_us(timezone(zone, TRY_CAST(trim(x) AS TIMESTAMP)))
+    WHEN regexp_full_match(
+        trim(x),
+        '\d{4}[-/]\d{1,2}[-/]\d{1,2}[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?\s*'
+        || '([zZ]|UTC|GMT|[+-](0\d|1[0-4])(:?[0-5]\d)?|[A-Za-z]+/[A-Za-z_/+-]+)'
+    ) THEN epoch_us(TRY_CAST(regexp_replace(trim(x), '\s+([+-])', '\1') AS TIMESTAMPTZ))
+    END;
+-- Times as text: as above with UTC, or seconds or milliseconds since 1970.
 CREATE TEMP MACRO as_time_us(x) AS CASE
     WHEN regexp_full_match(trim(x), '\d{13}') THEN TRY_CAST(x AS BIGINT) * 1000
     WHEN regexp_full_match(trim(x), '\d{9,10}') THEN TRY_CAST(x AS BIGINT) * 1000000
-    ELSE epoch_us(TRY_CAST(trim(x) AS TIMESTAMPTZ)) END;
+    ELSE as_moment_us(x, 'UTC') END;
+
+-- An id; what a program writes that has none, or that is a list or an object, is none.
+CREATE TEMP MACRO as_id(x) AS CASE
+    WHEN regexp_matches(known(x), '^[\[{]') THEN NULL
+    WHEN lower(known(x)) IN (
+        'null', 'undefined', 'none', 'nan', '00000000-0000-0000-0000-000000000000'
+    ) THEN NULL
+    ELSE known(x) END;
 
 CREATE TEMP MACRO as_host(x) AS NULLIF(regexp_replace(lower(
     regexp_extract(x, '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)

@@ -114,6 +114,7 @@ def _rows_query(time_zone: str, days: DayRange) -> str:
         lines="segment_lines",
         names=_names_map(),
         structure=literal(structure),
+        answers=literal('"MAP(VARCHAR, VARCHAR)"'),
         unnamed_tie_rank=UNNAMED_TIE_RANK,
         first_time=FIRST_TIME_US,
         last_time=LAST_TIME_US,
@@ -148,6 +149,7 @@ def _rows_query(time_zone: str, days: DayRange) -> str:
         "consent_analytics",
         "consent_personalization",
         "consent_ads",
+        "consent_gpc",
         "is_bot",
         "attributes",
     ]

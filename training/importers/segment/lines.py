@@ -31,7 +31,7 @@ def line_batches(
 
     Blank lines are passed over. A line that is too long or not UTF-8 is null. `finished` is called
     with each file's number and its lines. Raises `InvalidDataError` naming a file that can't be
-    read to its end.
+    read to its end or holds a JSON array.
     """
     places: list[tuple[int, int]] = []
     lines: list[str | None] = []
@@ -56,6 +56,9 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str | None]]:
         with _open(path) as file:
             for row_no, raw in enumerate(_raw_lines(file), start=1):
                 line = raw.removeprefix(_BOM) if raw and row_no == 1 else raw
+                if row_no == 1 and line and _begins_array(line):
+                    advice = "write one message a line (jq -c '.[]' does)"
+                    raise InvalidDataError(str(path), f"holds a JSON array: {advice}")
                 if line is None or line.strip():
                     yield row_no, _text(line)
     except (OSError, EOFError, zlib.error) as error:
@@ -76,6 +79,11 @@ def _raw_lines(file: BinaryIO) -> Iterator[bytes | None]:
         while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
             pass
         yield None
+
+
+def _begins_array(line: bytes) -> bool:
+    # A file of one array, on one line or on many.
+    return line.strip() == b"[" or line.lstrip().startswith((b"[{", b"[ {"))
 
 
 def _text(line: bytes | None) -> str | None:

@@ -39,10 +39,20 @@ named AS (
             AS referrer,
         COALESCE(known(c.campaign.name), known(c.campaign.source), known(c.campaign.medium))
             IS NOT NULL AS has_campaign,
-        list_transform(map_entries(c.consent.categoryPreferences), lambda e: {
-            'category': regexp_replace(lower(e.key), '[^a-z0-9]', '', 'g'),
-            'answer': as_consent(e.value)
-        }) AS consents
+        list_transform(
+            list_concat(
+                map_entries(TRY(from_json(c.consent -> 'categoryPreferences', $answers))),
+                list_filter(
+                    map_entries(TRY(from_json(c.consent, $answers))),
+                    lambda e: e.key <> 'categoryPreferences'
+                )
+            ),
+            lambda e: {
+                'category': regexp_replace(lower(e.key), '[^a-z0-9]', '', 'g'),
+                'answer': as_consent(e.value),
+                'is_odd': known(e.value) IS NOT NULL AND as_consent(e.value) IS NULL
+            }
+        ) AS consents
     FROM opened
 ),
 
@@ -67,18 +77,27 @@ SELECT
         WHEN call IS NULL OR call NOT IN ('track', 'page', 'screen', 'identify', 'alias')
             THEN 'unknown_call_type'
         WHEN call = 'track' AND known(event) IS NULL THEN 'missing_event_name'
+        WHEN event_time IS NULL
+            AND COALESCE("timestamp", originalTimestamp, sentAt, receivedAt) IS NOT NULL
+            THEN 'event_time_not_a_time'
     END AS dropped,
-    CASE WHEN "timestamp" IS NOT NULL AND stated_time IS NULL THEN 'event_time.not_a_time' END
-        AS flaws,
+    concat_ws(' ',
+        CASE WHEN "timestamp" IS NOT NULL AND stated_time IS NULL THEN 'event_time.not_a_time' END,
+        CASE WHEN receivedAt IS NOT NULL AND as_time_us(receivedAt) IS NULL
+            THEN 'received_time.not_a_time' END,
+        CASE WHEN len(list_filter(consents, lambda a: a.is_odd)) > 0
+            THEN 'consent.not_an_answer' END,
+        flag_flaw(COALESCE(c.gpc, c.globalPrivacyControl), 'consent_gpc')
+    ) AS flaws,
     COALESCE(known_call.tie_rank, $unnamed_tie_rank) AS tie_rank,
     messageId AS event_id,
     COALESCE(canonical_type, 'other') AS type,
     event_time,
     as_time_us(receivedAt) AS received_time,
     c.sessionId AS session_id,
-    COALESCE(known(anonymousId), CASE WHEN call = 'alias' THEN known(previousId) END)
+    COALESCE(as_id(anonymousId), CASE WHEN call = 'alias' THEN as_id(previousId) END)
         AS anonymous_id,
-    userId AS user_id,
+    as_id(userId) AS user_id,
     CASE
         WHEN len(p.products) > 0 THEN list_transform(p.products, lambda i: {
             'item_id': COALESCE(known(i.product_id), known(i.id), known(i.sku)),
@@ -173,6 +192,7 @@ SELECT
         'advertising', 'ads', 'adstorage', 'aduserdata', 'adpersonalization', 'marketing',
         'targeting', 'c0004'
     ]) AS consent_ads,
+    COALESCE(as_flag(c.gpc), as_flag(c.globalPrivacyControl)) AS consent_gpc,
     CASE WHEN known(c.userAgent) IS NOT NULL THEN regexp_matches(
         lower(c.userAgent),
         '(^|[^u])bot([^a-z]|$$)|crawler|spider|slurp|headless|lighthouse|python-requests|curl/|wget/'

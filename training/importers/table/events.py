@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from pathlib import Path
 
 import duckdb
 
+from micromoment.events.vocabulary import DeviceType, EventType, PageType
+from training.importers.engine import literal
 from training.importers.page_rules import PageRules
 from training.importers.progress import ProgressHook
 from training.importers.report import ImportReport
@@ -13,6 +16,7 @@ from training.importers.table.expressions import Expressions
 from training.importers.table.files import Table
 from training.importers.table.mapping import EventColumns, EventsMapping
 from training.importers.table.reading import Tables
+from training.importers.table.sources import Time, Word
 from training.importers.tally import Tally
 from training.importers.visits.importing import VisitSettings, import_visits
 from training.importers.visits.rows import DayRange, event_rows, raw_select
@@ -34,7 +38,8 @@ def import_event_table(
     """Import tables of events; `training.importers.table.import_table` says more."""
 
     def rows_of(table: Table, file_no: int) -> str:
-        raw = raw_select(_expressions(table, file_no, mapping, tables.columns), table.source)
+        give = Expressions(table, mapping)
+        raw = raw_select(_expressions(give, table, file_no, mapping), give.source)
         return event_rows(raw, mapping.time_zone, days)
 
     def read_rows(
@@ -49,14 +54,15 @@ def import_event_table(
 
 
 def _expressions(
-    table: Table, file_no: int, mapping: EventsMapping, content: tuple[str, ...]
+    give: Expressions, table: Table, file_no: int, mapping: EventsMapping
 ) -> dict[str, str]:
-    give, columns = Expressions(table, mapping), mapping.columns
+    columns = mapping.columns
     found = {
         "file_no": str(file_no),
         "row_no": table.row_no,
-        "content": give.content(content),
+        "content": give.content(),
         "dropped": _dropped(give, mapping),
+        "flaws": _flaws(give, columns),
         "type": give.event_type(columns.type),
         "event_time": give.time(columns.time),
         "items": _items(give, columns),
@@ -93,12 +99,37 @@ def _expressions(
 
 
 def _dropped(give: Expressions, mapping: EventsMapping) -> str:
-    rules = give.dropped(mapping.drop)
-    if mapping.columns.type.unlisted == "other":
-        return rules
-    text, event_type = give.plain(mapping.columns.type), give.event_type(mapping.columns.type)
-    unlisted = f"CASE WHEN {text} IS NOT NULL AND {event_type} IS NULL THEN 'unlisted_type' END"
-    return f"COALESCE({rules}, {unlisted})"
+    columns = mapping.columns
+    reasons = [give.dropped(mapping.drop), _no_time(give, columns.time, "event_time_not_a_time")]
+    if columns.type.unlisted == "drop":
+        reasons.insert(1, give.unlisted(columns.type, EventType, "unlisted_type"))
+    return f"COALESCE({', '.join(reasons)})"
+
+
+def _flaws(give: Expressions, columns: EventColumns) -> str:
+    words: tuple[tuple[str, Word | None, type[IntEnum]], ...] = (
+        ("page_type", columns.page_type, PageType),
+        ("device", columns.device, DeviceType),
+    )
+    flaws = [give.unlisted(word, kind, f"{name}.unlisted") for name, word, kind in words if word]
+    if columns.referrer_medium:
+        medium = give.word(columns.referrer_medium)
+        flaws.append(
+            f"CASE WHEN as_medium({medium}) = 'other' AND lower({medium}) <> 'other'"
+            " THEN 'referrer_medium.unlisted' END"
+        )
+    if columns.received_time:
+        flaws.append(_no_time(give, columns.received_time, "received_time.not_a_time"))
+    flags = {"consent_gpc": columns.consent_gpc, "is_bot": columns.is_bot}
+    flaws.extend(
+        f"flag_flaw({give.plain(source)}, '{name}')" for name, source in flags.items() if source
+    )
+    return f"concat_ws(' ', {', '.join(flaws)})" if flaws else "NULL"
+
+
+def _no_time(give: Expressions, source: Time, reason: str) -> str:
+    text, time = give.plain(source), give.time(source)
+    return f"CASE WHEN {text} IS NOT NULL AND {time} IS NULL THEN {literal(reason)} END"
 
 
 def _items(give: Expressions, columns: EventColumns) -> str:

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.vocabulary import EventType, PageType, names
-from training.importers.engine import literal
+from training.importers.engine import literal, script
 from training.importers.ga4_schema import as_text
+from training.importers.table.columns import mapped_columns
 from training.importers.table.files import Table
 from training.importers.table.mapping import DropRule, TableMapping
 from training.importers.table.sources import (
@@ -29,12 +30,12 @@ from training.importers.table.sources import (
 _UNIT_US: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _MONEY_PARTS: Final = {"decimal": 1, "cents": 100, "micros": 1_000_000}
 _PER_MS: Final = {"ms": 1.0, "s": 0.001}
-# A time of day with an offset from UTC behind it.
-_HAS_OFFSET: Final = r":\d{2}(\.\d+)?\s*([zZ]|[+-]\d{2}(:?\d{2})?)$"
+# Before the name of a column that holds the text of another.
+_TEXT_OF: Final = "\x1ftext of "
 
 
 class Expressions:
-    """Expressions for one table under one mapping; each gives null where there is no value.
+    """Expressions over `source`, one table under one mapping; null where there is no value.
 
     Texts stay as the file has them but for outer blanks; numbers are texts in the units of a raw
     row (see visits/rows.py).
@@ -44,22 +45,21 @@ class Expressions:
         self._table = table
         self._zone = literal(mapping.time_zone)
         self._missing = ", ".join(literal(text) for text in mapping.missing)
+        self._columns = tuple(dict.fromkeys(named.column for named in mapped_columns(mapping)))
 
-    def raw(self, column: str) -> str:
-        """Give the text of a column. Raises `InvalidDataError` for one of lists or structs."""
-        kind = self._table.schema.field(column).type
-        if pa.types.is_nested(kind):
-            raise InvalidDataError(
-                str(self._table.path), f"column {column!r} is {kind}, not one value a row"
-            )
-        return as_text(_quoted(column), kind)
+    @property
+    def source(self) -> str:
+        """The table with the text of each mapped column beside it, made once.
+
+        Raises `InvalidDataError` for a column of lists or structs.
+        """
+        texts = (f"{self._known(column)} AS {self.known(column)}" for column in self._columns)
+        columns = ", ".join(("*", *texts))
+        return f"({script('visits/raw', columns=columns, source=self._table.source)})"
 
     def known(self, column: str) -> str:
         """Give the text of a column, null where it is blank or stands for no value."""
-        text = f"known({self.raw(column)})"
-        if not self._missing:
-            return text
-        return f"CASE WHEN {text} NOT IN ({self._missing}) THEN {text} END"
+        return _quoted(f"{_TEXT_OF}{column}")
 
     def plain(self, source: Source) -> str:
         """Give the text of a source."""
@@ -83,9 +83,9 @@ class Expressions:
     def number(self, source: Number) -> str:
         """Give a number as text."""
         text = self.plain(source)
-        if source.decimal == "." or self._is_number(source):
+        if self._is_number(source):
             return text
-        return f"replace(replace({text}, '.', ''), ',', '.')"
+        return f"with_point({text})" if source.decimal == "." else f"with_comma({text})"
 
     def money(self, source: Money) -> str:
         """Give an amount in whole units of its currency."""
@@ -99,6 +99,12 @@ class Expressions:
         """Give the word that `values` has for a text, else the text."""
         text = self.plain(source)
         return _translated(source, text, text)
+
+    def unlisted(self, source: Word, vocabulary: type[IntEnum], reason: str) -> str:
+        """Give the reason where a text is neither in `values` nor of the vocabulary."""
+        text = self.plain(source)
+        known = _canonical(source, text, vocabulary, "NULL")
+        return f"CASE WHEN {text} IS NOT NULL AND {known} IS NULL THEN {literal(reason)} END"
 
     def category(self, source: Category) -> str:
         """Give the levels of a category path."""
@@ -118,7 +124,7 @@ class Expressions:
         kind = self._table.schema.field(source.column).type
         column = _quoted(source.column)
         if pa.types.is_timestamp(kind) and kind.tz is not None:
-            return f"epoch_us({column})"
+            return f"epoch_us(CAST({column} AS TIMESTAMPTZ))"
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return f"epoch_us(timezone({self._zone}, CAST({column} AS TIMESTAMP)))"
         return self._moment(self.known(source.column), source)
@@ -147,16 +153,32 @@ class Expressions:
         cases = " ".join(f"WHEN {self._holds(rule)} THEN {literal(rule.reason)}" for rule in rules)
         return f"CASE {cases} END" if cases else "NULL"
 
-    def content(self, columns: Sequence[str]) -> str:
-        """Give a digest over columns."""
-        texts = ", ".join(f"COALESCE({self.raw(column)}, chr(30))" for column in columns)
+    def content(self) -> str:
+        """Give a digest over all mapped columns."""
+        texts = ", ".join(f"COALESCE({self._raw(column)}, chr(30))" for column in self._columns)
         return f"md5(concat_ws(chr(31), {texts}))"
+
+    def _raw(self, column: str) -> str:
+        kind = self._table.schema.field(column).type
+        if pa.types.is_nested(kind):
+            raise InvalidDataError(
+                str(self._table.path), f"column {column!r} is {kind}, not one value a row"
+            )
+        return as_text(_quoted(column), kind)
+
+    def _known(self, column: str) -> str:
+        text = f"known({self._raw(column)})"
+        if not self._missing:
+            return text
+        return f"CASE WHEN {text} NOT IN ({self._missing}) THEN {text} END"
 
     def _is_number(self, source: Source) -> bool:
         if source.column is None:
             return False
         kind = self._table.schema.field(source.column).type
-        return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+        return bool(
+            pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_integer(kind)
+        )
 
     def _divided(self, source: Number, by: float) -> str:
         text = self.number(source)
@@ -169,11 +191,7 @@ class Expressions:
         if source.unit is not None:
             return f"TRY_CAST(round(as_number({text}) * {_UNIT_US[source.unit]}) AS BIGINT)"
         if source.format is None:
-            local = f"timezone({self._zone}, TRY_CAST({text} AS TIMESTAMP))"
-            return (
-                f"epoch_us(CASE WHEN regexp_matches({text}, {literal(_HAS_OFFSET)})"
-                f" THEN TRY_CAST({text} AS TIMESTAMPTZ) ELSE {local} END)"
-            )
+            return f"as_moment_us({text}, {self._zone})"
         parsed = f"try_strptime({text}, {literal(source.format)})"
         if "%z" in source.format or "%Z" in source.format:
             return f"epoch_us({parsed})"

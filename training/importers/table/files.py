@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -19,8 +20,11 @@ from training.importers.engine import file_list
 from training.importers.sources import open_file
 from training.importers.table.mapping import Csv
 
-SUFFIXES: Final = (".parquet", ".csv", ".csv.gz")
-_CSV_SUFFIXES: Final = (".csv", ".csv.gz")
+_CSV_SUFFIXES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+SUFFIXES: Final = (".parquet", *_CSV_SUFFIXES)
+_DELIMITERS: Final = ";\t|,"
+# What a text in another encoding leaves behind.
+_NO_TEXT: Final = "\ufffd\0"
 _BLOCK_BYTES: Final = 8_000_000
 # Holds the place of a CSV row; no column of a table has a name like this.
 _ROW_NO: Final = "\x1frow_no"
@@ -41,21 +45,40 @@ class Table:
 def column_names(path: Path, dialect: Csv) -> list[str]:
     """List the columns of a file, from its footer or first line.
 
-    Raises `InvalidDataError` naming a file that can't be read.
+    Raises `InvalidDataError` naming a file that can't be read, and what to tell of it.
     """
     if not _is_csv(path):
-        return list(open_file(path).schema.names)
+        return _parquet_names(path)
     try:
         with _open_text(path, dialect.encoding) as file:
-            names = next(csv.reader(file, delimiter=dialect.delimiter), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+            lines = csv.reader(file, delimiter=dialect.delimiter)
+            names = next((values for values in lines if values), [])
+    except (OSError, EOFError, UnicodeError, csv.Error) as error:
         raise InvalidDataError(str(path), f"can't be read: {error}") from error
     if not names:
         raise InvalidDataError(str(path), "is empty: a first line with the columns is needed")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidDataError(str(path), f"has column {twice!r} twice")
+    if any(mark in name for name in names for mark in _NO_TEXT):
+        advice = "write its own into the mapping, as csv: {encoding: latin-1} (or utf-16)"
+        raise InvalidDataError(str(path), f"its first line isn't {dialect.encoding}: {advice}")
+    other = next((sign for sign in _DELIMITERS if len(names) == 1 and sign in names[0]), None)
+    if other is not None:
+        advice = f"write into the mapping, as csv: {{delimiter: {json.dumps(other)}}}"
+        raise InvalidDataError(
+            str(path), f"has one column, {names[0][:100]!r}; if {other!r} parts columns, {advice}"
+        )
     return names
+
+
+def _parquet_names(path: Path) -> list[str]:
+    try:
+        return list(open_file(path).schema.names)
+    except InvalidDataError:
+        if path.name.lower().endswith(".parquet"):
+            raise
+        named = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+        raise InvalidDataError(
+            str(path), f"is no Parquet file and isn't named as a table ({named})"
+        ) from None
 
 
 def open_table(path: Path, columns: Sequence[str], dialect: Csv, spool: Path) -> Table:

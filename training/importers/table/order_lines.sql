@@ -4,10 +4,10 @@ WITH raw AS (
     SELECT
         $file_no AS file_no,
         $row_no AS row_no,
-        $content AS content,
         $order_id AS order_id,
         $customer_id AS customer_id,
         $time AS event_time,
+        $time_text AS time_text,
         $item_id AS item_id,
         $quantity AS quantity_text,
         $price AS price_text,
@@ -44,7 +44,13 @@ signed AS (
 SELECT
     file_no,
     row_no,
-    content,
+    -- What must be equal in lines that repeat each other, however the files write it.
+    md5(concat_ws(
+        chr(31), order_id, COALESCE(customer_id, ''), event_time, item_id, quantity, price,
+        COALESCE(currency_text, ''), COALESCE(CAST(category_path AS VARCHAR), ''),
+        COALESCE(brand, ''), COALESCE(on_sale, ''), COALESCE(original_order_id, ''),
+        COALESCE(CAST(attributes AS VARCHAR), '')
+    )) AS content,
     order_id,
     customer_id,
     event_time,
@@ -67,6 +73,7 @@ SELECT
         CASE WHEN list_max(list_transform(category_path, lambda level: strlen(level))) > 256
             THEN 'items.category_path.cut' END,
         CASE WHEN len(category_path) > 5 THEN 'items.category_path.over_5' END,
+        flag_flaw(on_sale, 'items.on_sale'),
         CASE WHEN quantity <> floor(quantity) THEN 'items.quantity.not_whole' END,
         CASE WHEN list_max(list_transform(map_values(attributes), lambda text: strlen(text))) > 256
             THEN 'attributes.cut' END
@@ -74,7 +81,8 @@ SELECT
     CASE
         WHEN order_id IS NULL THEN 'missing_order_id'
         WHEN is_long(order_id) THEN 'order_id_too_long'
-        WHEN event_time IS NULL THEN 'missing_time'
+        WHEN time_text IS NULL THEN 'missing_time'
+        WHEN event_time IS NULL THEN 'time_not_a_time'
         WHEN event_time NOT BETWEEN $first_time AND $last_time THEN 'time_out_of_range'
         WHEN customer_id IS NULL AND NOT $keeps_guests THEN 'missing_customer'
         WHEN is_long(customer_id) THEN 'customer_id_too_long'

@@ -77,6 +77,9 @@ SELECT
         clip_flaw(known(dwell_ms), dwell_number, $day_ms, 'dwell_ms'),
         clip_flaw(known(hover_ms), hover_number, $day_ms, 'hover_ms'),
         clip_flaw(known(engagement_ms), engagement_number, $day_ms, 'engagement_ms'),
+        consent_flaw(consent_analytics, 'consent_analytics'),
+        consent_flaw(consent_personalization, 'consent_personalization'),
+        consent_flaw(consent_ads, 'consent_ads'),
         CASE WHEN cardinality(attributes) > 32 THEN 'attributes.over_32' END,
         CASE WHEN list_max(list_transform(map_values(attributes), lambda text: strlen(text))) > 256
             THEN 'attributes.cut' END
