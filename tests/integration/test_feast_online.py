@@ -186,6 +186,49 @@ async def test_a_row_that_is_not_whole_is_unavailable(tmp_path: Path) -> None:
         assert (await users.look_up("a")).status is UserStatus.UNAVAILABLE
 
 
+async def test_rows_of_an_older_version_are_unavailable(
+    workspace: FeatureWorkspace, request: pytest.FixtureRequest
+) -> None:
+    """Rows without the newest columns are no answer; the log names these and says what to do."""
+    materialize(workspace, published(3))
+    newer = ["order_gap_us", "orders_undone"]
+    if request.node.callspec.params["workspace"] == "sqlite":
+        _delete_from_sqlite(workspace, newer)
+    else:
+        _delete_from_redis(workspace, newer)
+    with structlog.testing.capture_logs() as logs:
+        async with user_features(workspace) as users:
+            assert (await users.look_up("a")).status is UserStatus.UNAVAILABLE
+            assert (await users.look_up("nobody")).status is UserStatus.UNKNOWN
+    (line,) = [line for line in logs if line["event"] == "user_features_unavailable"]
+    assert line["detail"] == (
+        "online row: columns are missing (order_gap_us, orders_undone); rows that an older version "
+        "wrote must be cut and materialized again"
+    )
+    materialize(workspace, published(3))
+    assert await statuses(workspace) == [*[UserStatus.FOUND] * 3, UserStatus.UNKNOWN]
+
+
+def _delete_from_sqlite(workspace: FeatureWorkspace, columns: list[str]) -> None:
+    with closing(sqlite3.connect(workspace.root / "online.db")) as connection:
+        for column in columns:
+            connection.execute(
+                "DELETE FROM micromoment_user_snapshot WHERE feature_name = ?", (column,)
+            )
+        connection.commit()
+
+
+def _delete_from_redis(workspace: FeatureWorkspace, columns: list[str]) -> None:
+    # Not before the workspace was made: `stores.feast_sdk` has to import Feast.
+    from feast.infra.online_stores.helpers import _mmh3
+
+    config = (workspace.root / "feature_store.yaml").read_text()
+    port = int(config.partition("127.0.0.1:")[2].partition(",")[0])
+    with Redis(port=port) as client:
+        for key in client.scan_iter():
+            client.hdel(key, *(_mmh3(f"user_snapshot:{column}") for column in columns))
+
+
 async def test_redis_refused_hung_and_back(tmp_path: Path) -> None:
     """A Redis that hangs or is gone gives unavailable in time; once it answers, rows are back."""
     with a_redis(tmp_path) as (process, port):

@@ -10,7 +10,15 @@ What the columns mean, in more words than `SNAPSHOT_COLUMNS` has:
   while each follows the one before within 30 minutes. Time and value are those of its first event;
   a value in another currency than the shop's is missing.
 - An order that was cancelled or refunded as a whole before the cut does not count; one refunded in
-  part counts with what is left. Both are found by `order_id`, whoever reported them.
+  part counts with what is left. Both are found by `order_id`, whoever reported them. Both are
+  `orders_undone`, the former alone `orders_undone_whole`, so that `orders + orders_undone_whole` is
+  the number of orders ever placed.
+- An order was at a discount if a product of its first event was on sale, or if a coupon was applied
+  in its session before it or at the same time.
+- Gaps run from the first order of one shop-day to the first of the next shop-day with an order.
+  Their median needs two of them; the mean of the two in the middle is rounded down.
+- Checkout events are `checkout_start`, `checkout_step` and `payment_info`. Order confirmation pages
+  and everything else that is kept count as events.
 """
 
 from __future__ import annotations
@@ -73,7 +81,8 @@ def build_user_snapshots(
     removed, unless `keep_others` appends to them. The same events give the same bytes.
     `progress` gets 1 for each cut. Memory stays below about 1.5 GB.
 
-    Raises `InvalidDataError` naming the file that can't be read or the days that can't be cut.
+    Raises `InvalidDataError` naming the file that can't be read, the cut of an older version that
+    can't be continued, or the days that can't be cut.
     """
     import duckdb  # noqa: PLC0415 - part of the training extra
 
@@ -84,7 +93,9 @@ def build_user_snapshots(
         raise InvalidDataError(str(out), "holds the events: snapshots need a folder of their own")
     cuts = cuts_between(first_day, last_day, shop)
     out.mkdir(parents=True, exist_ok=True)
-    if not keep_others:
+    if keep_others:
+        _check_others(out, cuts)
+    else:
         _remove_others(out, cuts)
     rows = {}
     with (
@@ -124,6 +135,15 @@ def _write(
 
 def _file(out: Path, day: date) -> Path:
     return out / f"{day.isoformat()}.parquet"
+
+
+def _check_others(out: Path, cuts: list[Cut]) -> None:
+    written = {_file(out, cut.day) for cut in cuts}
+    for path in sorted(out.glob("*.parquet")):
+        if path not in written and not pq.read_schema(path).equals(SNAPSHOT_SCHEMA):
+            raise InvalidDataError(
+                str(path), "has other columns than cuts have now: cut all days again"
+            )
 
 
 def _remove_others(out: Path, cuts: list[Cut]) -> None:

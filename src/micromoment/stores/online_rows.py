@@ -101,10 +101,16 @@ def _row(values: dict[str, Any]) -> npt.NDArray[Any] | None:
     known = {name: value for name, value in values.items() if value.WhichOneof("val") is not None}
     if not known:
         return None
+    names = USER_SNAPSHOT.names or ()
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise UserFeaturesUnavailableError(
+            f"online row: columns are missing ({', '.join(missing)}); rows that an older version "
+            "wrote must be cut and materialized again"
+        )
     row = np.zeros(1, USER_SNAPSHOT)
-    for name in USER_SNAPSHOT.names or ():
-        value = known.get(name)
-        if value is None or value.WhichOneof("val") != "int64_val":
+    for name in names:
+        if known[name].WhichOneof("val") != "int64_val":
             raise UserFeaturesUnavailableError(f"online row: {name} is no 64-bit integer")
-        row[name] = value.int64_val
+        row[name] = known[name].int64_val
     return row

@@ -184,6 +184,103 @@ def test_refunds_and_cancellations_undo_orders_once_they_are_known(tmp_path: Pat
     assert "office" not in rows_of(tmp_path, 2)
 
 
+def test_orders_that_were_undone_are_counted_apart(tmp_path: Path) -> None:
+    """Undone in part or as a whole both count; what stands and what doesn't make all orders."""
+    happenings = [
+        a_purchase(0, 9, order_id="part"),
+        a_purchase(1, 9, order_id="whole"),
+        a_purchase(2, 9, order_id="kept"),
+        Happening(at(2), type="refund", session_id="", order_id="part", value_micros=4_000_000),
+        Happening(at(2), type="cancel", session_id="", order_id="whole"),
+        Happening(at(2), type="cancel", session_id="", order_id="somebody else's"),
+    ]
+    build(tmp_path, happenings, 2, 3)
+    before, after = rows_of(tmp_path, 2)["a"], rows_of(tmp_path, 3)["a"]
+    assert (before["orders"], before["orders_undone"], before["order_days"]) == (2, 0, 2)
+    assert (after["orders"], after["orders_undone"], after["orders_undone_whole"]) == (2, 2, 1)
+    assert (after["order_days"], after["order_value"]) == (2, 16_000_000)
+    assert after["first_order"] == micros(at(0, 9))
+
+
+def test_a_gap_runs_between_order_days(tmp_path: Path) -> None:
+    """Several orders of a day are one; the median of two gaps is their mean, of one there is none.
+
+    The clock change on day 27 makes one gap an hour shorter than its days.
+    """
+    happenings = [
+        a_purchase(day, hour, order_id=f"o{day}-{hour}")
+        for day, hour in ((0, 9), (0, 20), (10, 9), (30, 9), (30, 8), (33, 8))
+    ]
+    build(tmp_path, happenings, 11, 34)
+    hour = 3_600_000_000
+    gaps = [day * 24 * hour for day in (10, 20, 3)]
+    gaps[1] -= 2 * hour  # summer time, and an hour earlier
+    assert rows_of(tmp_path, 11)["a"]["order_gap_us"] == 0
+    assert rows_of(tmp_path, 31)["a"]["order_gap_us"] == (gaps[0] + gaps[1]) // 2
+    assert rows_of(tmp_path, 34)["a"]["order_gap_us"] == gaps[0]
+
+
+def test_a_discount_is_a_product_on_sale_or_a_coupon_before(tmp_path: Path) -> None:
+    """A coupon counts for orders of its session from its time on, whoever the visitor was then."""
+    happenings = [
+        a_purchase(0, 8, order_id="sale", on_sale=True, session_id="s1"),
+        a_purchase(0, 9, order_id="full price", on_sale=False, session_id="s2"),
+        a_purchase(0, 10, order_id="before", session_id="s3"),
+        Happening(at(0, 11), type="coupon_apply", anonymous_id="b", session_id="s3"),
+        a_purchase(0, 12, order_id="after", session_id="s3"),
+        a_purchase(0, 12, order_id="no session", session_id=""),
+        Happening(at(0, 11), type="coupon_apply", anonymous_id="b", session_id=""),
+    ]
+    build(tmp_path, happenings, 1, 1)
+    row = rows_of(tmp_path, 1)["a"]
+    assert (row["orders_365d"], row["discount_orders_365d"]) == (5, 2)
+
+
+def test_events_are_counted_by_kind(tmp_path: Path) -> None:
+    """Each event of 28 days counts, by its kind too; those of the last active day apart."""
+    kinds = ["page_view", "item_view", "item_view", "cart_add", "scroll", "other"]
+    steps = ["checkout_start", "checkout_step", "payment_info", "payment_error"]
+    happenings = [
+        *(Happening(at(0, 9, n), anonymous_id="a", type=kind) for n, kind in enumerate(kinds)),
+        *(
+            Happening(at(1, 9, n), anonymous_id="a", type=kind, engagement_ms=700)
+            for n, kind in enumerate(steps)
+        ),
+        Happening(at(1, 10), anonymous_id="a", engagement_ms=-5),
+    ]
+    build(tmp_path, happenings, 2, 29)
+    expected = {
+        "events_28d": 11,
+        "page_views_28d": 2,
+        "item_views_28d": 2,
+        "cart_adds_28d": 1,
+        "checkouts_28d": 3,
+        "engagement_ms_28d": 2_800,
+        "events_last_day": 5,
+        "active_days": 2,
+        "active_days_7d": 2,
+    }
+    row = rows_of(tmp_path, 2)["a"]
+    assert {name: row[name] for name in expected} == expected
+    later = rows_of(tmp_path, 29)["a"]
+    assert (later["events_28d"], later["events_last_day"], later["active_days_7d"]) == (5, 5, 0)
+    assert (later["item_views_28d"], later["active_days"]) == (0, 2)
+
+
+def test_days_of_long_ago_are_told_apart(tmp_path: Path) -> None:
+    """Days and order days are counted however long ago they were, 1970 included."""
+    early = datetime(1970, 1, 2, 12, tzinfo=UTC)
+    happenings = [
+        Happening(
+            early + timedelta(days=day), anonymous_id="a", type="purchase", order_id=f"o{day}"
+        )
+        for day in (0, 1, 5_000)
+    ]
+    build(tmp_path, happenings, 1, 1)
+    row = rows_of(tmp_path, 1)["a"]
+    assert (row["active_days"], row["order_days"], row["orders_365d"]) == (3, 3, 0)
+
+
 def test_dormant_visitors_get_a_row_only_when_something_changes(tmp_path: Path) -> None:
     """After 57 quiet days rows stop, until an order is undone."""
     happenings = [
@@ -219,6 +316,18 @@ def test_a_daily_run_appends_what_one_long_run_would_have_written(tmp_path: Path
         build(tmp_path / "daily", happenings, day, day, keep_others=True)
     for day in range(1, 6):
         assert rows_of(tmp_path / "daily", day) == rows_of(tmp_path / "once", day)
+
+
+def test_cuts_of_an_older_version_are_not_continued(tmp_path: Path) -> None:
+    """A daily run refuses a folder whose cuts lack a column; cutting all days again is fine."""
+    happenings = [Happening(at(0), anonymous_id="a")]
+    build(tmp_path, happenings, 1, 1)
+    old = tmp_path / "snapshots" / "2021-03-02.parquet"
+    pq.write_table(pq.read_table(old).drop_columns(["orders_undone"]), old)
+    with pytest.raises(InvalidDataError, match=r"2021-03-02\.parquet.*cut all days again"):
+        build(tmp_path, happenings, 2, 2, keep_others=True)
+    build(tmp_path, happenings, 1, 2)
+    assert rows_of(tmp_path, 1)["a"]["orders_undone"] == 0
 
 
 def test_files_of_other_days_are_removed(tmp_path: Path) -> None:
