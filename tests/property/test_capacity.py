@@ -117,6 +117,7 @@ def test_a_transition_is_counted_up_to_255() -> None:
             an_event(type=EventType.CART_ADD, items=(AnItem(item_id="i1", quantity=1),)),
         ),
         ("page_type_views", PageType.HOME, an_event(page_type=PageType.HOME)),
+        ("act_counts", 1, an_event(type=EventType.SHARE)),
     ],
 )
 def test_two_byte_counters_stop_at_their_largest_value(
@@ -142,3 +143,12 @@ def test_an_event_with_50_products_fills_the_slots_once() -> None:
     features = features_of([an_event(type=EventType.CART_ADD, items=fifty)])
     assert features["n_distinct_items"] == 16
     assert (features["cart_qty"], features["cart_value"]) == (100, 100.0)
+
+
+def test_coupons_are_counted_up_to_255() -> None:
+    """The 256th coupon is not counted, so that 255 removals leave none applied."""
+    applied = [an_event(event_id=f"a{n}", type=EventType.COUPON_APPLY) for n in range(256)]
+    removed = [an_event(event_id=f"r{n}", type=EventType.COUPON_REMOVE) for n in range(255)]
+    states = fold(applied)
+    assert states[0]["n_coupons"] == 255
+    assert vector(fold(removed, states), NEUTRAL)[0]["coupon_applied"] == 0

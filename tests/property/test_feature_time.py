@@ -70,7 +70,7 @@ def test_after_a_gap_a_visit_is_like_a_new_session(
 
 @given(event_sequences(), st.integers(0, 7 * DAY))
 def test_only_differences_of_time_count(visit: list[AnEvent], shift: int) -> None:
-    """A visit moved by some weeks has the same features, but for the hour and the day."""
+    """A visit moved by some weeks has the same features, but for its place in the year."""
     whole_weeks = shift // (7 * DAY) * 7 * DAY + 7 * DAY
     moved = [
         replace(
@@ -80,7 +80,10 @@ def test_only_differences_of_time_count(visit: list[AnEvent], shift: int) -> Non
         )
         for event in visit
     ]
-    assert vector(fold(moved)).tobytes() == vector(fold(visit)).tobytes()
+    vectors = [vector(fold(events)) for events in (visit, moved)]
+    for record in vectors:
+        record["days_to_special_day"] = 0
+    assert vectors[0].tobytes() == vectors[1].tobytes()
 
 
 def test_describing_reads_no_clock() -> None:

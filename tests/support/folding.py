@@ -8,15 +8,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from micromoment.events.hashing import hash_id
 from micromoment.events.record import EventBatch, RecordArray
 from micromoment.features.catalogue import FEATURE_NAMES, FEATURES
 from micromoment.features.families import user
 from micromoment.features.replay import replay_sessions
 from micromoment.features.session import describe_session, fold_batch
 from micromoment.features.state import new_state
-from micromoment.features.tables import Tables, neutral_tables
+from micromoment.features.tables import POPULARITIES, Tables, neutral_tables
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus, no_lookup
-from tests.support.events import MINUTE, START_US, AnEvent, to_batch
+from tests.support.events import DAY, MINUTE, START_US, AnEvent, to_batch
 
 EXPIRY_US: Final = 30 * MINUTE
 SKEW_US: Final = 5 * MINUTE
@@ -33,10 +34,26 @@ def a_lookup(**columns: int) -> UserLookup:
 
 
 def random_tables(folds: int = 1, seed: int = 7) -> Tables:
-    """Make tables of random transitions and order gaps, without keys."""
+    """Make tables that say something different about every transition, product and category.
+
+    Products and categories are those of `visits` and `strategies`; popularity changes at `START_US`
+    and a day later. Order gaps are random, encodings know no key.
+    """
     random = np.random.default_rng(seed)
+    words = [f"{letter}{number}" for letter in "cin" for number in range(40)]
+    keys = np.array(sorted(map(hash_id, words)), np.uint64)
+    popularity = {}
+    for name in POPULARITIES:
+        popularity[f"{name}_starts"] = np.array([START_US, START_US + DAY])
+        popularity[f"{name}_prior"] = random.uniform(size=2)
+        popularity[f"{name}_keys"] = keys
+        popularity[f"{name}_values"] = random.uniform(size=(2, len(keys)))
     tables = transition_tables(random.normal(size=(folds, 16, 16)))
-    return tables._replace(order_gap_days=random.uniform(5, 50, folds))
+    return tables._replace(
+        price_edges=np.arange(10.0, 100.0, 10.0),
+        order_gap_days=random.uniform(5, 50, folds),
+        **popularity,
+    )
 
 
 def transition_tables(ratios: npt.NDArray[np.float64]) -> Tables:

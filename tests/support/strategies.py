@@ -96,6 +96,7 @@ _behaviour: Final = {
     "scroll_percent": st.sampled_from([None, None, 0.0, 12.5, 99.99, 100.0]),
     "hover_ms": st.sampled_from([None, None, 0, 1, 1_500, DAY_MS]),
     "engagement_ms": st.sampled_from([None, None, 0, 1, 40_000, DAY_MS]),
+    "search_terms_hash": st.sampled_from([None, 0, 1, 2, 2**64 - 1]),
 }
 
 # What the reducer looks at, cheaply drawn, for long sequences; `whole_events` draws every field.

@@ -10,6 +10,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
+from micromoment.features.adding import ADDING_A_FEATURE
 from micromoment.features.catalogue import FEATURE_FAMILIES, FEATURE_NAMES
 from micromoment.features.spec import FeatureSpec
 
@@ -26,9 +27,10 @@ Generated from the catalogue by `python -m micromoment.features.page > docs/feat
 
 
 def features_page() -> str:
-    """Compose the whole page in Markdown, one table per family, in the vector's order."""
+    """Compose the page in Markdown: a table per family in the vector's order, how to add one."""
     head = _HEAD.format(count=len(FEATURE_NAMES))
-    return "\n".join([head, *(_section(*family) for family in FEATURE_FAMILIES.items())])
+    sections = [_section(*family) for family in FEATURE_FAMILIES.items()]
+    return "\n".join([head, *sections, ADDING_A_FEATURE])
 
 
 def _section(name: str, family: ModuleType) -> str:

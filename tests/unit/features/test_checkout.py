@@ -70,3 +70,13 @@ def test_what_went_wrong() -> None:
     features = features_of(steps(*kinds))
     assert features["coupon_denied"] == 2
     assert features["payment_errors"] == 1
+
+
+def test_coupons() -> None:
+    """A coupon is applied until it is removed; of two, removing one leaves one."""
+    apply, remove = EventType.COUPON_APPLY, EventType.COUPON_REMOVE
+    assert features_of(steps(EventType.COUPON_ENTER))["coupon_applied"] == 0
+    assert features_of(steps(apply))["coupon_applied"] == 1
+    assert features_of(steps(apply, remove))["coupon_applied"] == 0
+    assert features_of(steps(apply, apply, remove))["coupon_applied"] == 1
+    assert features_of(steps(remove, apply))["coupon_applied"] == 1

@@ -1,13 +1,14 @@
 """Where a visit comes from and when it happens, by hand."""
 
 from dataclasses import replace
+from datetime import datetime
 from math import isnan
 
 import pytest
 
 from micromoment.events.shop import Shop
 from micromoment.events.vocabulary import DeviceType, ReferrerMedium
-from tests.support.events import DAY, MINUTE, START_US, an_event, to_batch
+from tests.support.events import DAY, MINUTE, SECOND, START_US, an_event, to_batch
 from tests.support.folding import features_of, fold, vector
 
 
@@ -57,3 +58,35 @@ def test_identified() -> None:
     visit = [an_event(), an_event(event_id="e2", user_id="u1"), an_event(event_id="e3")]
     assert features_of(visit[:1])["is_identified"] == 0
     assert features_of(visit)["is_identified"] == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "days"),
+    [
+        ("2024-01-14", 30),  # 31 to Valentine's Day
+        ("2024-01-15", 30),
+        ("2024-01-16", 29),
+        ("2024-02-14", 0),
+        ("2024-05-01", 11),  # Mother's Day is the 12th
+        ("2022-05-01", 7),  # a month that begins on a Sunday: the 8th
+        ("2024-11-11", 0),
+        ("2024-11-28", 1),  # Thanksgiving
+        ("2024-11-30", 2),  # Cyber Monday is in December
+        ("2019-11-28", 1),  # the fourth Thursday, not the last
+        ("2024-12-24", 1),
+        ("2024-12-26", 30),
+        ("2100-12-26", 30),
+    ],
+)
+def test_days_to_the_next_day_of_note(day: str, days: int) -> None:
+    """Days of note are counted to, the day itself is 0, and 30 is the most."""
+    time = int(datetime.fromisoformat(f"{day}T12:00Z").timestamp()) * SECOND
+    assert features_of([an_event()], now=time)["days_to_special_day"] == days
+
+
+@pytest.mark.parametrize(("offset", "days"), [(0, 1), (59, 1), (60, 0)])
+def test_days_of_note_begin_at_the_visitor_s_midnight(offset: int, days: int) -> None:
+    """On Christmas Eve at 23:00 UTC it is Christmas where clocks are an hour ahead or more."""
+    time = int(datetime.fromisoformat("2024-12-24T23:00Z").timestamp()) * SECOND
+    visit = [an_event(event_time=time, utc_offset_minutes=offset)]
+    assert features_of(visit)["days_to_special_day"] == days

@@ -2,9 +2,11 @@
 
 from math import isnan, log, sqrt
 
+import numpy as np
 import pytest
 
 from micromoment.events.vocabulary import EventType
+from micromoment.features.tables import neutral_tables
 from tests.support.events import SECOND, START_US, AnEvent, AnItem, an_event
 from tests.support.folding import features_of
 
@@ -125,3 +127,48 @@ def test_dwell_runs_to_the_next_moment() -> None:
     features = features_of(visit)
     assert features["last_dwell_s"] == 300
     assert features["mean_dwell_s"] == 160
+
+
+def search(number: int, terms: int | None, at: float) -> AnEvent:
+    """Search for something, `at` seconds into the visit."""
+    time = START_US + round(at * SECOND)
+    return an_event(
+        event_id=f"s{number}", type=EventType.SEARCH, event_time=time, search_terms_hash=terms
+    )
+
+
+def test_refined_searches() -> None:
+    """Other terms 60 s after the search before refine it; the same terms or a later one don't."""
+    visit = [
+        search(1, 10, at=0),
+        search(2, 10, at=5),  # the same once more
+        search(3, 11, at=65),  # refines: 60 s after the second
+        search(4, 12, at=125.1),  # too late
+        search(5, 10, at=130),  # refines
+    ]
+    assert [features_of(visit[:n])["search_refinements"] for n in range(1, 6)] == [0, 0, 1, 1, 2]
+    assert features_of(visit)["n_searches"] == 5
+
+
+def test_searches_without_terms_refine_nothing() -> None:
+    """A search whose terms are unknown is counted only; the next looks back past it."""
+    visit = [search(1, 10, at=0), search(2, None, at=10), search(3, 11, at=20)]
+    assert [features_of(visit[:n])["search_refinements"] for n in (1, 2, 3)] == [0, 0, 1]
+    assert features_of([search(1, None, at=0), search(2, 11, at=1)])["search_refinements"] == 0
+
+
+@pytest.mark.parametrize(
+    ("price", "bucket"), [(0, 1), (10, 1), (10.01, 2), (50, 5), (90, 9), (90.01, 10), (5_000, 10)]
+)
+def test_price_buckets(price: float, bucket: int) -> None:
+    """With edges at 10, 20 and so on to 90, an edge belongs to the bucket below it."""
+    tables = neutral_tables()._replace(price_edges=np.arange(10.0, 100.0, 10.0))
+    visit = [look(1, priced("A", 33)), look(2, priced("B", price)), look(3, AnItem(item_id="C"))]
+    assert features_of(visit, tables=tables)["price_bucket"] == bucket
+
+
+def test_no_price_no_bucket() -> None:
+    """Without a price, or without edges, there is no bucket."""
+    tables = neutral_tables()._replace(price_edges=np.arange(10.0, 100.0, 10.0))
+    assert isnan(features_of([look(1, AnItem(item_id="A"))], tables=tables)["price_bucket"])
+    assert isnan(features_of([look(1, priced("A", 5))])["price_bucket"])

@@ -1,11 +1,14 @@
 """The page that documents the features."""
 
+import re
 from pathlib import Path
+from textwrap import indent
 
 from micromoment.features.catalogue import SESSION_FEATURES
 from micromoment.features.page import features_page
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "features.md"
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs" / "features.md"
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -19,3 +22,12 @@ def test_the_page_tells_of_every_feature() -> None:
     for spec in SESSION_FEATURES:
         row = f"| `{spec.name}` | {spec.unit} | {spec.meaning} | {spec.missing or '-'} |"
         assert lines.count(row) == 1
+
+
+def test_the_example_quotes_the_code() -> None:
+    """Each block of the example stands in the file named before it, line by line."""
+    quoted = re.findall(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", features_page(), re.DOTALL)
+    assert len(quoted) == features_page().count("```python") == 5
+    for file, block in quoted:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert any(f"\n{indent(block, ' ' * depth)}" in source for depth in (0, 4)), block

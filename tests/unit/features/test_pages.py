@@ -1,11 +1,12 @@
 """Pages seen, by hand."""
 
+from dataclasses import replace
 from math import isnan
 
 import pytest
 
 from micromoment.events.vocabulary import EventType, PageType
-from tests.support.events import AnEvent, an_event
+from tests.support.events import SECOND, START_US, AnEvent, an_event
 from tests.support.folding import features_of
 
 
@@ -87,3 +88,15 @@ def test_furthest_scroll() -> None:
     visit = [an_event(event_id=f"e{n}", scroll_percent=s) for n, s in enumerate((25.5, 75, 50))]
     assert features_of(visit)["max_scroll"] == 75
     assert features_of([an_event(scroll_percent=0)])["max_scroll"] == 0
+
+
+def test_bounce_so_far() -> None:
+    """One page and 10 s are a bounce so far; a second page, more time or engagement end it."""
+    first = page(1, "/a")
+    later = an_event(event_id="e2", type=EventType.SCROLL, event_time=START_US + 10 * SECOND)
+    engaged = replace(later, event_time=START_US, engagement_ms=10_001)
+    assert features_of([first])["is_bounce_so_far"] == 1
+    assert features_of([first, later])["is_bounce_so_far"] == 1
+    assert features_of([first, later], now=START_US + 10 * SECOND + 1)["is_bounce_so_far"] == 0
+    assert features_of([first, engaged])["is_bounce_so_far"] == 0
+    assert features_of([first, page(2, "/a")])["is_bounce_so_far"] == 0

@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 
 from micromoment.features.families import user
+from micromoment.features.layout import state_layout
 from micromoment.features.state import FAMILIES, MAX_STATE_BYTES, STATE, STATE_VERSION, new_state
 
 LAYOUT = Path(__file__).with_name(f"state_layout_v{STATE_VERSION}.txt")
-
-
-def layout() -> str:
-    """Tell each field's place, type and name, one line each."""
-    assert STATE.names is not None
-    assert STATE.fields is not None
-    places = [(STATE.fields[name][1], STATE.fields[name][0], name) for name in STATE.names]
-    lines = [f"{place:5} {kind.base.str}{list(kind.shape)} {name}" for place, kind, name in places]
-    return "\n".join([*lines, f"{STATE.itemsize:5} end", ""])
 
 
 def test_a_state_is_small() -> None:
@@ -28,7 +20,7 @@ def test_a_state_is_small() -> None:
 
 def test_a_changed_layout_has_a_new_version() -> None:
     """The layout is that of `STATE_VERSION`; who changes it raises the version, adds a file."""
-    assert layout() == LAYOUT.read_text(encoding="utf-8")
+    assert state_layout() == LAYOUT.read_text(encoding="utf-8")
 
 
 def test_families_share_no_field() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from micromoment.features.tables import (
     ENCODINGS,
+    POPULARITIES,
     neutral_tables,
     served_tables,
     tables_from_arrays,
@@ -87,3 +88,41 @@ def test_an_absent_table_is_named() -> None:
         tables_from_arrays({"other": np.zeros(3)})
     arrays = tables_to_arrays(neutral_tables()) | {"other": np.zeros(3)}
     assert tables_from_arrays(arrays).transition_llr.shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize("name", POPULARITIES)
+def test_unfit_popularity_is_refused_by_name(name: str) -> None:
+    """Days out of order, and priors or rates of another shape, are refused."""
+    good = tables_to_arrays(random_tables())
+    starts, values = good[f"{name}_starts"], good[f"{name}_values"]
+    for changed, message in (
+        ({f"{name}_starts": starts[::-1]}, f"{name}_starts are not in ascending order"),
+        ({f"{name}_starts": starts[[0, 0]]}, f"{name}_starts are not in ascending order"),
+        ({f"{name}_prior": np.zeros(3)}, f"{name}_prior have shapes"),
+        ({f"{name}_values": values[:1]}, r"not \(n\) and \(d, n\)"),
+        ({f"{name}_keys": good[f"{name}_keys"][::-1]}, f"{name}_keys are not in ascending"),
+        ({f"{name}_prior": np.array([0.5, np.nan])}, f"{name}_prior holds values that are not"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tables_from_arrays(good | changed)
+    assert tables_from_arrays(good).price_edges.tolist() == [10, 20, 30, 40, 50, 60, 70, 80, 90]
+
+
+def test_price_edges_are_in_order() -> None:
+    """Edges may repeat, where a tenth of the looks has one price; they never fall."""
+    good = tables_to_arrays(neutral_tables())
+    assert len(tables_from_arrays(good | {"price_edges": np.ones(9)}).price_edges) == 9
+    for edges in (np.array([2.0, 1.0]), np.zeros((1, 9))):
+        with pytest.raises(ValueError, match="price_edges are not in ascending order"):
+            tables_from_arrays(good | {"price_edges": edges})
+
+
+def test_a_bundle_carries_the_last_day_s_popularity() -> None:
+    """The last row alone is kept, and holds at any time; without a row there is none to keep."""
+    tables = random_tables()
+    served = served_tables(tables)
+    assert served.item_popularity_starts.tolist() == [0]
+    assert served.item_popularity_prior.tolist() == tables.item_popularity_prior[1:].tolist()
+    assert served.item_popularity_values.tolist() == tables.item_popularity_values[1:].tolist()
+    assert served.price_edges.tolist() == tables.price_edges.tolist()
+    assert served_tables(neutral_tables()).item_popularity_values.shape == (0, 0)

@@ -28,10 +28,14 @@ _NO_ITEM = "no product, or no earlier day"
 _NO_CATEGORY = "none known, or no earlier day"
 
 FEATURES = (
-    FeatureSpec("item_popularity_7d", "ratio", "view-to-buy rate, last product acted on", _NO_ITEM),
-    FeatureSpec("max_item_popularity_7d", "ratio", "highest such rate of the products", _NO_ITEM),
     FeatureSpec(
-        "category_popularity_7d", "ratio", "such rate of the last category looked at", _NO_CATEGORY
+        "item_popularity_7d", "ratio", "view-to-buy rate of the last product acted on", _NO_ITEM
+    ),
+    FeatureSpec(
+        "max_item_popularity_7d", "ratio", "highest view-to-buy rate of the products", _NO_ITEM
+    ),
+    FeatureSpec(
+        "category_popularity_7d", "ratio", "view-to-buy rate of the last category", _NO_CATEGORY
     ),
 )
 
