@@ -23,6 +23,9 @@ START_S = 120.0
 DRAIN_LAG_S = 1.0
 DRAIN_GRACE_S = 5.0
 PROBES = Path(__file__).parent
+ELSEWHERE = ("python", "/probes/serve_elsewhere.py")
+# What a probe that runs every ten seconds must not import.
+HEAVY = frozenset({"feast", "lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Image:
         """What its Dockerfile set."""
         return dict(self.inspected["Docker"]["config"])
 
-    def container(self, name: str, command: tuple[str, ...] = ()) -> Container:
+    def container(self, name: str, command: tuple[str, ...] = (), **variables: str) -> Container:
         """Make a strict container, with the image's own command unless another is given."""
         config = json.loads((self.unpacked / "config.json").read_text())
         user = config["process"]["user"]
@@ -62,10 +65,13 @@ class Image:
         )
         strict = strict_config(config, self.rootfs, mounts)
         strict["process"]["args"] = list(command) or strict["process"]["args"]
-        strict["process"]["env"] += [
-            f"MICROMOMENT_DRAIN_LAG={DRAIN_LAG_S}",
-            f"MICROMOMENT_DRAIN_GRACE={DRAIN_GRACE_S}",
-        ]
+        environment = dict(pair.split("=", 1) for pair in strict["process"]["env"])
+        environment |= {
+            "MICROMOMENT_DRAIN_LAG": str(DRAIN_LAG_S),
+            "MICROMOMENT_DRAIN_GRACE": str(DRAIN_GRACE_S),
+            **variables,
+        }
+        strict["process"]["env"] = [f"{name}={value}" for name, value in environment.items()]
         return Container(f"micromoment-{name}-{os.getpid()}", self.work / name, strict)
 
 
@@ -107,6 +113,11 @@ def check_settings(image: Image, report: Report) -> None:
         assert not [word for word in ("PIP_", "index-url", "find-links") if word in told]
         left = [*image.rootfs.glob("etc/pip.conf"), *image.rootfs.glob("run/secrets/*")]
         assert left == []
+    with report.check("the stage that builds stays out of it"):
+        packages = next(image.rootfs.glob("opt/micromoment/lib/python3*/site-packages"))
+        assert (packages / "micromoment").is_dir()
+        tools = [packages / name for name in ("pip", "hatchling", "bentoml", "pytest")]
+        assert not [place for place in (*tools, image.rootfs / "build") if place.exists()]
 
 
 def check_service(image: Image, report: Report) -> None:
@@ -129,6 +140,11 @@ def check_service(image: Image, report: Report) -> None:
             probe = container.run(*image.settings["Healthcheck"]["Test"][1:])
             tell(f"{time.monotonic() - begun:.1f} s")
             assert (probe.returncode, probe.stdout) == (0, "SERVING\n"), probe
+        with report.check("the probe imports nothing heavy") as tell:
+            imported = _imports(container, image.settings["Healthcheck"]["Test"][1:])
+            tell(f"{len(imported)} modules")
+            assert "grpc" in imported
+            assert not HEAVY & imported, HEAVY & imported
         with report.check("grpcurl gets a score") as tell:
             reply = _score(image, container)
             tell(f"conversion {reply['conversion']:.4f} by {reply['bundle']}")
@@ -166,15 +182,48 @@ def check_machine_code(image: Image, report: Report) -> None:
         os.utime(source)
     with (
         report.check("it compiles nothing, on another processor and with new file times") as tell,
-        image.container("elsewhere", ("python", "/probes/serve_elsewhere.py")) as container,
+        image.container("elsewhere", ELSEWHERE) as container,
     ):
-        container.await_logged("serving", START_S)
-        _score(image, container)
-        container.stop(image.settings["StopSignal"])
-        told = container.logged("compilations")
-        assert told is not None, container.log
-        tell(f"{len(told['functions'])} compilations until after the first score")
-        assert told["functions"] == []
+        functions = _compiled(image, container)
+        tell(f"{len(functions)} compilations until after the first score")
+        assert functions == []
+
+
+def check_the_count(image: Image, report: Report) -> None:
+    """Run the server without the image's machine code: what it then compiles must show."""
+    with (
+        report.check("the same count sees what an empty folder makes it compile") as tell,
+        image.container("bare", ELSEWHERE, NUMBA_CACHE_DIR="/tmp/code") as container,  # noqa: S108
+    ):
+        functions = _compiled(image, container)
+        tell(f"{len(functions)} compilations")
+        assert {"prepare", "fold", "describe"} <= set(functions), functions
+    with (
+        report.check("a start without machine code and room for it ends with a reason") as tell,
+        image.container("sealed", NUMBA_CACHE_DIR="/bundles") as container,
+    ):
+        status = container.wait(START_S)
+        tell(f"status {status}")
+        assert status == 1
+        assert "lacks machine code" in container.log, container.log
+
+
+def _compiled(image: Image, container: Container) -> list[str]:
+    """Name the functions that the probe's server compiled until after its first score."""
+    container.await_logged("serving", START_S)
+    _score(image, container)
+    container.stop(image.settings["StopSignal"])
+    told = container.logged("compilations")
+    assert told is not None, container.log
+    return list(told["functions"])
+
+
+def _imports(container: Container, command: list[str]) -> set[str]:
+    """Name the packages and modules that a Python command imports, without dots in them."""
+    done = container.run(command[0], "-X", "importtime", *command[1:])
+    assert done.returncode == 0, done
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 
 
 def _check_privileges(pid: int) -> str:
@@ -211,7 +260,14 @@ def main() -> int:
     given["inspected"] = json.loads(given["inspected"].read_text())
     image = Image(**given)
     report = Report()
-    for check in (check_settings, check_service, check_early_stop, check_machine_code):
+    checks = (
+        check_settings,
+        check_service,
+        check_early_stop,
+        check_machine_code,
+        check_the_count,
+    )
+    for check in checks:
         check(image, report)
     sys.stdout.write(f"{len(report.failed)} of the checks failed\n" if report.failed else "")
     return 1 if report.failed else 0

@@ -160,6 +160,11 @@ class Container:
         assert self._process is not None
         return self._process.wait(END_S), time.monotonic() - started
 
+    def wait(self, timeout_s: float) -> int:
+        """Wait for the end; give the exit status."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
     def _while_running(self, timeout_s: float) -> Iterator[None]:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._process and self._process.poll() is None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from micromoment.settings import PREFIX, Settings
+from micromoment.settings import PREFIX, Settings, load_settings
 from tests.image.container import Mount, status_of, strict_config
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +53,24 @@ def test_it_is_the_command_line() -> None:
     )
     assert done.returncode == 1
     assert "bundle no tag" in done.stderr
+
+
+def test_only_locked_hashes_are_installed() -> None:
+    """Whatever pip installs has a hash in the lock, or is the wheel that was just built."""
+    builder, final = stages()
+    installs = re.findall(r"pip\b(?:(?!&&).)* install (?:(?!&&).)*", builder)
+    assert len(installs) == 3
+    for install in installs:
+        assert "--no-deps" in install
+        assert "--require-hashes" in install or "--no-index --find-links dist" in install
+    assert "pip" not in final
+    assert "COPY --from=builder" in final
+
+
+def test_the_image_runs_as_a_numbered_user() -> None:
+    """Kubernetes' runAsNonRoot asks for a number, and the last USER is what counts."""
+    users = re.findall(r"^USER (.*)$", stages()[-1], re.MULTILINE)
+    assert [int(part) > 0 for part in users[-1].split(":")] == [True, True]
 
 
 def test_the_image_sets_what_exists() -> None:
@@ -103,6 +121,46 @@ def test_compose_fits_the_settings() -> None:
     fields = Settings.model_fields
     drain_s = fields["drain_lag"].default + fields["drain_grace"].default
     assert int(server["stop_grace_period"].removesuffix("s")) > drain_s + 1
+
+
+def test_compose_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing set outside, its environment and the image's make valid settings."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    server = COMPOSE["services"]["server"]
+    for name, value in (variables(stages()[-1]) | server["environment"]).items():
+        if name.startswith(PREFIX):
+            monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
+    settings = load_settings()
+    assert settings.bundle == "shop:latest"
+    assert settings.state_file is not None
+    assert settings.state_file.parent == settings.state_dir
+    # The image's command is what runs: none here goes before it.
+    assert not {"command", "entrypoint", "user"} & server.keys()
+
+
+def test_compose_mounts_what_the_image_reads() -> None:
+    """Volumes lie where the image's settings look, bundles read-only, and named ones exist."""
+    server = COMPOSE["services"]["server"]
+    mounts = {re.sub(r"^.*?:(?=/\w+)", "", volume) for volume in server["volumes"]}
+    image = variables(stages()[-1])
+    assert mounts == {
+        image["MICROMOMENT_BUNDLE_STORE"] + ":ro",
+        image["MICROMOMENT_FEATURE_STORE"],
+        image["MICROMOMENT_STATE_DIR"],
+    }
+    named = [v.split(":")[0] for s in COMPOSE["services"].values() for v in s["volumes"]]
+    assert {name for name in named if name.isalpha()} == set(COMPOSE["volumes"])
+    assert set(server["depends_on"]) <= set(COMPOSE["services"])
+
+
+def test_compose_publishes_what_the_image_exposes() -> None:
+    """Each port of the image has one on the machine's loopback."""
+    exposed = re.findall(r"^EXPOSE (.*)$", stages()[-1], re.MULTILINE)[0].split()
+    ports = COMPOSE["services"]["server"]["ports"]
+    assert [port.rpartition(":")[2] for port in ports] == exposed
+    fields = Settings.model_fields
+    assert exposed == [str(fields[name].default) for name in ("port", "metrics_port")]
 
 
 def test_the_checked_container_is_strict() -> None:

@@ -34,6 +34,7 @@ class Shop(NamedTuple):
     """What compiled code knows of the shop; arrays have one row per item, prices are in dollars.
 
     `shelves` has shape (N_SHELVES, SHELF_LENGTH): item numbers, -1 where a shelf ends.
+    `unobserved` scales the moods that come and go within a visit.
     """
 
     price: npt.NDArray[np.float64]
@@ -44,6 +45,7 @@ class Shop(NamedTuple):
     shelves: npt.NDArray[np.int16]
     repeated_purchase: float
     unset_order: float
+    unobserved: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Catalogue:
 
 
 def build_catalogue(
-    seed: int, n_items: int, repeated_purchase: float, unset_order: float
+    seed: int, n_items: int, repeated_purchase: float, unset_order: float, unobserved: float
 ) -> Catalogue:
     """Draw a catalogue; the same arguments give the same one."""
     rng = generator(seed, CATALOGUE)
@@ -77,6 +79,7 @@ def build_catalogue(
         shelves=_shelves(rng, category, on_sale),
         repeated_purchase=repeated_purchase,
         unset_order=unset_order,
+        unobserved=unobserved,
     )
     return Catalogue(
         shop=shop,
