@@ -96,7 +96,7 @@ def customer(
     if events:
         features = features_of(events, lookup, now=now)
         return {name: features[name] for name in NAMES}
-    record = vector(taken_up(lookup), now=START_US if now is None else now)[0]
+    record = vector(taken_up(lookup, START_US), now=START_US if now is None else now)[0]
     return {name: float(record[name]) for name in NAMES}
 
 
@@ -118,6 +118,17 @@ def changed(before: dict[str, float], after: dict[str, float]) -> dict[str, floa
 def test_a_customer_at_a_cut_date() -> None:
     """Without a visit the features are the snapshot's, ages run to the date."""
     assert customer(()) == AT_THE_CUT
+
+
+def test_ages_run_on_without_a_visit() -> None:
+    """Described later than it was taken up, a customer is that much older and longer away."""
+    assert changed(AT_THE_CUT, customer((), now=START_US + 8 * DAY)) == {
+        "customer_idle_days": 11,
+        "customer_tenure_days": 108,
+        "customer_recency_days": 48,
+        "customer_order_age_days": 98,
+        "customer_gap_ratio": 3,
+    }
 
 
 def test_at_a_cut_date_the_session_is_one_without_events() -> None:

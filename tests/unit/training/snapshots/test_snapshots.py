@@ -236,6 +236,21 @@ def test_a_discount_is_a_product_on_sale_or_a_coupon_before(tmp_path: Path) -> N
     assert (row["orders_365d"], row["discount_orders_365d"]) == (5, 2)
 
 
+def test_of_purchases_at_one_time_the_greatest_counts(tmp_path: Path) -> None:
+    """Of an order's purchases at one time the first is the one of most value, then one on sale."""
+    happenings = [
+        a_purchase(0, order_id="o1", value_micros=1_000_000, on_sale=True),
+        a_purchase(0, order_id="o1", value_micros=3_000_000, on_sale=False),
+        *(a_purchase(0, order_id="o2", on_sale=one) for one in (False, True, None)),
+        *(a_purchase(0, order_id=None, on_sale=one) for one in (False, True, None)),
+    ]
+    for name, order in (("forth", happenings), ("back", happenings[::-1])):
+        build(tmp_path / name, order, 1, 1)
+        row = rows_of(tmp_path / name, 1)["a"]
+        assert (row["orders"], row["order_value"]) == (3, 23_000_000)
+        assert row["discount_orders_365d"] == 2
+
+
 def test_events_are_counted_by_kind(tmp_path: Path) -> None:
     """Each event of 28 days counts, by its kind too; those of the last active day apart."""
     kinds = ["page_view", "item_view", "item_view", "cart_add", "scroll", "other"]
