@@ -132,6 +132,9 @@ def train(
     publish_lag_minutes: Annotated[
         int, typer.Option(min=0, help="Minutes after midnight until user snapshots are out.")
     ] = 60,
+    audiences: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own audiences.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Train a bundle; prints its tag."""
@@ -148,6 +151,7 @@ def train(
         store=store,
         shop=Shop(currency, time_zone),
         publish_lag=timedelta(minutes=publish_lag_minutes),
+        audiences=audiences,
         workers=workers,
     )
     report = run(request, Steps(console))

@@ -222,7 +222,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: 
 def test_a_feature_that_the_bundle_lacks_is_refused() -> None:
     """Rules see the bundle's own features, not all that the server knows."""
     file = audience_file(audience(0, "one", "n_events > 1.0"))
-    with pytest.raises(ValueError, match="audience one: .*undeclared reference to 'n_events'"):
+    with pytest.raises(ValueError, match=r"audience one: .*undeclared reference to 'n_events'"):
         Audiences(file, ("n_page_views",))
 
 

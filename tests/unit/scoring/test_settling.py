@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,12 +49,12 @@ def test_each_audience_settles_by_itself() -> None:
 def test_follows_the_rule_as_it_is_told(visit: list[tuple[int, int]]) -> None:
     """Each value is the last one that two points in a row said, or else the first point's."""
     clusters = [cluster for cluster, _ in visit]
-    agreed = [now for was, now in zip(clusters, clusters[1:], strict=False) if was == now]
+    agreed = [now for was, now in pairwise(clusters) if was == now]
     found = settled(*visit)
     assert found.cluster == (agreed or clusters[:1])[-1]
     for bit in range(3):
         said = [audiences >> bit & 1 for _, audiences in visit]
-        agreed = [now for was, now in zip(said, said[1:], strict=False) if was == now]
+        agreed = [now for was, now in pairwise(said) if was == now]
         assert found.audiences >> bit & 1 == (agreed or said[:1])[-1]
 
 
