@@ -25,10 +25,12 @@ from training.segments.points import points_at, sample_visits
 from training.segments.profiles import ClusterName, Members, name_clusters
 
 MIN_VISITS: Final = 500
-# How far, how long, at what: counts of what a visitor did, all on a logarithmic scale.
+# How far, how long, at what: what a visitor did, all on a logarithmic scale.
 FEATURES: Final = (
     "n_events",
     "duration_s",
+    "engagement_s",
+    "n_scrolls",
     "n_page_views",
     "n_item_views",
     "n_list_views",

@@ -98,4 +98,5 @@ def _draw(visit: IntArray, seed: int) -> IntArray:
     lengths = size[drawn]
     ends = np.cumsum(lengths)
     within = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
-    return np.repeat(first[drawn], lengths) + within
+    places: IntArray = np.repeat(first[drawn], lengths) + within
+    return places

@@ -11,7 +11,7 @@ from training.models.rows import DecisionRows
 
 # Spaced so that a long visit has at most seven points and a visit of two events has two.
 KS: Final = (1, 2, 3, 5, 10, 20, 40)
-MAX_VISITS: Final = 20_000
+MAX_VISITS: Final = 10_000
 
 IntArray = npt.NDArray[np.int64]
 

@@ -54,6 +54,8 @@ class _Profile:
     fits: Callable[[Members], bool]
 
 
+_DEEP_EVENTS: Final = 15
+
 # The most telling first; of two clusters that fit, the deeper one is it.
 _PROFILES: Final = (
     _Profile(
@@ -74,13 +76,13 @@ _PROFILES: Final = (
         ClusterName(
             3, "deep-shoppers", "Deep shoppers", "Many pages and events over minutes, products too."
         ),
-        lambda one: one.shares["looked"] >= 0.5 and one.values["n_events"] >= 15,
+        lambda one: one.shares["looked"] >= 0.5 and one.values["n_events"] >= _DEEP_EVENTS,
     ),
     _Profile(
         ClusterName(
             2, "window-shoppers", "Window-shoppers", "Looks at a few products, buys nothing yet."
         ),
-        lambda one: one.shares["looked"] >= 0.5,
+        lambda one: one.shares["looked"] >= 0.5 and one.values["n_events"] < _DEEP_EVENTS,
     ),
     _Profile(
         ClusterName(

@@ -14,10 +14,10 @@ from training.models.rows import DecisionRows
 # Of a visit of each level: points, and at the last of them what was counted.
 LEVELS: Final = {
     "bouncers": (2, {}),
-    "window-shoppers": (5, {"n_item_views": 4, "duration_s": 120, "n_page_views": 3}),
+    "window-shoppers": (5, {"n_item_views": 5, "duration_s": 200, "n_page_views": 5}),
     "deep-shoppers": (
-        30,
-        {"n_item_views": 20, "duration_s": 1_500, "n_page_views": 18, "n_list_views": 12},
+        60,
+        {"n_item_views": 40, "duration_s": 3_000, "n_page_views": 40, "n_list_views": 30},
     ),
 }
 

@@ -25,10 +25,11 @@ def fitted(shop: Maker) -> tuple[DecisionRows, np.ndarray, ClusterFile]:
 
 
 def test_the_levels_of_a_shop_are_found(fitted: tuple) -> None:
-    """Bouncers, window-shoppers and deep shoppers get their names, from shallow to deep."""
+    """Visits end as bouncers, window-shoppers and deep shoppers; on their way they browse."""
     rows, levels, file = fitted
-    assert [one.id for one in file.clusters] == ["bouncers", "window-shoppers", "deep-shoppers"]
-    assert [one.number for one in file.clusters] == [1, 2, 3]
+    names = ["bouncers", "brief-browsers", "window-shoppers", "deep-shoppers"]
+    assert [one.id for one in file.clusters] == names
+    assert [one.number for one in file.clusters] == [1, 6, 2, 3]
     numbers = Clusters(file, rows.feature_names).numbers(rows.features)
     last = np.append(rows.session[1:] != rows.session[:-1], True)
     for level, number in enumerate((1, 2, 3)):
@@ -119,7 +120,7 @@ def test_a_cluster_that_is_gone_is_retired(fitted: tuple) -> None:
     previous = file.model_copy(update={"clusters": (*file.clusters, gone), "retired": (31,)})
     found = fit_clusters(rows, previous)
     assert found.retired == (30, 31)
-    assert [one.number for one in found.clusters] == [1, 2, 3]
+    assert [one.number for one in found.clusters] == [1, 6, 2, 3]
 
 
 def test_too_few_visits_are_said_so(shop: Maker) -> None:
