@@ -246,12 +246,17 @@ def parity(
     sabotage: Annotated[
         bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
     ] = False,
+    sabotage_centroid: Annotated[
+        bool, typer.Option("--sabotage-centroid", help="Move one cluster likewise.")
+    ] = False,
 ) -> None:
     """Compare offline and online to the last bit, over a running server that is restarted."""
     from training.parity import ParityRequest, check_parity  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
-    request = ParityRequest(_bundle(bundle, store), events, limit, seed, sabotage)
+    request = ParityRequest(
+        _bundle(bundle, store), events, limit, seed, sabotage, sabotage_centroid
+    )
     report = check_parity(request, Steps(console))
     Console().print(report.table())
     raise typer.Exit(0 if report.equal else 1)

@@ -32,3 +32,12 @@ def test_one_changed_bit_is_found(shop: TrainedShop) -> None:
     assert done.returncode == 1, done.stdout + done.stderr
     assert figures(done.stdout)["mismatches"] == 1
     assert "feature n_events" in done.stdout
+
+
+def test_a_moved_centroid_is_found(shop: TrainedShop) -> None:
+    """With one cluster elsewhere on one path the check fails, and says so of the cluster."""
+    arguments = ("--bundle", shop.tag, "--events", shop.events, "--limit", "500")
+    done = shop.home.micromoment("parity", *arguments, "--sabotage-centroid")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert figures(done.stdout)["mismatches"] >= 1
+    assert "cluster: '" in done.stdout
