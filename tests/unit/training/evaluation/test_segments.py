@@ -28,7 +28,8 @@ AUDIENCES = [[], ["new"], ["new", "rich"], ["rich"], [], ["new"]]
 @pytest.fixture
 def rows() -> dict[str, SegmentRow]:
     """The measured segments by id."""
-    frame = pd.DataFrame(ROWS, columns=COLUMNS).assign(audiences=AUDIENCES, after_order=False)
+    frame = pd.DataFrame(ROWS, columns=COLUMNS)
+    frame = frame.assign(audiences=pd.Series(AUDIENCES), after_order=False)
     found = measure_segments(frame.sample(frac=1, random_state=1), ["few", "many"],
                              ["rich", "new", "nobody"])  # fmt: skip
     return {row.id: row for row in found}
@@ -64,7 +65,7 @@ def test_table_and_page_show_them(rows: dict[str, SegmentRow], scored_events: ob
     shown = replace(plain, segments=tuple(rows.values()))
     console = Console(width=100, record=True)
     console.print(evaluation_table(shown))
-    line = next(one for one in console.export_text().splitlines() if one.startswith("few"))
+    line = next(one for one in console.export_text().splitlines() if one.strip().startswith("few "))
     assert line.split() == ["few", "75.0%", "33.33%", "100.0%", "33.33%", "66.7%", "0.00%"]
     assert "<td>nobody</td><td>audience</td><td>0.0%</td><td>-</td>" in render_page(shown, "t")
     assert "Clusters and audiences" not in render_page(plain, "t")
