@@ -13,6 +13,9 @@ from micromoment.scoring.clusters import ClusterFile, ClusterRecord, Dimension
 
 # Root mean square over the dimensions, in standard deviations of the new training's points.
 MAX_DISTANCE: Final = 0.5
+# Of the way to the next earlier cluster: one far from all others may move further. A rare act, such
+# as a checkout, lies many deviations away.
+MAX_WAY: Final = 0.25
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -51,8 +54,13 @@ def match_clusters(
     return {
         int(place): previous.clusters[before]
         for place, before in pairs
-        if distances[place, before] <= MAX_DISTANCE
+        if distances[place, before] <= _reach(distances[place], before)
     }
+
+
+def _reach(distances: FloatArray, before: int) -> float:
+    others = np.delete(distances, before)
+    return max(MAX_DISTANCE, MAX_WAY * float(others.min())) if len(others) else MAX_DISTANCE
 
 
 def _in_units_of(dimension: Dimension, before: Dimension, coordinate: float) -> float:

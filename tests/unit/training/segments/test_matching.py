@@ -49,6 +49,14 @@ def test_a_far_one_is_new() -> None:
     assert matched([[1.0, 1.0], [-3.0, 2.0]]) == {0: 2}
 
 
+def test_one_that_lies_alone_may_move_further() -> None:
+    """Up to a quarter of the way to the next earlier cluster, as rare acts do."""
+    far = PREVIOUS.model_copy(update={"clusters": (record(5, 0.0, 0.0), record(2, 20.0, 20.0))})
+    for place, expected in (([16.5, 16.5], {0: 2}), ([12.0, 12.0], {})):
+        found = match_clusters(far, SAME, np.array([place]))
+        assert {key: one.number for key, one in found.items()} == expected
+
+
 def test_one_earlier_cluster_is_given_once() -> None:
     """When a cluster splits, the nearer part keeps the name."""
     assert matched([[1.05, 1.0], [1.3, 1.3], [-1.0, -1.0]]) == {0: 2, 2: 5}
