@@ -132,6 +132,9 @@ def train(
     publish_lag_minutes: Annotated[
         int, typer.Option(min=0, help="Minutes after midnight until user snapshots are out.")
     ] = 60,
+    audiences: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own audiences.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Train a bundle; prints its tag."""
@@ -148,6 +151,7 @@ def train(
         store=store,
         shop=Shop(currency, time_zone),
         publish_lag=timedelta(minutes=publish_lag_minutes),
+        audiences=audiences,
         workers=workers,
     )
     report = run(request, Steps(console))
@@ -242,6 +246,9 @@ def parity(
     sabotage: Annotated[
         bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
     ] = False,
+    sabotage_centroid: Annotated[
+        bool, typer.Option("--sabotage-centroid", help="Move one cluster likewise.")
+    ] = False,
     session_store: Annotated[
         str, typer.Option(help="Where the server keeps sessions: memory or redis://...")
     ] = "",
@@ -255,7 +262,9 @@ def parity(
     from training.progress import Steps  # noqa: PLC0415
 
     stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
-    request = ParityRequest(_bundle(bundle, store), events, limit, seed, sabotage, stores)
+    request = ParityRequest(
+        _bundle(bundle, store), events, limit, seed, sabotage, sabotage_centroid, stores
+    )
     report = check_parity(request, Steps(console))
     Console().print(report.table())
     raise typer.Exit(0 if report.equal else 1)

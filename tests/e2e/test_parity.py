@@ -75,3 +75,12 @@ def test_offline_and_online_are_one_on_redis(shop: TrainedShop, tmp_path: Path) 
     assert len(sessions) == found["sessions"]
     assert len(keys) > len(sessions)
     assert all(0 < life <= 86_400 for life in lives)
+
+
+@pytest.mark.slow
+def test_a_moved_centroid_is_found(shop: TrainedShop) -> None:
+    """With one cluster elsewhere on one path the check fails, and says so of the cluster."""
+    done, table = check(shop, "--limit", "500", "--sabotage-centroid")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert counts(table)["mismatches"] >= 1
+    assert "cluster: '" in table

@@ -12,6 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.lifecycle import Lifecycle
 from tests.e2e.conftest import LAST_DAY, TrainedShop
 from training.event_files import event_days
 from training.pipeline.score import score_days
@@ -140,16 +141,34 @@ def test_abandonment_is_the_rest_while_the_cart_is_filled(scores: pd.DataFrame) 
 
 
 def test_what_the_bundle_cannot_answer_is_null(scores: pd.DataFrame) -> None:
-    """Churn and segment wait for their models; the journey stage is one of four words."""
+    """Churn waits for its model; the journey stage is one of four words."""
     assert scores["churn"].isna().all()
-    assert scores["segment"].isna().all()
     assert set(scores["journey_stage"]) == STAGES
+
+
+def test_every_row_has_its_segments(shop: TrainedShop, scores: pd.DataFrame) -> None:
+    """A cluster of the bundle, its audiences in their order, and the first of them as segment."""
+    bundle = load_bundle(shop.bundle)
+    assert bundle.clusters is not None
+    assert bundle.audiences is not None
+    assert set(scores["cluster"]) == {one.id for one in bundle.clusters.file.clusters}
+    order = [one.id for one in bundle.audiences.file.audiences]
+    for audiences in scores["audiences"]:
+        assert list(audiences) == sorted(audiences, key=order.index)
+    first = scores["audiences"].map(lambda found: found[0] if len(found) else None)
+    assert (scores["segment"] == first.fillna(scores["cluster"])).all()
+    assert scores["audiences"].map(len).between(1, 5).any()
+    assert set(scores["lifecycle"]) <= {one.value for one in Lifecycle}
+    assert (scores["lifecycle"] == "new").any()
 
 
 def test_history_changes_what_is_known_of_the_user_only(
     shop: TrainedShop, scores: pd.DataFrame, alone: pd.DataFrame
 ) -> None:
-    """Strangers score to the same bits without it; of known visitors only probabilities differ."""
+    """Strangers score to the same bits without it; of known visitors what happens does not change.
+
+    Their probabilities do, and the audiences that ask about earlier visits.
+    """
     before = [path for day, path in event_days(shop.events).files.items() if day < LAST_DAY]
     earlier = pd.concat(pq.read_table(path).to_pandas() for path in before)
     known = scores["visitor"].isin({*earlier["user_id"], *earlier["anonymous_id"]})
@@ -158,7 +177,8 @@ def test_history_changes_what_is_known_of_the_user_only(
     columns = list(SCHEMA)
     assert_frame_equal(scores[strange][columns], alone[strange], check_exact=True)
     begun_today = ~scores["session_id"].isin(earlier["session_id"])
-    rest = [name for name in columns if name not in {"conversion", "abandonment"}]
+    of_history = {"conversion", "abandonment", "segment", "audiences", "lifecycle"}
+    rest = [name for name in columns if name not in of_history]
     assert_frame_equal(scores[begun_today][rest], alone[begun_today][rest])
     returning = known & begun_today & ~scores["converted"]
     assert returning.sum() > 100

@@ -16,6 +16,7 @@ from training.evaluation.metrics import MetricSet, base_rates, measure
 from training.evaluation.ranking import rank
 from training.evaluation.reliability import ReliabilityBin, reliability_bins
 from training.evaluation.scored import DecisionPoints, Frame, read_scored_events
+from training.evaluation.segments import SegmentRow
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -75,6 +76,7 @@ class Evaluation:
     bootstrap: int
     seed: int
     rows: tuple[EvaluationRow, ...]  # by k, then all points
+    segments: tuple[SegmentRow, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON; what isn't defined is None."""

@@ -18,7 +18,7 @@ from training.evaluation.charts import (
     reliability_chart,
 )
 from training.evaluation.evaluate import Evaluation, EvaluationRow
-from training.evaluation.table import interval, number
+from training.evaluation.table import interval, number, shares
 
 _CONFIG: Final[dict[str, Any]] = {"displayModeBar": False, "responsive": True}
 
@@ -53,6 +53,8 @@ def render_page(evaluation: Evaluation, title: str) -> str:
     else:
         sections.append("<section><p>No visit bought: there is nothing to draw.</p></section>")
     sections.append(_figures(evaluation))
+    if evaluation.segments:
+        sections.append(_segments(evaluation))
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
@@ -150,6 +152,24 @@ def _figures(evaluation: Evaluation) -> str:
     return (
         "<section><h2>Figures</h2><p>Below each of the model's figures, in grey, the logistic"
         " baseline's.</p><div class='scroll'><table><thead><tr>"
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
+    )
+
+
+def _segments(evaluation: Evaluation) -> str:
+    headings = ("", "kind", "points", "buy", "visits", "buy", "at the end", "buy")
+    head = "".join(f"<th>{heading}</th>" for heading in headings)
+    body = "".join(
+        f"<tr><td>{escape(row.id)}</td><td>{row.kind}</td>"
+        + "".join(f"<td>{cell}</td>" for cell in shares(row))
+        + "</tr>"
+        for row in evaluation.segments
+    )
+    return (
+        "<section><h2>Clusters and audiences</h2><p>Share of the decision points before an order,"
+        " of visits that were in it at any of these, and of visits that were in it at the last;"
+        " beside each, how many buy. A visit is in one cluster at a time and in any number of"
+        " audiences.</p><div class='scroll'><table><thead><tr>"
         f"{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )
 

@@ -11,18 +11,33 @@ from rich.table import Table
 
 from training.evaluation.bootstrap import Interval
 from training.evaluation.evaluate import Evaluation, EvaluationRow
+from training.evaluation.segments import SegmentRow
 
 _ALONE: Final = "alone: by events seen alone"
 
 
 def evaluation_table(evaluation: Evaluation) -> Group:
-    """Compose three tables with a line for each number of events seen, for 80 columns or more."""
-    return Group(_order_table(evaluation), _gain_table(evaluation), _probability_table(evaluation))
+    """Compose three tables with a line for each number of events seen, for 80 columns or more.
+
+    A fourth has a line for each cluster and audience, if there are any.
+    """
+    tables = [_order_table(evaluation), _gain_table(evaluation), _probability_table(evaluation)]
+    if evaluation.segments:
+        tables.append(_segment_table(evaluation))
+    return Group(*tables)
 
 
 def number(value: float, digits: int = 3) -> str:
     """Write a figure, or a dash where it isn't defined."""
     return f"{value:.{digits}f}" if isfinite(value) else "-"
+
+
+def shares(row: SegmentRow) -> list[str]:
+    """Write a segment's shares and conversions: of points, of visits, of visits' last points."""
+    cells = []
+    for part in (row.points, row.visits, row.last):
+        cells += [f"{part.share:.1%}", "-" if part.conversion is None else f"{part.conversion:.2%}"]
+    return cells
 
 
 def interval(value: Interval, digits: int = 3) -> str:
@@ -85,6 +100,17 @@ def _probability_table(evaluation: Evaluation) -> Table:
             _both(model.predicted_over_observed, baseline.predicted_over_observed, 2),
             _both(model.calibration_slope, baseline.calibration_slope, 2),
         )
+    return table
+
+
+def _segment_table(evaluation: Evaluation) -> Table:
+    headings = ("points", "buy", "visits", "buy", "at the end", "buy")
+    table = _table("Clusters and audiences", headings)
+    table.columns[0].header = ""
+    table.columns[0].justify = "left"
+    table.caption = "at the end: visits that were in it at their last point before an order"
+    for row in evaluation.segments:
+        table.add_row(row.id, *shares(row))
     return table
 
 

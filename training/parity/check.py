@@ -43,13 +43,17 @@ MAX_SHOWN = 10
 
 @dataclass(frozen=True)
 class ParityRequest:
-    """Which bundle on which events; at most `limit` events of the last day, whole visits."""
+    """Which bundle on which events; at most `limit` events of the last day, whole visits.
+
+    `sabotage` changes one bit of a feature, `sabotage_centroid` moves a cluster, offline alone.
+    """
 
     bundle: Path
     events: Path
     limit: int = 30_000
     seed: int = 1
     sabotage: bool = False
+    sabotage_centroid: bool = False
     stores: OnlineStores = field(default_factory=OnlineStores)
 
 
@@ -164,7 +168,9 @@ def _offline(
     day: date,
     sabotage: tuple[str, str] | None,
 ) -> Points:
-    job = OfflineJob(request.bundle, request.events, workspace.root, day, sabotage)
+    job = OfflineJob(
+        request.bundle, request.events, workspace.root, day, sabotage, request.sabotage_centroid
+    )
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(score_offline, job).result()
 

@@ -13,9 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from micromoment.errors import BundleError
 from micromoment.events.record import RecordArray
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.clusters import Clusters
 from micromoment.scoring.outcome import Outcome, PointStates, outcomes_of
 from micromoment.scoring.segments import audiences_of, cluster_of
 from micromoment.scoring.settling import Assignment, settle
@@ -31,7 +33,8 @@ from training.replay.sessions import group_by_session
 class OfflineJob:
     """What the offline process needs: paths and the day, nothing of the online side.
 
-    `sabotage` names an event, by session and event id, whose first feature is changed by one bit.
+    `sabotage` names an event, by session and event id, whose first feature is changed by one bit;
+    with `move_centroid` the first cluster lies elsewhere.
     """
 
     bundle: Path
@@ -39,6 +42,7 @@ class OfflineJob:
     workspace: Path
     day: date
     sabotage: tuple[str, str] | None
+    move_centroid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ def settled_answers(bundle: LoadedBundle, points: Points, asked: Iterable[Place]
 def score_offline(job: OfflineJob) -> Points:
     """Score every event of the day's own visits: those with no event on the day before."""
     bundle = load_bundle(job.bundle)
+    if job.move_centroid:
+        bundle = _with_moved_centroid(bundle)
     settings = replay_settings(bundle, ids=None, workers=1)
     days = event_days(job.events).between(job.day - timedelta(days=1), job.day)
     workspace = FeatureWorkspace(job.workspace)
@@ -150,6 +156,17 @@ def _flip_one_bit(rows: npt.NDArray[np.float32], table: pa.Table, event: tuple[s
     ):
         if place == event:
             rows[row, 0] = np.nextafter(rows[row, 0], np.float32(np.inf))
+
+
+def _with_moved_centroid(bundle: LoadedBundle) -> LoadedBundle:
+    """Move the first cluster by one deviation in each dimension. Raises `BundleError` without."""
+    if bundle.clusters is None:
+        raise BundleError(bundle.tag, "has no clusters, so that none can be moved")
+    file = bundle.clusters.file
+    first, *others = file.clusters
+    moved = first.model_copy(update={"centroid": tuple(x + 1.0 for x in first.centroid)})
+    file = file.model_copy(update={"clusters": (moved, *others)})
+    return replace(bundle, clusters=Clusters(file, bundle.feature_names))
 
 
 def _points(

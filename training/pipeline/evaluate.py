@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
+
 from micromoment.errors import NotEnoughDataError
 from micromoment.events.identity import IdEncoder
-from micromoment.scoring.bundle import load_bundle
-from training.evaluation import Evaluation, evaluate
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from training.evaluation import Evaluation, SegmentRow, evaluate, measure_segments
 from training.event_files import event_days
 from training.pipeline.score import score_days
 from training.progress import Steps
@@ -48,5 +50,14 @@ def evaluate_bundle(request: EvaluateRequest, steps: Steps | None = None) -> Eva
     )
     frame = table.to_pandas()
     begins = frame.groupby("session_id")["source_seq"].transform("min")
+    frame = frame[begins == 1]
     with steps.step("Compute metrics and intervals"):
-        return evaluate(frame[begins == 1], bootstrap=request.bootstrap, seed=request.seed)
+        evaluation = evaluate(frame, bootstrap=request.bootstrap, seed=request.seed)
+    with steps.step("Measure clusters and audiences"):
+        return replace(evaluation, segments=_segments(frame, bundle))
+
+
+def _segments(frame: pd.DataFrame, bundle: LoadedBundle) -> tuple[SegmentRow, ...]:
+    clusters = bundle.clusters.file.clusters if bundle.clusters else ()
+    audiences = bundle.audiences.file.audiences if bundle.audiences else ()
+    return measure_segments(frame, [one.id for one in clusters], [one.id for one in audiences])

@@ -34,6 +34,7 @@ from training.publishing.bundle import BundleParts
 from training.publishing.store import publish
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplayReport, ReplaySettings, replay_parts
+from training.segments import FittedSegments, SegmentPlan, fit_segments, plan_segments
 from training.tables.fit import fit_tables
 
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
@@ -41,7 +42,10 @@ _LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What to train on and where the results go. `until` is the last day, included."""
+    """What to train on and where the results go. `until` is the last day, included.
+
+    `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
+    """
 
     events: Path
     workspace: Path
@@ -53,6 +57,7 @@ class TrainRequest:
     max_clock_skew_s: int = 300
     publish_lag: timedelta = timedelta(hours=1)
     params: ConversionParams = field(default_factory=ConversionParams)
+    audiences: Path | None = None
     ids: IdEncoder | None = None
     workers: int = 2
 
@@ -89,10 +94,12 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     days = _days_until(request.events, request.until)
     blocks = split_days(days.days)
     workspace = FeatureWorkspace(request.workspace)
-    for folder in (workspace.root, request.store or default_bundle_store()):
+    store = request.store or default_bundle_store()
+    plan = plan_segments(request.audiences, store, request.name)
+    for folder in (workspace.root, store):
         make_folder(folder)
     with TemporaryDirectory() as temporary:
-        return _train(request, days, blocks, workspace, Path(temporary), steps)
+        return _train(request, days, blocks, plan, workspace, Path(temporary), steps)
 
 
 def _days_until(events: Path, until: date | None) -> EventDays:
@@ -106,6 +113,7 @@ def _train(
     request: TrainRequest,
     days: EventDays,
     blocks: Blocks,
+    plan: SegmentPlan,
     workspace: FeatureWorkspace,
     scratch: Path,
     steps: Steps,
@@ -132,13 +140,18 @@ def _train(
         )
     with steps.step("Join features of decision points"):
         rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
-    absent = {"churn": "not trained", "clusters": "not trained"}
+    absent = {"churn": "not trained"}
     with steps.step("Fit conversion model, baseline and calibrator"):
         visits = _fit_visits(rows, blocks, request.params, absent)
     if visits is None:
         raise NotEnoughDataError(absent["conversion"])
+    with steps.step("Find clusters, learn the limits of audiences"):
+        segments = fit_segments(rows, report.outputs, plan)
+        if segments.absent is not None:
+            absent["clusters"] = segments.absent
     with steps.step("Publish the bundle"):
-        bundle = _parts(request, days, blocks, history, visits, served_tables(tables), absent)
+        served = served_tables(tables)
+        bundle = _parts(request, days, blocks, history, visits, segments, served, absent)
         manifest = publish(bundle, request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
@@ -179,6 +192,7 @@ def _parts(
     blocks: Blocks,
     history: UserHistory,
     visits: FittedVisits | None,
+    segments: FittedSegments,
     tables: Tables,
     absent: dict[str, str],
 ) -> BundleParts:
@@ -191,12 +205,12 @@ def _parts(
         tables=tables,
         conversion=visits.parts if visits else None,
         churn=None,
-        clusters=None,
-        audiences=None,
+        clusters=segments.clusters,
+        audiences=segments.audiences,
         lifecycle=LifecycleRecord(),
         absent=absent,
         metrics=visits.metrics if visits else {},
-        training=_training_record(request, days, blocks, visits),
+        training=_training_record(request, days, blocks, visits) | segments.record,
         golden_events=golden_events,
         golden_users=golden_users,
     )

@@ -5,8 +5,8 @@ A rule is an expression in CEL (https://cel.dev) that gives true or false. It ma
 - every feature of the bundle by its name, a double, NaN where missing: comparisons with it are
   false;
 - `conversion`, `abandonment` and `churn`, doubles, NaN where absent;
-- `stage` ("learn", "discover", "decide", "do" or "unspecified"), `lifecycle` and `cluster` (an id,
-  "" for none), strings; `converted`, a bool;
+- `stage` ("learn", "discover", "decide", "do" or "unspecified"; the feature of this name is not to
+  be had), `lifecycle` and `cluster` (an id, "" for none), strings; `converted`, a bool;
 - the file's limits, doubles that were learned from the shop's data, as `limits.<name>`.
 
 Numbers need a decimal point: `n_cart_adds >= 1.0`. All rules are checked for types when the bundle
@@ -15,21 +15,31 @@ is loaded, and evaluated in one pass.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from cel_expr_python import cel
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from micromoment.errors import BundleError
+from micromoment.scoring.file_errors import first_error
 
 MAX_AUDIENCES: Final = 32  # the state keeps a bit of each
 
 _DOUBLES: Final = ("conversion", "abandonment", "churn")
 _STRINGS: Final = ("stage", "lifecycle", "cluster")
+_FACTS: Final = (*_DOUBLES, *_STRINGS, "converted")
 _NAN: Final = float("nan")
+_WORD: Final = re.compile(r"\w+")
+# Quoted text and comments, which are left alone, or a limit.
+_QUOTED_OR_LIMIT: Final = re.compile(
+    r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//[^\n]*)|\blimits\.(\w+)"""
+)
+
+LimitName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
 
 
 class _Frozen(BaseModel):
@@ -49,7 +59,7 @@ class AudienceRecord(_Frozen):
 class AudienceFile(_Frozen):
     """The bundle's file of audiences, the most specific first, and the limits that rules use."""
 
-    limits: dict[str, float]
+    limits: dict[LimitName, float]
     audiences: tuple[AudienceRecord, ...] = Field(max_length=MAX_AUDIENCES)
 
     @model_validator(mode="after")
@@ -82,14 +92,17 @@ class Audiences:
         """Raises `ValueError` naming the audience whose rule can't be used, and why."""
         self.file = file
         self._environment = cel.NewEnv(variables=_variables(file, feature_names))
-        rules = [self._compile(one) for one in file.audiences]
-        used = " ".join(one.rule for one in file.audiences)
-        self._used = [(place, name) for place, name in enumerate(feature_names) if name in used]
+        self._rules = [self._compile(one) for one in file.audiences]
+        # Handing a variable over costs as much as a rule: only those in use are, and limits none.
+        rules = [_with_numbers(one.rule, file.limits) for one in file.audiences]
+        words = set(_WORD.findall(" ".join(rules)))
+        places = {name: place for place, name in enumerate(feature_names)}
+        self._used = [(name, places[name]) for name in words & places.keys() - set(_FACTS)]
+        self._facts = [name for name in _FACTS if name in words]
         self._limits = {f"limits.{name}": value for name, value in file.limits.items()}
-        self._rules = rules
-        self._all = self._environment.compile(
-            f"[{', '.join(f'({one.rule})' for one in file.audiences)}]"
-        )
+        # Each on lines of its own, since a rule may end with a comment.
+        joined = ",\n".join(f"({rule}\n)" for rule in rules)
+        self._all = self._environment.compile(f"[{joined}]")
 
     def bits(self, values: Sequence[float], facts: PointFacts) -> int:
         """Give the audiences that hold, as bits; `values` are the bundle's features, in order.
@@ -99,10 +112,11 @@ class Audiences:
         activation = self._environment.Activation(self._data(values, facts))
         answer = self._all.eval(activation).plain_value()
         if not isinstance(answer, list):
+            activation = self._environment.Activation(self._data(values, facts) | self._limits)
             answer = [rule.eval(activation).plain_value() is True for rule in self._rules]
         bits = 0
         for one, holds in zip(self.file.audiences, answer, strict=True):
-            bits |= bool(holds) << one.bit
+            bits |= holds << one.bit
         return bits
 
     def holding(self, bits: int) -> tuple[AudienceRecord, ...]:
@@ -110,14 +124,10 @@ class Audiences:
         return tuple(one for one in self.file.audiences if bits >> one.bit & 1)
 
     def _data(self, values: Sequence[float], facts: PointFacts) -> dict[str, Any]:
-        data: dict[str, Any] = {name: values[place] for place, name in self._used}
-        data |= self._limits
-        for name in _DOUBLES:
+        data: dict[str, Any] = {name: values[place] for name, place in self._used}
+        for name in self._facts:
             value = getattr(facts, name)
             data[name] = _NAN if value is None else value
-        for name in _STRINGS:
-            data[name] = getattr(facts, name)
-        data["converted"] = facts.converted
         return data
 
     def _compile(self, audience: AudienceRecord) -> cel.Expression:
@@ -132,13 +142,12 @@ class Audiences:
 
 
 def read_audiences(path: Path) -> AudienceFile:
-    """Read a file of audiences. Raises `ValueError` naming the field that is wrong."""
+    """Read a file of audiences. Raises `ValueError` naming the audience and field at fault."""
+    content = path.read_bytes()
     try:
-        return AudienceFile.model_validate_json(path.read_bytes())
+        return AudienceFile.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        raise ValueError(first_error(error, content)) from None
 
 
 def load_audiences(path: Path, feature_names: Sequence[str], bundle: str) -> Audiences:
@@ -155,6 +164,15 @@ def _variables(file: AudienceFile, feature_names: Sequence[str]) -> Mapping[str,
     variables |= dict.fromkeys(_STRINGS, cel.Type.STRING)
     variables["converted"] = cel.Type.BOOL
     return variables
+
+
+def _with_numbers(rule: str, limits: Mapping[str, float]) -> str:
+    """Put limits into a rule as numbers."""
+
+    def number(found: re.Match[str]) -> str:
+        return found[1] or f"({limits[found[2]]!r})"
+
+    return _QUOTED_OR_LIMIT.sub(number, rule)
 
 
 def _first_line(error: RuntimeError) -> str:

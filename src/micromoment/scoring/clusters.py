@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from micromoment.errors import BundleError
 from micromoment.features._compile import compiled
+from micromoment.scoring.file_errors import first_error
 
 NONE: Final = 0  # the number of no cluster
 _MAX_NUMBER: Final = 255  # the state keeps a byte
@@ -49,19 +50,32 @@ class ClusterRecord(_Frozen):
 
 
 class ClusterFile(_Frozen):
-    """The bundle's file of clusters; `quality` says how they were chosen."""
+    """The bundle's file of clusters; `quality` says how they were chosen.
+
+    `retired` are numbers that earlier bundles gave to clusters which are no more.
+    """
 
     dimensions: tuple[Dimension, ...] = Field(min_length=1)
     clusters: tuple[ClusterRecord, ...] = Field(min_length=1)
+    retired: tuple[int, ...] = ()
     quality: dict[str, Any]
 
     @model_validator(mode="after")
     def _fits_together(self) -> ClusterFile:
-        if any(len(one.centroid) != len(self.dimensions) for one in self.clusters):
-            raise ValueError("a centroid has more or fewer coordinates than there are dimensions")
+        for one in self.clusters:
+            if len(one.centroid) != len(self.dimensions):
+                raise ValueError(
+                    f"cluster {one.id} has {len(one.centroid)} coordinates, "
+                    f"there are {len(self.dimensions)} dimensions"
+                )
         for key in ("number", "id"):
-            if len({getattr(one, key) for one in self.clusters}) != len(self.clusters):
-                raise ValueError(f"two clusters share their {key}")
+            values = [getattr(one, key) for one in self.clusters]
+            for value in values:
+                if values.count(value) > 1:
+                    raise ValueError(f"two clusters have the {key} {value}")
+        for one in self.clusters:
+            if one.number in self.retired:
+                raise ValueError(f"cluster {one.id} has the number {one.number} of a retired one")
         return self
 
 
@@ -96,12 +110,11 @@ class Clusters:
 
 def load_clusters(path: Path, feature_names: tuple[str, ...], bundle: str) -> Clusters:
     """Read clusters. Raises `BundleError` saying what is wrong with them."""
+    content = path.read_bytes()
     try:
-        return Clusters(ClusterFile.model_validate_json(path.read_bytes()), feature_names)
+        return Clusters(ClusterFile.model_validate_json(content), feature_names)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BundleError(bundle, f"{path.name}, {place}: {first['msg']}") from None
+        raise BundleError(bundle, f"{path.name}, {first_error(error, content)}") from None
     except ValueError as error:
         raise BundleError(bundle, f"{path.name}: {error}") from None
 

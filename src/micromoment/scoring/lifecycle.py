@@ -3,14 +3,16 @@
 In this order, with the bundle's `LifecycleRecord`:
 
 - unspecified: the store of user features did not answer, or the bundle lacks those features;
-- new: no order before, and first seen less than `new_days` ago;
-- a customer: churned when the last order is `away_days` ago or more, at risk when the time since
-  it is `overdue_ratio` of their own median gap between orders (the shop's below two gaps),
-  resurrected when this visit holds an order after `away_days` without one;
-- anybody else: resurrected when the last visit was `away_days` ago or more;
+- new: first seen less than `new_days` before this visit, or in it;
+- a customer, judged by orders. Overdue is one whose time since the last order is `overdue_ratio`
+  of their own median gap between orders or more (the shop's below two gaps); where no gap is known,
+  who is away counts as overdue. Churned: overdue, and the last order is `away_days` ago or more.
+  Resurrected: this visit holds an order, and until it the customer was churned. At risk: overdue.
+- anybody else, judged by visits: resurrected when the last one was `away_days` ago or more;
 - engaged otherwise.
 
-`away_days` is the churn model's horizon where it predicts orders.
+So a churned visitor is a customer who came back and has not ordered again yet. `away_days` is the
+churn model's horizon where it predicts orders.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ READS: Final = (
     "user_tenure_days",
     "user_days_since_visit",
     "user_recency_days",
+    "user_gap_ratio",
     "customer_recency_days",
     "customer_gap_ratio",
 )
@@ -49,23 +52,29 @@ def lifecycle_of(
     """Judge a row of features, NaN where missing; `places` tells where those of `READS` are."""
     if not all(name in places for name in READS):  # a bundle of older code
         return Lifecycle.UNSPECIFIED
-    sessions, tenure, away, recency_before, recency, overdue = (
+    sessions, tenure, away, recency_before, ratio_before, recency, ratio = (
         values[places[name]] for name in READS
     )
     if sessions != sessions:  # noqa: PLR0124 - NaN: the store did not answer
         return Lifecycle.UNSPECIFIED
-    if recency == recency:  # noqa: PLR0124 - not NaN: a customer
-        return _customer(recency_before, recency, overdue, rules)
-    if not tenure >= rules.new_days:
+    if not tenure >= rules.new_days:  # NaN for a stranger
         return Lifecycle.NEW
+    if recency == recency:  # noqa: PLR0124 - not NaN: a customer
+        return _customer((recency_before, ratio_before), (recency, ratio), rules)
     return Lifecycle.RESURRECTED if away >= rules.away_days else Lifecycle.ENGAGED
 
 
 def _customer(
-    recency_before: float, recency: float, overdue: float, rules: LifecycleRecord
+    before: tuple[float, float], now: tuple[float, float], rules: LifecycleRecord
 ) -> Lifecycle:
-    if recency >= rules.away_days:
+    """Judge recency in days and ratio to the usual gap, before the visit and now."""
+    if _churned(*now, rules):
         return Lifecycle.CHURNED
-    if recency_before >= rules.away_days:
+    if _churned(*before, rules):
         return Lifecycle.RESURRECTED
-    return Lifecycle.AT_RISK if overdue >= rules.overdue_ratio else Lifecycle.ENGAGED
+    return Lifecycle.AT_RISK if now[1] >= rules.overdue_ratio else Lifecycle.ENGAGED
+
+
+def _churned(recency: float, ratio: float, rules: LifecycleRecord) -> bool:
+    # Without an order before the visit its recency is NaN; without a known gap the ratio is.
+    return recency >= rules.away_days and not ratio < rules.overdue_ratio

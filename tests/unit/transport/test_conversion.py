@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from micromoment.client import event, item
 from micromoment.events.hashing import hash_id
 from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.events.shop import Shop
-from micromoment.scoring.calls import Degraded, Reason, SessionKey, UserFeatureAge
+from micromoment.scoring.calls import Degraded, Reason, Segment, SessionKey, UserFeatureAge
+from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.transport.decoding import RequestDecoder
-from micromoment.transport.encoding import DEGRADED_REASONS, ReplyEncoder
+from micromoment.transport.encoding import DEGRADED_REASONS, LIFECYCLES, ReplyEncoder
 from micromoment.v1 import events_pb2
 from micromoment.v1 import scoring_pb2 as pb
 from tests.support.serving import FEATURE_NAMES, a_score
@@ -127,6 +130,27 @@ def test_everything_of_an_answer_is_told() -> None:
     assert reply.user_features.age.ToMicroseconds() == 90_000_002
     assert reply.user_features.stale
     assert reply.as_of.ToMicroseconds() == score.as_of_us
+
+
+def test_where_the_visit_belongs_is_told() -> None:
+    """Cluster, audiences in their order, the first of them as segment, stage and lifecycle."""
+    score = a_score(
+        cluster=Segment("few", "Few events"),
+        audiences=(Segment("a", "First"), Segment("b", "Second")),
+    )
+    score = replace(score, lifecycle=Lifecycle.AT_RISK)
+    reply = an_encoder().session_response("s1", score).scores
+    assert (reply.cluster.segment_id, reply.cluster.display_name) == ("few", "Few events")
+    assert [one.segment_id for one in reply.audiences] == ["a", "b"]
+    assert (reply.segment.segment_id, reply.segment.display_name) == ("a", "First")
+    assert reply.lifecycle == pb.LIFECYCLE_AT_RISK
+    alone = an_encoder().score_response("s1", replace(score, audiences=()))
+    assert alone.segment == alone.cluster
+
+
+def test_every_lifecycle_has_a_number() -> None:
+    """The scorer's words are all in the contract, each under its own name."""
+    assert {pb.Lifecycle.Name(number) for number in LIFECYCLES.values()} == set(pb.Lifecycle.keys())
 
 
 def test_every_degraded_reason_has_a_number() -> None:

@@ -1,0 +1,63 @@
+"""Fit what a bundle says of where a visit belongs: clusters, and the limits of audiences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from micromoment.errors import NotEnoughDataError
+from micromoment.features.catalogue import FEATURE_NAMES
+from micromoment.scoring.audiences import AudienceFile
+from micromoment.scoring.clusters import ClusterFile
+from training.models.rows import DecisionRows
+from training.segments.clusters import fit_clusters
+from training.segments.definitions import DEFAULT_AUDIENCES, AudienceDefinitions, read_definitions
+from training.segments.limits import learn_limits
+from training.segments.previous import PreviousSegments, check_meanings, previous_segments
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """What is known before the long work: the audiences as written, and the bundle before."""
+
+    definitions: AudienceDefinitions
+    previous: PreviousSegments
+
+
+@dataclass(frozen=True)
+class FittedSegments:
+    """Clusters, or why there are none, and audiences; `record` says what the limits rest on."""
+
+    clusters: ClusterFile | None
+    absent: str | None
+    audiences: AudienceFile
+    record: dict[str, Any]
+
+
+def plan_segments(audiences: Path | None, store: Path, name: str) -> SegmentPlan:
+    """Read and check the audiences, the default ones for None, and the bundle before.
+
+    Raises `InvalidDataError` naming the audience or limit that is wrong.
+    """
+    source = audiences or DEFAULT_AUDIENCES
+    definitions = read_definitions(source, FEATURE_NAMES)
+    previous = previous_segments(store, name)
+    defaults = {name: limit.default for name, limit in definitions.limits.items()}
+    check_meanings(previous, definitions.with_limits(defaults), source)
+    return SegmentPlan(definitions, previous)
+
+
+def fit_segments(
+    rows: DecisionRows, decisions: Sequence[Path], plan: SegmentPlan
+) -> FittedSegments:
+    """Fit clusters on decision points and learn limits from the replay's files of them."""
+    clusters, absent = None, None
+    try:
+        clusters = fit_clusters(rows, plan.previous.clusters)
+    except NotEnoughDataError as error:
+        absent = str(error)
+    values, used = learn_limits(plan.definitions, decisions)
+    audiences = plan.definitions.with_limits(values)
+    return FittedSegments(clusters, absent, audiences, {"limits_rest_on": used})
