@@ -26,10 +26,11 @@ from training.progress import Steps
 from training.server_process import ServerProcess
 from training.simulator import ShopConfig, write_ga4_export
 
-DAYS: Final = 10
-SESSIONS_PER_DAY: Final = 900
+# Churn needs a week to look back on and a week to look ahead to.
+DAYS: Final = 16
+SESSIONS_PER_DAY: Final = 700
 BUNDLE: Final = "demo"
-_BAR_WIDTH: Final = 16
+_BAR_WIDTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,23 +133,33 @@ def play_visit(address: str, product: Product, console: Console) -> None:
     session_id = f"demo-{uuid.uuid4().hex[:8]}"
     start = datetime.now(tz=UTC) - timedelta(minutes=6)
     table = Table(title="One visit", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("what happens", "stage", "conversion", "", "abandonment"):
+    for heading in ("what happens", "stage", "conversion", "", "abandonment", "segment", "churn"):
         table.add_column(heading, no_wrap=True)
     with Client(address) as client, Live(table, console=console, auto_refresh=False) as live:
         for words, message in visit_of(product, start):
             reply = client.score(session_id, [message], anonymous_id="demo-visitor")
             table.add_row(*_row(words, reply))
-            table.caption = f"answered by {reply.bundle}, {reply.events_seen} events seen"
+            table.caption = _caption(reply)
             live.refresh()
 
 
 def _row(words: str, reply: pb.ScoreResponse) -> tuple[str, ...]:
     stage = pb.JourneyStage.Name(reply.journey_stage).removeprefix("JOURNEY_STAGE_").lower()
+    churn = f"{reply.churn.probability:.0%}" if reply.HasField("churn") else ""
+    rest = reply.segment.display_name, churn
     if reply.converted:
-        return words, stage, "converted", "", ""
+        return words, stage, "converted", "", "", *rest
     bar = "█" * round(reply.conversion * _BAR_WIDTH)
     left = f"{reply.abandonment:.1%}" if reply.HasField("abandonment") else ""
-    return words, stage, f"{reply.conversion:.1%}", bar, left
+    return words, stage, f"{reply.conversion:.1%}", bar, left, *rest
+
+
+def _caption(reply: pb.ScoreResponse) -> str:
+    lines = [f"answered by {reply.bundle}, {reply.events_seen} events seen"]
+    if reply.HasField("churn"):
+        what = "order" if reply.churn.target == "purchase" else "visit"
+        lines.append(f"churn: no {what} within {reply.churn.horizon_days} days after this one")
+    return "\n".join(lines)
 
 
 def print_how_to_call(address: str, console: Console) -> None:
