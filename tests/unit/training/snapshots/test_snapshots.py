@@ -228,12 +228,14 @@ def test_a_discount_is_a_product_on_sale_or_a_coupon_before(tmp_path: Path) -> N
         a_purchase(0, 10, order_id="before", session_id="s3"),
         Happening(at(0, 11), type="coupon_apply", anonymous_id="b", session_id="s3"),
         a_purchase(0, 12, order_id="after", session_id="s3"),
+        a_purchase(0, 12, order_id="at once", session_id="s4"),
+        Happening(at(0, 12), type="coupon_apply", anonymous_id="a", session_id="s4"),
         a_purchase(0, 12, order_id="no session", session_id=""),
         Happening(at(0, 11), type="coupon_apply", anonymous_id="b", session_id=""),
     ]
     build(tmp_path, happenings, 1, 1)
     row = rows_of(tmp_path, 1)["a"]
-    assert (row["orders_365d"], row["discount_orders_365d"]) == (5, 2)
+    assert (row["orders_365d"], row["discount_orders_365d"]) == (6, 3)
 
 
 def test_of_purchases_at_one_time_the_greatest_counts(tmp_path: Path) -> None:
