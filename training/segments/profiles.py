@@ -86,6 +86,12 @@ _PROFILES: Final = (
     ),
     _Profile(
         ClusterName(
+            7, "deep-browsers", "Deep browsers", "Many pages and events, few of them at a product."
+        ),
+        lambda one: one.values["n_events"] >= _DEEP_EVENTS,
+    ),
+    _Profile(
+        ClusterName(
             6, "brief-browsers", "Brief browsers", "A few pages, rarely a product, no cart."
         ),
         lambda one: one.values["n_page_views"] <= 4,

@@ -41,10 +41,12 @@ def test_the_levels_of_depth() -> None:
 
 def test_carts_without_a_checkout_and_pages_without_products() -> None:
     """A shop may have levels that others lack."""
-    assert ids(members(1, carted=0.6, checked_out=0.4, looked=1), members(0, pages=3)) == [
-        "cart-builders",
-        "brief-browsers",
-    ]
+    found = ids(
+        members(1, carted=0.6, checked_out=0.4, looked=1),
+        members(0, pages=3),
+        members(0.5, events=20, looked=0.3),
+    )
+    assert found == ["cart-builders", "brief-browsers", "deep-browsers"]
 
 
 def test_a_profile_needs_half_of_the_members() -> None:
