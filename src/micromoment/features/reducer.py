@@ -22,7 +22,7 @@ from micromoment.events.vocabulary import (
     EventType,
     PageType,
 )
-from micromoment.features._compile import compiled
+from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families import (
     acts,
     cart,
@@ -142,7 +142,7 @@ def fold(state: Any, event: Any, items: Any) -> None:
     sequence.observe(state, group)
 
 
-@compiled
+@compiled_into_callers
 def describe(state: Any, now: int, tables: Tables, table_fold: int, out: Any) -> None:
     """Write the feature vector as of `now` to `out`, one `FEATURES` record.
 
