@@ -40,3 +40,9 @@ numba.config.CACHE_DIR = str(_cache_folder())  # type: ignore[attr-defined] # se
 def compiled(function: _Function) -> _Function:
     """Compile a function to machine code, cached on disk; it may run without the GIL."""
     return cast(_Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def compiled_into_callers(function: _Function) -> _Function:
+    """Do the same without calls, for functions of `Tables`: its arrays cost 0.4 us to hand on."""
+    options = {"cache": True, "nogil": True, "error_model": "numpy", "forceinline": True}
+    return cast(_Function, numba.njit(**options)(function))

@@ -22,7 +22,7 @@ from micromoment.events.vocabulary import (
     EventType,
     PageType,
 )
-from micromoment.features._compile import compiled
+from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families import (
     acts,
     cart,
@@ -144,7 +144,7 @@ def fold(state: Any, event: Any, items: Any) -> None:
     customer.observe(state, event, items, now)
 
 
-@compiled
+@compiled_into_callers
 def describe(state: Any, now: int, tables: Tables, table_fold: int, out: Any) -> None:
     """Write the feature vector as of `now` to `out`, one `FEATURES` record.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType
-from micromoment.features._compile import compiled
+from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families.items import acted_on
 from micromoment.features.lookup import look_up
 from micromoment.features.spec import FeatureSpec
@@ -62,7 +62,7 @@ def observe(state: Any, event: Any, items: Any) -> None:
         state["campaign"] = event["campaign"]
 
 
-@compiled
+@compiled_into_callers
 def describe(state: Any, tables: Tables, fold: int, out: Any) -> None:
     """Write the family's features by one fold's tables."""
     page_values = tables.page_values[fold]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType
-from micromoment.features._compile import compiled
+from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families.items import acted_on
 from micromoment.features.lookup import count_below, look_up
 from micromoment.features.spec import FeatureSpec
@@ -57,7 +57,7 @@ def observe(state: Any, event: Any, items: Any) -> None:
                 state["last_looked_category"] = item["top_category"]
 
 
-@compiled
+@compiled_into_callers
 def describe(state: Any, now: int, tables: Tables, out: Any) -> None:
     """Write the family's features as of `now`."""
     _describe_items(state, now, tables, out)
@@ -78,7 +78,7 @@ def _row_at(starts: Any, now: int) -> int:
     return count_below(starts, now + 1) - 1
 
 
-@compiled
+@compiled_into_callers
 def _describe_items(state: Any, now: int, tables: Tables, out: Any) -> None:
     out["item_popularity_7d"] = np.nan
     out["max_item_popularity_7d"] = np.nan
