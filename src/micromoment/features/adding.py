@@ -17,7 +17,7 @@ type that holds it, beside others of its size so that alignment wastes nothing. 
 In `src/micromoment/features/families/checkout.py`:
 
 ```python
-("n_coupons", "u1"),  # applied and not removed, up to 255
+("n_coupons", "u1")
 ```
 
 **2. Catalogue.** The entry in `FEATURES` gives name, unit and meaning, and says when the feature is
@@ -25,7 +25,7 @@ missing; counts and facts never are. Its place there is its place in the vector.
 `src/micromoment/features/families/checkout.py`:
 
 ```python
-FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed"),
+FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed")
 ```
 
 **3. Observe.** `observe` folds one event into the state. It is compiled: it takes numbers, so words
