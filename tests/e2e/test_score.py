@@ -126,16 +126,15 @@ def test_abandonment_is_the_rest_while_the_cart_is_filled(scores: pd.DataFrame) 
     there = scores["abandonment"].notna()
     assert (scores["abandonment"] == 1 - scores["conversion"])[there].all()
     assert not (there & scores["converted"]).any()
-    kinds = scores.groupby(BATCH)["type"].agg(set)
-    just_added = kinds.map(lambda found: "cart_add" in found and "cart_remove" not in found)
-    places = pd.MultiIndex.from_frame(scores[BATCH])
-    added = just_added.reindex(places).to_numpy(dtype=bool) & ~scores["converted"].to_numpy()
-    assert there[added].all()
-    assert added.sum() > 50
-    fills = scores["type"].isin(FILLS_CART) | (scores["page_type"] == "cart")
     # As of the end of the batch: an addition may be any of its rows.
-    in_batch = fills.groupby([scores[name] for name in BATCH]).transform("any")
-    so_far = in_batch.groupby(scores["session_id"]).cummax()
+    batch = [scores[name] for name in BATCH]
+    adds = (scores["type"] == "cart_add").groupby(batch).transform("any")
+    removes = (scores["type"] == "cart_remove").groupby(batch).transform("any")
+    just_added = adds & ~removes & ~scores["converted"]
+    assert there[just_added].all()
+    assert just_added.sum() > 50
+    fills = scores["type"].isin(FILLS_CART) | (scores["page_type"] == "cart")
+    so_far = fills.groupby(batch).transform("any").groupby(scores["session_id"]).cummax()
     begun_today = scores["session_id"].isin(scores[scores["source_seq"] == 1]["session_id"])
     assert not there[begun_today & ~so_far].any()
 

@@ -5,12 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
 TIMEOUT_S = 600
+GRACE_S = 10
+
+
+def assert_gone(process: subprocess.Popen[str]) -> None:
+    """Nothing is left of a process that has ended, nor of those that it started."""
+    deadline = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"processes of {process.args!r} are still running")
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class Home:
             "PATH": f"{BIN}{os.pathsep}{kept['PATH']}",
             "BENTOML_HOME": str(self.folder / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "True",
+            "XDG_STATE_HOME": str(self.folder / "state"),
             "COLUMNS": "160",  # tables that no line is broken in
         }
 

@@ -67,6 +67,9 @@ def _visit(session_id: str, visitor: str, days: int, random: np.random.Generator
         pause = random.choice([0.0, 1.0, 150.0], p=[0.25, 0.72, 0.03])
         time += int(pause * random.integers(1, 40) * SECOND)
         kind, page = _STEPS[act]
+        if kind is EventType.PURCHASE:
+            visit.append(_confirmation(session_id, visitor, time, len(visit)))
+            time += SECOND // 1_000
         event = AnEvent(
             event_id=f"{session_id}-{len(visit)}",
             type=kind,
@@ -81,6 +84,19 @@ def _visit(session_id: str, visitor: str, days: int, random: np.random.Generator
         if kind is EventType.PURCHASE:
             break
     return visit
+
+
+def _confirmation(session_id: str, visitor: str, time: int, place: int) -> AnEvent:
+    # As shops send it: a millisecond before the purchase.
+    return AnEvent(
+        event_id=f"{session_id}-{place}",
+        event_time=time,
+        session_id=session_id,
+        anonymous_id=visitor,
+        sequence=place + 1,
+        page_id="/order/confirmed",
+        page_type=PageType.CONFIRMATION,
+    )
 
 
 def _with_details(event: AnEvent, random: np.random.Generator) -> AnEvent:

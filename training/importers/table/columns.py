@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -13,17 +13,19 @@ from micromoment.errors import InvalidDataError
 from training.importers.table.mapping import DropRule, TableMapping
 from training.importers.table.sources import Category, Source
 
+MappedSource = Source | Category | DropRule
+
 _MAX_CLOSEST = 3
 _MAX_LISTED = 40
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class MappedColumn:
     """A column that a mapping names, and where it does: `columns.price`."""
 
     place: str
     column: str
-    source: Source | Category | DropRule
+    source: MappedSource
 
 
 def mapped_columns(mapping: TableMapping) -> Iterator[MappedColumn]:
@@ -48,7 +50,8 @@ def check_columns(
     """
     missing = [named for named in mapped_columns(mapping) if named.column not in found]
     if missing:
-        raise InvalidDataError(file, _advice(missing, found, mapping_file))
+        used = {named.column for named in mapped_columns(mapping)}
+        raise InvalidDataError(file, _advice(missing, found, used, mapping_file))
     spellings: dict[str, list[str]] = {}
     for column in found:
         spellings.setdefault(column.lower(), []).append(column)
@@ -62,7 +65,7 @@ def closest(name: str, found: Sequence[str]) -> list[str]:
     """Give the columns whose names are most alike, the closest first, case and signs aside."""
     bare = {column: _bare(column) for column in found}
     same = [column for column in found if bare[column] == _bare(name)]
-    alike = difflib.get_close_matches(_bare(name), list(bare.values()), _MAX_CLOSEST, 0.5)
+    alike = difflib.get_close_matches(_bare(name), list(bare.values()), _MAX_CLOSEST, 0.6)
     inside = [
         c for c in found if _bare(name) and (_bare(name) in bare[c] or bare[c] in _bare(name))
     ]
@@ -70,41 +73,49 @@ def closest(name: str, found: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*same, *near, *(c for c in inside if bare[c])]))[:_MAX_CLOSEST]
 
 
-def _advice(missing: Sequence[MappedColumn], found: Sequence[str], mapping_file: str) -> str:
+def _advice(
+    missing: Sequence[MappedColumn], found: Sequence[str], used: Collection[str], mapping_file: str
+) -> str:
     lines = []
-    mended = {}
+    mended: dict[str, dict[str, str]] = {}
     for named in missing:
-        near = closest(named.column, found)
+        # What is meant by another entry is no candidate for this one.
+        others = {_bare(name) for name in used if name != named.column}
+        near = closest(named.column, [column for column in found if _bare(column) not in others])
         lines.append(
             f"has no column {named.column!r}, which {mapping_file} names at {named.place}"
             + (f"; the closest: {', '.join(map(repr, near))}" if near else "")
         )
-        mended[named] = near[0] if near else "COLUMN"
+        mended.setdefault(named.place, {})[named.column] = near[0] if near else "COLUMN"
     listed = ", ".join(map(repr, found[:_MAX_LISTED]))
     more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
     lines.append(f"its columns are: {listed}{more}" if found else "it has no columns at all")
     lines.append(f"to mend it, write in {mapping_file}:")
-    return "\n  ".join([*lines, *_snippet(mended)])
+    sources = {named.place: named.source for named in missing}
+    return "\n  ".join([*lines, *_snippet(sources, mended)])
 
 
-def _snippet(mended: Mapping[MappedColumn, str]) -> Iterator[str]:
+def _snippet(
+    sources: Mapping[str, MappedSource], mended: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
     section = ""
-    for named, column in mended.items():
-        head, _, name = named.place.partition(".")
+    for place, source in sources.items():
+        head, _, name = place.partition(".")
         head = head.partition("[")[0]
         if head != section:
             yield f"  {head}:"
             section = head
-        yield f"    {name}: {_entry(named, column)}" if name else f"    - {_entry(named, column)}"
+        entry = _entry(source, mended[place])
+        yield f"    {name}: {entry}" if name else f"    - {entry}"
 
 
-def _entry(named: MappedColumn, column: str) -> str:
-    content = named.source.model_dump(exclude_defaults=True, mode="json")
-    if isinstance(named.source, Category) and named.source.levels:
-        content["levels"] = [column if c == named.column else c for c in named.source.levels]
+def _entry(source: MappedSource, columns: Mapping[str, str]) -> str:
+    content = source.model_dump(exclude_defaults=True, mode="json")
+    if isinstance(source, Category) and source.levels:
+        content["levels"] = [columns.get(level, level) for level in source.levels]
     else:
-        content["column"] = column
-    entry = column if content == {"column": column} else content
+        content["column"] = columns[content["column"]]
+    entry = content["column"] if set(content) == {"column"} else content
     text = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("...\n").strip()
 

@@ -118,7 +118,7 @@ class Expressions:
         kind = self._table.schema.field(source.column).type
         column = _quoted(source.column)
         if pa.types.is_timestamp(kind) and kind.tz is not None:
-            return f"epoch_us({column})"
+            return f"epoch_us(CAST({column} AS TIMESTAMPTZ))"
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return f"epoch_us(timezone({self._zone}, CAST({column} AS TIMESTAMP)))"
         return self._moment(self.known(source.column), source)

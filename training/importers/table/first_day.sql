@@ -1,1 +1,1 @@
-SELECT shop_day(min(event_time), '$zone') FROM usable_lines
+SELECT shop_day(min(event_time), '$zone') FROM $lines WHERE dropped IS NULL

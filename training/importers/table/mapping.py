@@ -225,21 +225,22 @@ def load_mapping(path: Path) -> TableMapping:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML where a key that stands twice is an error."""
+    """YAML whose keys are the texts that stand there (yes is no boolean), each of them once."""
 
 
-def _unique_keys(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen = set()
-    for key, _ in node.value:
-        if key.value in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key.value!r} stands twice", key.start_mark
-            )
-        seen.add(key.value)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep)
+def _text_keys(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, Any]]:
+    content: dict[str, Any] = {}
+    yield content
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key is no text", key.start_mark)
+        if key.value in content:
+            problem = f"the key {key.value!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        content[key.value] = loader.construct_object(value, deep=True)
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_keys)
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _text_keys)
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -3,8 +3,8 @@ CREATE OR REPLACE TEMP TABLE line_events AS
 WITH linked AS (
     SELECT
         usable_lines.*,
-        CASE WHEN is_refund THEN COALESCE(NULLIF(found.original_order_id, ''),
-            usable_lines.original_order_id) ELSE order_id END AS event_order_id
+        CASE WHEN is_refund THEN COALESCE(known_order_id, found.original_order_id)
+            ELSE order_id END AS event_order_id
     FROM usable_lines LEFT JOIN $found AS found USING (file_no, row_no)
 )
 

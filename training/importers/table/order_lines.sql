@@ -4,7 +4,6 @@ WITH raw AS (
     SELECT
         $file_no AS file_no,
         $row_no AS row_no,
-        $content AS content,
         $order_id AS order_id,
         $customer_id AS customer_id,
         $time AS event_time,
@@ -44,7 +43,13 @@ signed AS (
 SELECT
     file_no,
     row_no,
-    content,
+    -- What must be equal in lines that repeat each other, however the files write it.
+    md5(concat_ws(
+        chr(31), order_id, COALESCE(customer_id, ''), event_time, item_id, quantity, price,
+        COALESCE(currency_text, ''), COALESCE(CAST(category_path AS VARCHAR), ''),
+        COALESCE(brand, ''), COALESCE(on_sale, ''), COALESCE(original_order_id, ''),
+        COALESCE(CAST(attributes AS VARCHAR), '')
+    )) AS content,
     order_id,
     customer_id,
     event_time,

@@ -43,13 +43,13 @@ def make_events(
     Counts what is dropped and merged.
     """
     tally.add("dropped", by_reason(db, lines, "dropped", "dropped IS NOT NULL"))
+    earlier = _days_before(db, lines, folder, mapping.time_zone)
+    events = f"read_parquet({file_list(earlier)})" if earlier else _NO_EVENTS
+    db.execute(script("table/earlier_orders", events=events))
     keeps = mapping.duplicates == "keep"
     db.execute(script("table/usable_lines", lines=lines, keeps_duplicates=keeps))
     repeated = f"{lines} ANTI JOIN usable_lines USING (file_no, row_no)"
     tally.add("merged", by_reason(db, repeated, "'duplicate_row'", "dropped IS NULL"))
-    earlier = _days_before(db, folder, mapping.time_zone)
-    events = f"read_parquet({file_list(earlier)})" if earlier else _NO_EVENTS
-    db.execute(script("table/earlier_orders", events=events))
     links = file_list([_write_links(db, folder.work / "links.parquet")])
     db.execute(script("table/order_events", found=f"read_parquet({links})", zone=mapping.time_zone))
 
@@ -67,8 +67,10 @@ def stage_lines(
     return Stage(folder)
 
 
-def _days_before(db: duckdb.DuckDBPyConnection, folder: EventFolder, time_zone: str) -> list[Path]:
-    ((first,),) = db.sql(script("table/first_day", zone=time_zone)).fetchall()
+def _days_before(
+    db: duckdb.DuckDBPyConnection, lines: str, folder: EventFolder, time_zone: str
+) -> list[Path]:
+    ((first,),) = db.sql(script("table/first_day", lines=lines, zone=time_zone)).fetchall()
     if first is None:
         return []
     days = [day for day in folder.existing_days() if day < date.fromisoformat(first)]

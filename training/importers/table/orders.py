@@ -38,7 +38,7 @@ def import_orders(
     with event_folder(out) as folder, engine(folder.work) as db, reporting(progress) as show:
 
         def lines_of(table: Table, file_no: int) -> str:
-            return lines_query(table, file_no, mapping, tables.columns)
+            return lines_query(table, file_no, mapping)
 
         files = tables.read(db, lines_of, folder.work / "lines", tally, show)
         lines = f"read_parquet({file_list(files)})"
@@ -58,10 +58,8 @@ def import_orders(
     return report
 
 
-def lines_query(
-    table: Table, file_no: int, mapping: OrdersMapping, content: tuple[str, ...]
-) -> str:
-    """Give the query that reads a table's order lines; `content` are the columns that tell rows."""
+def lines_query(table: Table, file_no: int, mapping: OrdersMapping) -> str:
+    """Give the query that reads a table's order lines."""
     columns = mapping.columns
     give = Expressions(table, mapping)
     cancelled, charged = mapping.refunds.order_id_matches, mapping.charges
@@ -70,7 +68,6 @@ def lines_query(
         source=table.source,
         file_no=file_no,
         row_no=table.row_no,
-        content=give.content(content),
         order_id=give.text(columns.order_id),
         customer_id=give.text(columns.customer_id),
         time=give.time(columns.time),

@@ -1,18 +1,14 @@
 -- Lines of which something was taken back, bought ones and returned ones, in the order in which
 -- refunds.py takes them: by what must be equal, then by time.
-WITH bought AS (
-    SELECT DISTINCT customer_id, order_id FROM usable_lines WHERE NOT is_refund
-),
-
-lines AS (
+WITH lines AS (
     SELECT
-        usable_lines.*,
-        CASE WHEN is_refund THEN COALESCE(original_order_id, bought.order_id) END AS known_order_id
-    FROM usable_lines LEFT JOIN bought USING (customer_id, order_id)
+        file_no, row_no, order_id, customer_id, event_time, item_id, quantity, price_micros,
+        is_refund, known_order_id
+    FROM usable_lines
     UNION ALL
     SELECT
         -1, 0, order_id, customer_id, event_time, item.item_id, item.quantity, item.price_micros,
-        is_refund, NULL, CASE WHEN is_refund THEN COALESCE(order_id, '') END
+        is_refund, CASE WHEN is_refund THEN COALESCE(order_id, '') END
     FROM earlier_orders
     WHERE item.price_micros IS NOT NULL AND item.quantity IS NOT NULL
 )

@@ -142,20 +142,6 @@ def _as_source(value: object) -> object:
     return {"column": value} if isinstance(value, str) else value
 
 
-def _as_words(value: object) -> object:
-    """Read YAML's unquoted true, 1 and the like as the words that a file holds."""
-    if not isinstance(value, dict) or not isinstance(value.get("values"), dict):
-        return _as_source(value)
-    words = {_word(word): meaning for word, meaning in value["values"].items()}
-    return {**value, "values": words}
-
-
-def _word(value: object) -> object:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
-
-
 def _of(vocabulary: type[IntEnum]) -> Callable[[_W], _W]:
     known = sorted(
         word for word, number in names(vocabulary).items() if number or word != "unspecified"
@@ -191,10 +177,10 @@ MoneySource = Annotated[Money, BeforeValidator(_as_source)]
 DurationSource = Annotated[Duration, BeforeValidator(_as_source)]
 FlagSource = Annotated[Flag, BeforeValidator(_as_source)]
 EventTypeSource = Annotated[
-    EventTypeWord, BeforeValidator(_as_words), AfterValidator(_of(EventType))
+    EventTypeWord, BeforeValidator(_as_source), AfterValidator(_of(EventType))
 ]
-PageTypeSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(PageType))]
-DeviceSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(DeviceType))]
-MediumSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(ReferrerMedium))]
-ConsentSource = Annotated[Word, BeforeValidator(_as_words), AfterValidator(_of(ConsentState))]
+PageTypeSource = Annotated[Word, BeforeValidator(_as_source), AfterValidator(_of(PageType))]
+DeviceSource = Annotated[Word, BeforeValidator(_as_source), AfterValidator(_of(DeviceType))]
+MediumSource = Annotated[Word, BeforeValidator(_as_source), AfterValidator(_of(ReferrerMedium))]
+ConsentSource = Annotated[Word, BeforeValidator(_as_source), AfterValidator(_of(ConsentState))]
 CategorySource = Annotated[Category, BeforeValidator(_as_source)]
