@@ -19,10 +19,13 @@ from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.manifest import NAME_PATTERN, LifecycleRecord
 from micromoment.stores.bundles import default_bundle_store
+from training.churn.fit import FittedChurn, fit_churn
+from training.churn.gaps import OrderGaps, order_gaps
+from training.churn.model import ChurnParams
+from training.churn.rows import CustomerHistory
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.models.conversion import ConversionParams
-from training.models.rows import DecisionRows
 from training.outputs import make_folder
 from training.pipeline.blocks import Blocks, split_days
 from training.pipeline.features import UserHistory, build_history
@@ -34,7 +37,9 @@ from training.publishing.bundle import BundleParts
 from training.publishing.store import publish
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplayReport, ReplaySettings, replay_parts
+from training.snapshots.cuts import cut_at
 from training.tables.fit import fit_tables
+from training.tables.order_gaps import collect_purchases
 
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
 
@@ -53,6 +58,7 @@ class TrainRequest:
     max_clock_skew_s: int = 300
     publish_lag: timedelta = timedelta(hours=1)
     params: ConversionParams = field(default_factory=ConversionParams)
+    churn: ChurnParams = field(default_factory=ChurnParams)
     ids: IdEncoder | None = None
     workers: int = 2
 
@@ -74,6 +80,7 @@ class TrainReport:
     decision_points: int
     buyers: int
     metrics: dict[str, Any]
+    absent: dict[str, str]  # why the bundle lacks a model
 
 
 def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
@@ -130,15 +137,18 @@ def _train(
             cross_fit=True,
             advance=advance,
         )
-    with steps.step("Join features of decision points"):
-        rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
-    absent = {"churn": "not trained", "clusters": "not trained"}
+    absent = {"clusters": "not trained"}
     with steps.step("Fit conversion model, baseline and calibrator"):
-        visits = _fit_visits(rows, blocks, request.params, absent)
-    if visits is None:
-        raise NotEnoughDataError(absent["conversion"])
+        visits = _fit_visits(request, days, blocks, workspace, report, absent)
+    with steps.step("Fit churn model, baselines and calibrator"):
+        gaps = order_gaps(collect_purchases(parts, settings), _end_us(settings, days))
+        customers = CustomerHistory(workspace, settings.shop, request.publish_lag, tables)
+        churn = _fit_churn(request, customers, gaps, days, absent)
+    if visits is None and churn is None:
+        raise NotEnoughDataError(f"conversion: {absent['conversion']}; churn: {absent['churn']}")
     with steps.step("Publish the bundle"):
-        bundle = _parts(request, days, blocks, history, visits, served_tables(tables), absent)
+        models = visits, churn
+        bundle = _parts(request, days, blocks, history, models, served_tables(tables), absent)
         manifest = publish(bundle, request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
@@ -146,27 +156,59 @@ def _train(
         tag=manifest.tag,
         days=len(days.days),
         replay=report,
-        decision_points=len(rows.label),
-        buyers=visits.buyers,
-        metrics=visits.metrics,
+        decision_points=visits.rows if visits else 0,
+        buyers=visits.buyers if visits else 0,
+        metrics=_metrics(visits, churn),
+        absent=absent,
     )
 
 
 def _fit_visits(
-    rows: DecisionRows, blocks: Blocks, params: ConversionParams, absent: dict[str, str]
+    request: TrainRequest,
+    days: EventDays,
+    blocks: Blocks,
+    workspace: FeatureWorkspace,
+    report: ReplayReport,
+    absent: dict[str, str],
 ) -> FittedVisits | None:
     try:
-        return fit_visits(rows, blocks, params)
+        if not report.decisions:
+            raise NotEnoughDataError(
+                f"none of the {report.events:,} events precedes the first order of its visit"
+            )
+        # A visit that was alive this shortly before the data ends may still convert: its outcome
+        # is not known.
+        censored_from = _end_us(request.replay, days) - request.replay.expiry_us
+        rows = load_rows(workspace, report.outputs, censored_from=censored_from)
+        return fit_visits(rows, blocks, request.params)
     except NotEnoughDataError as error:
         absent["conversion"] = str(error)
         return None
 
 
-def _censored_from(settings: ReplaySettings, days: EventDays) -> int:
-    # A visit that was alive this shortly before the data ends may still convert: its outcome is
-    # not known. Microseconds since 1970.
-    end = datetime.combine(days.days[-1] + timedelta(days=1), time(), settings.shop.zone)
-    return int(end.timestamp() * 1_000_000) - settings.expiry_us
+def _fit_churn(
+    request: TrainRequest,
+    customers: CustomerHistory,
+    gaps: OrderGaps,
+    days: EventDays,
+    absent: dict[str, str],
+) -> FittedChurn | None:
+    end = days.days[-1] + timedelta(days=1)
+    try:
+        return fit_churn(customers, gaps, days.days[0], end, request.churn)
+    except NotEnoughDataError as error:
+        absent["churn"] = str(error)
+        return None
+
+
+def _metrics(visits: FittedVisits | None, churn: FittedChurn | None) -> dict[str, Any]:
+    metrics = dict(visits.metrics) if visits else {}
+    return metrics | ({"churn": churn.metrics} if churn else {})
+
+
+def _end_us(settings: ReplaySettings, days: EventDays) -> int:
+    """Give the end of the last day, microseconds since 1970."""
+    return cut_at(days.days[-1] + timedelta(days=1), settings.shop).time_us
 
 
 def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> datetime:
@@ -178,10 +220,11 @@ def _parts(
     days: EventDays,
     blocks: Blocks,
     history: UserHistory,
-    visits: FittedVisits | None,
+    models: tuple[FittedVisits | None, FittedChurn | None],
     tables: Tables,
     absent: dict[str, str],
 ) -> BundleParts:
+    visits, churn = models
     golden_events, golden_users = pick_golden(days, history.rows_at, request.ids)
     return BundleParts(
         name=request.name,
@@ -190,16 +233,24 @@ def _parts(
         feature_names=FEATURE_NAMES,
         tables=tables,
         conversion=visits.parts if visits else None,
-        churn=None,
+        churn=churn.parts if churn else None,
         clusters=None,
         audiences=None,
-        lifecycle=LifecycleRecord(),
+        lifecycle=_lifecycle(churn),
         absent=absent,
-        metrics=visits.metrics if visits else {},
-        training=_training_record(request, days, blocks, visits),
+        metrics=_metrics(visits, churn),
+        training=_training_record(request, days, blocks, visits)
+        | ({"churn": churn.record} if churn else {}),
         golden_events=golden_events,
         golden_users=golden_users,
     )
+
+
+def _lifecycle(churn: FittedChurn | None) -> LifecycleRecord:
+    # Away is who the churn model would say has left, where it speaks of orders.
+    if churn is None or churn.parts.target != "purchase":
+        return LifecycleRecord()
+    return LifecycleRecord(away_days=churn.parts.horizon_days)
 
 
 def _training_record(
