@@ -96,8 +96,6 @@ def _log_likelihoods(
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     still = betaln(a, b + x) - betaln(a, b) - (r + x) * np.log(alpha + age)
     repeated = np.maximum(x, 1.0)
-    gone = (
-        betaln(a + 1, b + repeated - 1) - betaln(a, b) - (r + x) * np.log(alpha + recency)
-    )
+    gone = betaln(a + 1, b + repeated - 1) - betaln(a, b) - (r + x) * np.log(alpha + recency)
     likely: FloatArray = common + np.where(x > 0, np.logaddexp(still, gone), still)
     return likely

@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 
 from micromoment.events.shop import Shop
@@ -87,9 +86,7 @@ def labelled_visitors(
     ):
         windows = [_window(cut, plan.target.horizon_days, shop) for cut in plan.cuts]
         files = [str(path) for path in sorted(snapshots.glob("*.parquet"))]
-        database.execute(
-            _LOAD[plan.target.kind], {"files": files, "end_us": windows[-1]["end_us"]}
-        )
+        database.execute(_LOAD[plan.target.kind], {"files": files, "end_us": windows[-1]["end_us"]})
         ask = _ASK[plan.target.kind]
         kept = _kept(database, ask, windows, max_rows)
         query = (
@@ -114,8 +111,7 @@ def _kept(
     max_rows: int,
 ) -> int:
     count = f"SELECT count(*) FROM ({ask})"  # noqa: S608 - of this module alone
-    counts = [database.execute(count, window).fetchone() for window in windows]
-    total = int(np.sum([row[0] for row in counts if row]))
+    total = sum(database.execute(count, window).fetchall()[0][0] for window in windows)
     return _PARTS if total <= max_rows else _PARTS * max_rows // total
 
 
