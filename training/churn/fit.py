@@ -15,7 +15,7 @@ from micromoment.scoring.calibration import PlattCalibrator
 from training.churn.baselines import ChurnBaselines, fit_baselines
 from training.churn.cuts import CutPlan, training_cuts
 from training.churn.gaps import OrderGaps, survival
-from training.churn.model import ChurnParams, cross_fit, fit_trees
+from training.churn.model import ChurnParams, CrossFit, cross_fit, fit_trees
 from training.churn.population import customers_at
 from training.churn.rows import ChurnRows, CustomerHistory, churn_rows, describe_at
 from training.churn.target import Target, choose_target
@@ -56,9 +56,7 @@ def fit_churn(
     rows = churn_rows(history, plan, MAX_ROWS)
     _require_both_outcomes(rows)
     held_out = cross_fit(rows, params)
-    # Cross-fitted scores calibrate, not a block of later cuts: windows as long as a horizon leave
-    # such a block one season, and a calibrator fitted before Christmas is wrong after it.
-    calibrator = fit_platt(held_out.raw, rows.label, np.ones(len(rows)))
+    calibrator = _calibrate(rows, held_out)
     baselines = fit_baselines(rows, choice.target.kind, _customers(history, choice.target, end))
     model = ModelParts(fit_trees(rows, held_out.trees, params), calibrator, rows.feature_names)
     target = choice.target
@@ -68,6 +66,19 @@ def fit_churn(
         | _time_to_next_order(gaps, target),
         record=_record(rows, plan, params, held_out.trees, choice.reason),
     )
+
+
+def _calibrate(rows: ChurnRows, held_out: CrossFit) -> PlattCalibrator:
+    """Calibrate on the latest third of the cuts, on scores of trees that haven't seen the visitor.
+
+    Fitting on earlier cuts alone would have to leave out a whole horizon before the later ones,
+    and a year of orders would be down to a season. Held-out visitors need no such gap, and the
+    latest cuts are closest to those that will be asked about: the older the shop's data get, the
+    more of its customers are long gone.
+    """
+    cuts = np.unique(rows.cut)
+    later = rows.cut >= cuts[len(cuts) * 2 // 3]
+    return fit_platt(held_out.raw[later], rows.label[later], np.ones(int(later.sum())))
 
 
 def _require_both_outcomes(rows: ChurnRows) -> None:

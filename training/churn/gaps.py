@@ -5,6 +5,7 @@ Order days are those of `training.tables.order_gaps`: orders as they were placed
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,10 +74,11 @@ def survival(gaps: OrderGaps, last_day: int) -> Survival:
     """Estimate the curve at each whole day from 0 to `last_day`. Needs a gap that ended."""
     censored = CensoredData(gaps.days[gaps.came], right=gaps.days[~gaps.came])
     curve = ecdf(censored).sf
-    bounds = curve.confidence_interval(0.95, method="log-log")
+    with warnings.catch_warnings():  # that the bounds are not defined where nothing ended yet
+        warnings.simplefilter("ignore", RuntimeWarning)
+        bounds = curve.confidence_interval(0.95, method="log-log")
     days = np.arange(last_day + 1)
     share, low, high = (np.asarray(one.evaluate(days)) for one in (curve, bounds.low, bounds.high))
-    # The bounds are not defined where nothing has ended yet.
     low, high = (np.where(np.isfinite(bound), bound, share) for bound in (low, high))
     return Survival(
         tuple(days.tolist()), tuple(share.tolist()), tuple(low.tolist()), tuple(high.tolist())

@@ -94,7 +94,7 @@ def labelled_visitors(
             f"WHERE md5_number_lower(visitor_id) % {_PARTS} < {kept} ORDER BY visitor_id"
         )
         return [
-            (cut, database.execute(query, window).to_arrow_table())
+            (cut, database.sql(query, params=window).to_arrow_table())
             for cut, window in zip(plan.cuts, windows, strict=True)
         ]
 
@@ -127,5 +127,5 @@ def customers_at(snapshots: Path, cut: Cut, max_rows: int) -> pa.Array:
     """
     with duckdb.connect(config=_LIMITS) as database:
         inputs = {"files": files, "cut_us": cut.time_us, "most": max_rows}
-        table = database.execute(query, inputs).to_arrow_table()
+        table: pa.Table = database.sql(query, params=inputs).to_arrow_table()
     return table["visitor_id"].combine_chunks()
