@@ -42,9 +42,10 @@ def customers(
     leaves: float = 0.12,
     seed: int = 3,
 ) -> Iterator[Happening]:
-    """Draw n customers who begin on any day, wait about `gap_days` from order to order, and stop
-    after any order with probability `leaves`. Half of them take four times as long.
-    """  # fmt: skip
+    """Draw n customers who begin on any day and stop after any order with probability `leaves`.
+
+    They wait about `gap_days` from order to order, half of them four times as long.
+    """
     random = np.random.default_rng(seed)
     for customer in range(n):
         day = float(random.integers(0, days))

@@ -88,7 +88,7 @@ def no_popularity(name: str) -> _Arrays:
 def served_tables(tables: Tables) -> Tables:
     """Keep what a bundle carries: fold 0, and of each popularity the last row, for all times."""
     kept = tables_to_arrays(tables)
-    for name in ("transition_llr", "order_gap_days", *(f"{name}_values" for name in ENCODINGS)):
+    for name in ("transition_llr", "order_gap_days", *(f"{one}_values" for one in ENCODINGS)):
         kept[name] = np.ascontiguousarray(kept[name][:1])
     for name in POPULARITIES:
         for part in ("starts", "prior", "values"):

@@ -64,9 +64,7 @@ def labels(history: CustomerHistory, plan: CutPlan) -> dict[str, bool]:
 
 
 def test_who_churned_by_orders(tmp_path: Path) -> None:
-    """The window begins with the cut and ends before its end's midnight; undone orders go by when
-    they were undone.
-    """
+    """The window is whole days from the cut on; an undone order goes by when it was undone."""
     happenings = [
         *(order(name, on(-5), 0) for name in ("none", "first", "last", "after", "undone", "late")),
         order("first", CUT, 1, hour=0),
