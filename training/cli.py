@@ -160,6 +160,8 @@ def train(
         f"{report.decision_points:,} decision points, {report.buyers:,} visits with an order; "
         f"replay {report.replay.events_per_second:,.0f} events/s from Parquet to Parquet"
     )
+    for model, reason in report.absent.items():
+        console.print(f"no {model}: {reason}")
     typer.echo(report.tag)
 
 
@@ -172,6 +174,10 @@ def evaluate(
     to: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
     ] = None,
+    churn_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days between cuts for churn; 14 for orders, 1 for activity."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.")
     ] = None,
@@ -179,10 +185,12 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Compare a bundle's scores with what came of the visits, by number of events seen."""
-    from training.evaluation import evaluation_table, write_evaluation  # noqa: PLC0415 - heavy
+    """Compare a bundle's scores with what came: of visits, and of customers at midnights."""
+    from training.churn.page import churn_sections  # noqa: PLC0415 - heavy imports
+    from training.churn.table import churn_table  # noqa: PLC0415
+    from training.evaluation import evaluation_table, write_evaluation  # noqa: PLC0415
     from training.outputs import make_folder  # noqa: PLC0415
-    from training.pipeline import EvaluateRequest, evaluate_bundle  # noqa: PLC0415
+    from training.pipeline import EvaluateRequest, evaluate_all  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
     request = EvaluateRequest(
@@ -190,15 +198,23 @@ def evaluate(
         events=events,
         first_day=from_.date(),
         last_day=_day(to),
+        churn_every=churn_every,
         workers=workers,
         bootstrap=bootstrap,
     )
     if out is not None:
         make_folder(out)
-    evaluation = evaluate_bundle(request, Steps(console))
-    Console().print(evaluation_table(evaluation))
+    found = evaluate_all(request, Steps(console))
+    if found.visits is not None:
+        Console().print(evaluation_table(found.visits))
+    if found.churn is not None:
+        Console().print(churn_table(found.churn))
+    for note in found.notes:
+        console.print(note)
     if out is not None:
-        page = write_evaluation(evaluation, out, bundle)
+        more = {"churn": found.churn.to_dict()} if found.churn else {}
+        sections = churn_sections(found.churn) if found.churn else []
+        page = write_evaluation(found.visits, out, bundle, more=more, more_sections=sections)
         console.print(f"page: {page}")
 
 

@@ -18,14 +18,14 @@ BASE_RATE_COLOUR: Final = "#6b7280"
 _GRID: Final = "#e5e7eb"
 _Z95: Final = 1.96
 _NUDGE: Final = 0.07  # sideways, so that two error bars at one place stay apart
-_HEIGHT: Final = 380
+HEIGHT: Final = 380
 _SMALL_HEIGHT: Final = 300
 
 
 def pr_auc_chart(evaluation: Evaluation) -> go.Figure:
     """PR-AUC by events seen on a log scale: model and baseline with intervals, base rate."""
     rows = [row for row in evaluation.rows if row.buyers]
-    figure = _figure(_HEIGHT)
+    figure = blank_figure(HEIGHT)
     figure.update_layout(showlegend=True)
     base = [row.base_rate_metrics.pr_auc for row in rows]
     _by_count(figure, rows, base, None, "number of events alone", BASE_RATE_COLOUR, 0)
@@ -43,7 +43,7 @@ def pr_auc_chart(evaluation: Evaluation) -> go.Figure:
 def ratio_chart(evaluation: Evaluation) -> go.Figure:
     """PR-AUC of the model over that of the baseline, with the paired interval."""
     rows = [row for row in evaluation.rows if row.buyers]
-    figure = _figure(_HEIGHT)
+    figure = blank_figure(HEIGHT)
     ratios = [row.model.metrics.pr_auc / row.baseline.metrics.pr_auc for row in rows]
     bounds = [row.intervals.pr_auc_ratio for row in rows]
     _by_count(figure, rows, ratios, bounds, "model over baseline", MODEL_COLOUR, 0)
@@ -55,7 +55,7 @@ def ratio_chart(evaluation: Evaluation) -> go.Figure:
 
 def reliability_chart(row: EvaluationRow) -> go.Figure:
     """Share that bought against the probability predicted, both on log scales."""
-    figure = _figure(_SMALL_HEIGHT)
+    figure = blank_figure(_SMALL_HEIGHT)
     bins = (*row.model.reliability, *row.baseline.reliability)
     floor = _floor(bins)
     figure.add_scatter(
@@ -76,7 +76,7 @@ def reliability_chart(row: EvaluationRow) -> go.Figure:
 
 def lift_chart(row: EvaluationRow) -> go.Figure:
     """How many times the average the share of buyers is, by share of visits chosen."""
-    figure = _figure(_SMALL_HEIGHT)
+    figure = blank_figure(_SMALL_HEIGHT)
     for scores, name, colour in (
         (row.baseline, "baseline", BASELINE_COLOUR),
         (row.model, "model", MODEL_COLOUR),
@@ -100,13 +100,14 @@ def lift_chart(row: EvaluationRow) -> go.Figure:
     return figure
 
 
-def _figure(height: int) -> go.Figure:
+def blank_figure(height: int) -> go.Figure:
+    """Make an empty figure in the page's style."""
     axis = {"gridcolor": _GRID, "zeroline": False, "linecolor": "#9ca3af", "automargin": True}
     figure = go.Figure()
     figure.update_layout(
         template="none",
         height=height,
-        margin={"l": 8, "r": 12, "t": 34 if height == _HEIGHT else 10, "b": 8},
+        margin={"l": 8, "r": 12, "t": 34 if height == HEIGHT else 10, "b": 8},
         showlegend=False,
         font={"family": "system-ui, sans-serif", "size": 12, "color": "#1f2937"},
         legend={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -44,8 +44,30 @@ th:first-child, td:first-child { position: sticky; left: 0; background: #fff; fo
 """  # noqa: E501 - one CSS rule per line reads better
 
 
-def render_page(evaluation: Evaluation, title: str) -> str:
-    """Compose the page's HTML, the same for the same evaluation."""
+def render_page(
+    evaluation: Evaluation | None, title: str, more_sections: Sequence[str] = ()
+) -> str:
+    """Compose the page's HTML, the same for the same evaluation; more sections come last."""
+    sections = [] if evaluation is None else _sections(evaluation, title)
+    sections += more_sections
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
+        f"<script>{get_plotlyjs()}</script></head>"
+        f"<body><main>{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def plot_html(figure: go.Figure, name: str) -> str:
+    """Give a plot's HTML for a page that carries Plotly's code; `name` is its own on the page."""
+    html: str = figure.to_html(
+        full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=f"plot-{name}"
+    )
+    return html
+
+
+def _sections(evaluation: Evaluation, title: str) -> list[str]:
     drawn = [row for row in evaluation.rows if row.buyers]
     sections = [_head(evaluation, title)]
     if drawn:
@@ -55,13 +77,7 @@ def render_page(evaluation: Evaluation, title: str) -> str:
     sections.append(_figures(evaluation))
     if evaluation.segments:
         sections.append(_segments(evaluation))
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
-        f"<script>{get_plotlyjs()}</script></head>"
-        f"<body><main>{''.join(sections)}</main></body></html>\n"
-    )
+    return sections
 
 
 def _head(evaluation: Evaluation, title: str) -> str:
@@ -78,7 +94,7 @@ def _head(evaluation: Evaluation, title: str) -> str:
 
 def _ranking(evaluation: Evaluation) -> str:
     charts = "".join(
-        f"<div><h3>{heading}</h3>{_plot(chart, name)}</div>"
+        f"<div><h3>{heading}</h3>{plot_html(chart, name)}</div>"
         for heading, chart, name in (
             ("PR-AUC by events seen", pr_auc_chart(evaluation), "pr-auc"),
             ("Gain over the baseline", ratio_chart(evaluation), "pr-auc-ratio"),
@@ -123,7 +139,7 @@ def _multiples(
 ) -> str:
     plots = "".join(
         f"<div><h3>{_count(row)} <span class='muted'>{row.buyers:,} of {row.n:,} buy</span>"
-        f"</h3>{_plot(chart, f'{name}-{row.name}')}</div>"
+        f"</h3>{plot_html(chart, f'{name}-{row.name}')}</div>"
         for row, chart in charts
     )
     keys = f"<p>{_key('model', MODEL_COLOUR)} {_key('logistic baseline', BASELINE_COLOUR)}</p>"
@@ -198,10 +214,3 @@ def _cells(row: EvaluationRow) -> str:
 
 def _both(model: str, baseline: str) -> str:
     return f"{model}<br><span class='muted'>{baseline}</span>"
-
-
-def _plot(figure: go.Figure, name: str) -> str:
-    html: str = figure.to_html(
-        full_html=False, include_plotlyjs=False, config=_CONFIG, div_id=f"plot-{name}"
-    )
-    return html

@@ -1,6 +1,6 @@
 """The steps of the offline side as functions: train, score, evaluate."""
 
-from training.pipeline.evaluate import EvaluateRequest, evaluate_bundle
+from training.pipeline.evaluate import EvaluateRequest, evaluate_all, evaluate_bundle
 from training.pipeline.score import ScoreRequest, score_events
 from training.pipeline.train import TrainReport, TrainRequest, train
 
@@ -9,6 +9,7 @@ __all__ = [
     "ScoreRequest",
     "TrainReport",
     "TrainRequest",
+    "evaluate_all",
     "evaluate_bundle",
     "score_events",
     "train",

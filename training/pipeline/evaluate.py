@@ -11,6 +11,8 @@ import pandas as pd
 from micromoment.errors import NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from training.churn.evaluate import ChurnRequest, evaluate_churn
+from training.churn.judging import ChurnEvaluation
 from training.evaluation import Evaluation, SegmentRow, evaluate, measure_segments
 from training.event_files import event_days
 from training.pipeline.score import score_days
@@ -28,10 +30,57 @@ class EvaluateRequest:
     events: Path
     first_day: date
     last_day: date | None = None
+    churn_every: int | None = None  # days between cuts, None: as suits the target
     ids: IdEncoder | None = None
     workers: int = 2
     bootstrap: int = 500
     seed: int = 1
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """What could be evaluated; `notes` say why something could not."""
+
+    visits: Evaluation | None
+    churn: ChurnEvaluation | None
+    notes: tuple[str, ...]
+
+
+def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evaluations:
+    """Evaluate conversion and churn, as far as the bundle has them and the events tell of them.
+
+    Raises `NotEnoughDataError` with both reasons when neither is possible.
+    """
+    bundle = load_bundle(request.bundle)
+    visits = churn = None
+    notes = []
+    try:
+        if bundle.conversion is None:
+            reason = bundle.manifest.absent.get("conversion", "")
+            raise NotEnoughDataError(f"{bundle.tag} has no conversion model: {reason}")
+        visits = evaluate_bundle(request, steps)
+    except NotEnoughDataError as error:
+        notes.append(str(error))
+    try:
+        churn = evaluate_churn(_churn_request(request), steps)
+    except NotEnoughDataError as error:
+        notes.append(str(error))
+    if visits is None and churn is None:
+        raise NotEnoughDataError("; ".join(notes))
+    return Evaluations(visits, churn, tuple(notes))
+
+
+def _churn_request(request: EvaluateRequest) -> ChurnRequest:
+    return ChurnRequest(
+        bundle=request.bundle,
+        events=request.events,
+        first_day=request.first_day,
+        last_day=request.last_day,
+        step=request.churn_every,
+        ids=request.ids,
+        bootstrap=request.bootstrap,
+        seed=request.seed,
+    )
 
 
 def evaluate_bundle(request: EvaluateRequest, steps: Steps | None = None) -> Evaluation:

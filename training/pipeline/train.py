@@ -17,24 +17,23 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, served_tables
-from micromoment.scoring.manifest import NAME_PATTERN, LifecycleRecord
+from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import default_bundle_store
+from training.churn.model import ChurnParams
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.models.conversion import ConversionParams
-from training.models.rows import DecisionRows
 from training.outputs import make_folder
 from training.pipeline.blocks import Blocks, split_days
 from training.pipeline.features import UserHistory, build_history
-from training.pipeline.fit import FittedVisits, fit_visits
 from training.pipeline.golden import pick_golden
-from training.pipeline.rows import load_rows
+from training.pipeline.learn import Learned, Material, learn
 from training.progress import Steps
 from training.publishing.bundle import BundleParts
 from training.publishing.store import publish
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplayReport, ReplaySettings, replay_parts
-from training.segments import FittedSegments, SegmentPlan, fit_segments, plan_segments
+from training.segments import SegmentPlan, plan_segments
 from training.tables.fit import fit_tables
 
 _LIBRARIES = ("lightgbm", "numpy", "scikit-learn")
@@ -57,6 +56,7 @@ class TrainRequest:
     max_clock_skew_s: int = 300
     publish_lag: timedelta = timedelta(hours=1)
     params: ConversionParams = field(default_factory=ConversionParams)
+    churn: ChurnParams = field(default_factory=ChurnParams)
     audiences: Path | None = None
     ids: IdEncoder | None = None
     workers: int = 2
@@ -79,6 +79,7 @@ class TrainReport:
     decision_points: int
     buyers: int
     metrics: dict[str, Any]
+    absent: dict[str, str]  # why the bundle lacks a model
 
 
 def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
@@ -138,20 +139,10 @@ def _train(
             cross_fit=True,
             advance=advance,
         )
-    with steps.step("Join features of decision points"):
-        rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
-    absent = {"churn": "not trained"}
-    with steps.step("Fit conversion model, baseline and calibrator"):
-        visits = _fit_visits(rows, blocks, request.params, absent)
-    if visits is None:
-        raise NotEnoughDataError(absent["conversion"])
-    with steps.step("Find clusters, learn the limits of audiences"):
-        segments = fit_segments(rows, report.outputs, plan)
-        if segments.absent is not None:
-            absent["clusters"] = segments.absent
+    material = Material(request, days, blocks, parts, report, workspace, tables)
+    learned = learn(material, plan, steps)
     with steps.step("Publish the bundle"):
-        served = served_tables(tables)
-        bundle = _parts(request, days, blocks, history, visits, segments, served, absent)
+        bundle = _parts(request, days, blocks, history, learned, served_tables(tables))
         manifest = publish(bundle, request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
@@ -159,27 +150,11 @@ def _train(
         tag=manifest.tag,
         days=len(days.days),
         replay=report,
-        decision_points=len(rows.label),
-        buyers=visits.buyers,
-        metrics=visits.metrics,
+        decision_points=learned.visits.rows if learned.visits else 0,
+        buyers=learned.visits.buyers if learned.visits else 0,
+        metrics=learned.metrics,
+        absent=learned.absent,
     )
-
-
-def _fit_visits(
-    rows: DecisionRows, blocks: Blocks, params: ConversionParams, absent: dict[str, str]
-) -> FittedVisits | None:
-    try:
-        return fit_visits(rows, blocks, params)
-    except NotEnoughDataError as error:
-        absent["conversion"] = str(error)
-        return None
-
-
-def _censored_from(settings: ReplaySettings, days: EventDays) -> int:
-    # A visit that was alive this shortly before the data ends may still convert: its outcome is
-    # not known. Microseconds since 1970.
-    end = datetime.combine(days.days[-1] + timedelta(days=1), time(), settings.shop.zone)
-    return int(end.timestamp() * 1_000_000) - settings.expiry_us
 
 
 def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> datetime:
@@ -191,10 +166,8 @@ def _parts(
     days: EventDays,
     blocks: Blocks,
     history: UserHistory,
-    visits: FittedVisits | None,
-    segments: FittedSegments,
+    learned: Learned,
     tables: Tables,
-    absent: dict[str, str],
 ) -> BundleParts:
     golden_events, golden_users = pick_golden(days, history.rows_at, request.ids)
     return BundleParts(
@@ -203,23 +176,21 @@ def _parts(
         publish_lag_s=int(request.publish_lag.total_seconds()),
         feature_names=FEATURE_NAMES,
         tables=tables,
-        conversion=visits.parts if visits else None,
-        churn=None,
-        clusters=segments.clusters,
-        audiences=segments.audiences,
-        lifecycle=LifecycleRecord(),
-        absent=absent,
-        metrics=visits.metrics if visits else {},
-        training=_training_record(request, days, blocks, visits) | segments.record,
+        conversion=learned.visits.parts if learned.visits else None,
+        churn=learned.churn.parts if learned.churn else None,
+        clusters=learned.segments.clusters,
+        audiences=learned.segments.audiences,
+        lifecycle=learned.lifecycle,
+        absent=learned.absent,
+        metrics=learned.metrics,
+        training=_training_record(request, days, blocks) | learned.record,
         golden_events=golden_events,
         golden_users=golden_users,
     )
 
 
-def _training_record(
-    request: TrainRequest, days: EventDays, blocks: Blocks, visits: FittedVisits | None
-) -> dict[str, Any]:
-    record = {
+def _training_record(request: TrainRequest, days: EventDays, blocks: Blocks) -> dict[str, Any]:
+    return {
         "events_fingerprint": days.fingerprint(),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
@@ -228,10 +199,3 @@ def _training_record(
         "libraries": {name: version(name) for name in _LIBRARIES},
         "pyarrow": pa.__version__,
     }
-    if visits is not None:
-        record |= {
-            "decision_points": visits.rows,
-            "visits_with_order": visits.buyers,
-            "trees": visits.trees,
-        }
-    return record

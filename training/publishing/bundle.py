@@ -31,6 +31,7 @@ from micromoment.scoring.manifest import (
     digest_file,
     write_manifest,
 )
+from training.churn.baselines import ChurnBaselines, baselines_from_dict
 from training.models.baseline import LogisticBaseline
 from training.replay.run import ReplaySettings
 
@@ -39,8 +40,9 @@ CHURN_FILE: Final = "churn.txt"
 CLUSTERS_FILE: Final = "clusters.json"
 AUDIENCES_FILE: Final = "audiences.json"
 METRICS_FILE: Final = "metrics.json"
-# For comparison when the bundle is evaluated; no server reads it.
+# For comparison when the bundle is evaluated; no server reads them.
 BASELINE_FILE: Final = "baseline.json"
+CHURN_BASELINES_FILE: Final = "churn_baselines.json"
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ class ConversionParts:
 
 @dataclass(frozen=True)
 class ChurnParts:
-    """The churn model and what it predicts."""
+    """The churn model, what it predicts, and its baselines."""
 
     model: ModelParts
     target: ChurnTarget
     horizon_days: int
+    baselines: ChurnBaselines
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
         _write_json(folder / BASELINE_FILE, asdict(parts.conversion.baseline))
     if parts.churn is not None:
         (folder / CHURN_FILE).write_bytes(parts.churn.model.text)
+        _write_json(folder / CHURN_BASELINES_FILE, parts.churn.baselines.to_dict())
     for file, content in ((CLUSTERS_FILE, parts.clusters), (AUDIENCES_FILE, parts.audiences)):
         if content is not None:
             _write_json(folder / file, content.model_dump(mode="json"))
@@ -189,6 +193,20 @@ def read_baseline(folder: Path) -> LogisticBaseline | None:
     return LogisticBaseline(
         tuple(values["features"]), tuple(values["coefficients"]), values["intercept"]
     )
+
+
+def read_churn_baselines(folder: Path) -> ChurnBaselines | None:
+    """Read the baselines that a bundle's churn model is compared with; None without one."""
+    if not (folder / CHURN_BASELINES_FILE).exists():
+        return None
+    text = (folder / CHURN_BASELINES_FILE).read_text(encoding="utf-8")
+    return baselines_from_dict(json.loads(text))
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read what training measured."""
+    values: dict[str, Any] = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    return values
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

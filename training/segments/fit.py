@@ -50,11 +50,16 @@ def plan_segments(audiences: Path | None, store: Path, name: str) -> SegmentPlan
 
 
 def fit_segments(
-    rows: DecisionRows, decisions: Sequence[Path], plan: SegmentPlan
+    rows: DecisionRows | None, decisions: Sequence[Path], plan: SegmentPlan
 ) -> FittedSegments:
-    """Fit clusters on decision points and learn limits from the replay's files of them."""
+    """Fit clusters on decision points and learn limits from the replay's files of them.
+
+    `rows` is None where no event precedes the order of its visit.
+    """
     clusters, absent = None, None
     try:
+        if rows is None:
+            raise NotEnoughDataError("no event precedes the first order of its visit")
         clusters = fit_clusters(rows, plan.previous.clusters)
     except NotEnoughDataError as error:
         absent = str(error)

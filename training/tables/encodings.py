@@ -122,7 +122,7 @@ def _fold_masks(points: VisitPoints) -> list[npt.NDArray[np.bool_]]:
 def _equal_by_k(k: npt.NDArray[np.int64]) -> FloatArray:
     """Weigh points so that each k has the same sum, and the mean weight is 1."""
     _, place, counts = np.unique(k, return_inverse=True, return_counts=True)
-    weights: FloatArray = (len(k) / len(counts)) / counts[place]
+    weights: FloatArray = (len(k) / max(len(counts), 1)) / counts[place]
     return weights
 
 

@@ -52,13 +52,9 @@ CONVERSION_FEATURES: Final[tuple[str, ...]] = tuple(
     for spec in family.FEATURES
 )
 
-# What the churn model learns from. It is asked at a customer's cut date too, where the session is
-# one without events: device and source are missing there, and the numbers of the visit are 0.
-CHURN_FEATURES: Final[tuple[str, ...]] = (
-    *(spec.name for spec in customer.FEATURES),
-    *("device", "referrer_medium"),
-    *("n_events", "n_page_views", "n_item_views", "n_cart_adds", "n_checkout_steps"),
-)
+# What the churn model learns from: features that mean the same at a cut, outside any visit, and in
+# one. Those of the visit alone (device, source, its counts) would be constant at all cuts.
+CHURN_FEATURES: Final[tuple[str, ...]] = tuple(spec.name for spec in customer.FEATURES)
 
 # One vector as a record, so that families write features by name; its bytes are a float32 row.
 FEATURES: Final[np.dtype[Any]] = np.dtype([(name, "f4") for name in FEATURE_NAMES])

@@ -1,0 +1,179 @@
+"""A shop that knows nothing but its orders: a bundle with churn alone, trained, judged, served."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from micromoment.client import Client, event
+from micromoment.errors import NotEnoughDataError
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.golden import check_golden
+from micromoment.stores.bundles import find_bundle
+from tests.support.happenings import moment, write_events
+from tests.support.shoppers import SHOP, customers
+from training.churn.page import churn_sections
+from training.evaluation import write_evaluation
+from training.pipeline import (
+    EvaluateRequest,
+    ScoreRequest,
+    TrainRequest,
+    evaluate_all,
+    score_events,
+    train,
+)
+from training.pipeline.evaluate import Evaluations
+from training.server_process import ServerProcess
+
+FIRST = date(2021, 1, 1)
+DAYS = 70
+UNTIL = FIRST + timedelta(days=49)
+CUSTOMERS = 2_600
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the orders of 70 days and a bundle that was trained on 50 of them."""
+    folder = tmp_path_factory.mktemp("orders")
+    write_events(folder / "events", customers(FIRST, DAYS, CUSTOMERS), SHOP)
+    train(request(folder, UNTIL))
+    return folder
+
+
+def request(folder: Path, until: date) -> TrainRequest:
+    """Ask for training until a day."""
+    return TrainRequest(
+        events=folder / "events",
+        workspace=folder / "features",
+        until=until,
+        store=folder / "store",
+        shop=SHOP,
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(folder: Path) -> LoadedBundle:
+    """The bundle."""
+    return load_bundle(find_bundle(folder / "store", "shop:latest"))
+
+
+@pytest.fixture(scope="module")
+def judged(folder: Path, bundle: LoadedBundle) -> Evaluations:
+    """Its evaluation on the days after."""
+    return evaluate_all(
+        EvaluateRequest(
+            bundle.path,
+            folder / "events",
+            UNTIL + timedelta(days=1),
+            churn_every=3,
+            workers=1,
+            bootstrap=50,
+        )
+    )
+
+
+def test_the_bundle_has_churn_alone(bundle: LoadedBundle) -> None:
+    """It says why it has no conversion, what it predicts instead, and who counts as away."""
+    manifest = bundle.manifest
+    assert bundle.conversion is None
+    assert "precedes the first order" in manifest.absent["conversion"]
+    assert bundle.churn is not None
+    assert bundle.churn.target == "purchase"
+    assert 5 <= bundle.churn.horizon_days <= 25
+    assert manifest.lifecycle.away_days == bundle.churn.horizon_days
+    record = manifest.training["churn"]
+    assert record["last_window_ends"] <= (UNTIL + timedelta(days=1)).isoformat()
+    assert "churn" not in manifest.absent
+    assert check_golden(bundle).inexact == 0
+
+
+def test_it_finds_who_leaves(judged: Evaluations) -> None:
+    """On later cuts it ranks far better than chance, as well as BG/NBD does nearly."""
+    assert judged.visits is None
+    assert any("no conversion model" in note for note in judged.notes)
+    assert judged.churn is not None
+    scores = {score.name: score for score in judged.churn.scores}
+    assert set(scores) == {"model", "recency", "logistic", "bg_nbd"}
+    model = scores["model"].pooled
+    assert model.roc_auc > 0.7
+    assert model.roc_auc > scores["bg_nbd"].pooled.roc_auc - 0.02
+    assert model.ece < 0.1
+    assert len(judged.churn.cuts) >= 2
+
+
+def test_it_is_written_and_drawn(judged: Evaluations, tmp_path: Path) -> None:
+    """JSON and page hold churn's figures, the curve of times to the next order among them."""
+    assert judged.churn is not None
+    page = write_evaluation(
+        judged.visits,
+        tmp_path,
+        more={"churn": judged.churn.to_dict()},
+        more_sections=churn_sections(judged.churn),
+    )
+    values = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert values["churn"]["scores"][0]["name"] == "model"
+    shares = values["churn"]["time_to_next_order"]["share"]
+    assert shares[0] == 1
+    assert shares == sorted(shares, reverse=True)
+    text = page.read_text(encoding="utf-8")
+    assert all(f"plot-churn-{name}" in text for name in ("cuts", "reliability", "survival"))
+
+
+def test_a_file_of_orders_is_scored(folder: Path, bundle: LoadedBundle, tmp_path: Path) -> None:
+    """After each order there is a churn, and no conversion."""
+    out = tmp_path / "scores.parquet"
+    rows = score_events(ScoreRequest(bundle.path, folder / "events", out, workers=1))
+    scores = pq.read_table(out)
+    assert len(scores) == rows > 1_000
+    assert scores["conversion"].null_count == rows
+    assert scores["churn"].null_count == 0
+
+
+def test_a_server_serves_it(folder: Path, bundle: LoadedBundle, tmp_path: Path) -> None:
+    """Churn is there for customers, absent before a first order; an order changes it at once."""
+    settings: dict[str, str | Path | float] = {
+        "bundle": bundle.tag,
+        "bundle_store": folder / "store",
+        "feature_store": folder / "features",
+        "state_dir": tmp_path,
+        "user_feature_timeout": 20.0,
+        "default_deadline": 60.0,
+        "drain_lag": 0.0,
+    }
+    now = moment(UNTIL + timedelta(days=1), 9, shop=SHOP)
+    orders = [one for one in customers(FIRST, DAYS, CUSTOMERS) if one.at < now]
+    old = min(orders, key=lambda one: one.at).user_id or ""
+    with (
+        ServerProcess(settings, tmp_path / "server.log") as server,
+        Client(server.address, deadline_s=60.0) as client,
+    ):
+        known = client.score("s1", [_view(now)], user_id=old)
+        bought = client.score("s1", [_order(now + timedelta(minutes=1))], user_id=old)
+        nobody = client.score("s2", [_view(now)], user_id="nobody-yet")
+        first = client.score("s2", [_order(now + timedelta(minutes=1))], user_id="nobody-yet")
+    assert bundle.churn is not None
+    assert known.churn.target == "purchase"
+    assert known.churn.horizon_days == bundle.churn.horizon_days
+    assert 0 < bought.churn.probability < known.churn.probability < 1
+    assert not nobody.HasField("churn")
+    assert first.HasField("churn")
+    assert not known.HasField("conversion")
+
+
+def test_neither_model_is_an_error_with_both_reasons(folder: Path) -> None:
+    """A few days of orders are too little for either; the message has each reason."""
+    with pytest.raises(NotEnoughDataError, match=r"conversion: .*; churn: .*customers ordered"):
+        train(request(folder, FIRST + timedelta(days=5)))
+
+
+def _view(at: datetime) -> object:
+    return event("page_view", page="/", page_type="home", event_time=at)
+
+
+def _order(at: datetime) -> object:
+    return event("purchase", value="25", currency="EUR", order_id="o1", event_time=at)

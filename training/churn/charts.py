@@ -1,0 +1,104 @@
+"""The plots of an evaluation of churn: by cut, reliability, time to the next order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import plotly.graph_objects as go
+
+from training.churn.judging import MODEL, ChurnEvaluation
+from training.churn.table import NAMES
+from training.evaluation.charts import (
+    BASE_RATE_COLOUR,
+    BASELINE_COLOUR,
+    HEIGHT,
+    MODEL_COLOUR,
+    blank_figure,
+)
+
+COLOURS: Final = {
+    MODEL: MODEL_COLOUR,
+    "recency": BASE_RATE_COLOUR,
+    "logistic": BASELINE_COLOUR,
+    "bg_nbd": "#15803d",
+}
+_BAND: Final = "rgba(27, 95, 193, 0.15)"
+
+
+def cuts_chart(evaluation: ChurnEvaluation) -> go.Figure:
+    """ROC-AUC at each cut: model and baselines."""
+    figure = blank_figure(HEIGHT)
+    figure.update_layout(showlegend=True)
+    for score in reversed(evaluation.scores):
+        figure.add_scatter(
+            x=[cut.cut for cut in evaluation.cuts],
+            y=[cut.metrics[score.name].roc_auc for cut in evaluation.cuts],
+            name=NAMES[score.name],
+            mode="lines+markers",
+            line={"color": COLOURS[score.name], "width": 2},
+            hovertemplate="%{x}: %{y:.3f}",
+        )
+    figure.update_xaxes(title="cut", type="date" if len(evaluation.cuts) > 1 else "category")
+    figure.update_yaxes(title="ROC-AUC")
+    return figure
+
+
+def churn_reliability_chart(evaluation: ChurnEvaluation) -> go.Figure:
+    """Share that churned against the probability predicted, all cuts together."""
+    figure = blank_figure(HEIGHT)
+    figure.update_layout(showlegend=True)
+    bins = [one for score in evaluation.scores for one in score.reliability]
+    low = min([1.0, *(min(one.predicted, one.observed) for one in bins)])
+    figure.add_scatter(
+        x=[low, 1],
+        y=[low, 1],
+        mode="lines",
+        line={"color": BASE_RATE_COLOUR, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for score in reversed(evaluation.scores):
+        figure.add_scatter(
+            x=[one.predicted for one in score.reliability],
+            y=[one.observed for one in score.reliability],
+            customdata=[one.weight for one in score.reliability],
+            name=NAMES[score.name],
+            mode="lines+markers",
+            line={"color": COLOURS[score.name], "width": 1},
+            marker={"size": 7},
+            hovertemplate="predicted %{x:.1%}, churned %{y:.1%} of %{customdata:,.0f}",
+        )
+    figure.update_xaxes(title="predicted", tickformat=".0%")
+    figure.update_yaxes(title="churned", tickformat=".0%")
+    return figure
+
+
+def survival_chart(curve: dict[str, list[float]], horizon_days: int) -> go.Figure:
+    """Share of order days without a next one by days since, with the horizon marked."""
+    figure = blank_figure(HEIGHT)
+    for bound, fill in (("low", None), ("high", "tonexty")):
+        figure.add_scatter(
+            x=curve["days"],
+            y=curve[bound],
+            mode="lines",
+            line={"width": 0},
+            fill=fill,
+            fillcolor=_BAND,
+            hoverinfo="skip",
+        )
+    figure.add_scatter(
+        x=curve["days"],
+        y=curve["share"],
+        mode="lines",
+        line={"color": MODEL_COLOUR, "width": 2, "shape": "hv"},
+        hovertemplate="%{y:.1%} without a next order after %{x} days<extra></extra>",
+    )
+    figure.add_vline(
+        x=horizon_days,
+        line={"color": BASE_RATE_COLOUR, "dash": "dot", "width": 1},
+        annotation_text=f"horizon: {horizon_days} days",
+        annotation_position="top right",
+    )
+    figure.update_xaxes(title="days since an order")
+    figure.update_yaxes(title="no order yet", tickformat=".0%", range=[0, 1.02])
+    return figure

@@ -1,0 +1,118 @@
+"""Evaluate a bundle's churn on cuts that come after its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from micromoment.errors import InvalidDataError, NotEnoughDataError
+from micromoment.events.identity import IdEncoder
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.models import ChurnModel
+from training.churn.cuts import CutPlan, later_cuts
+from training.churn.judging import MODEL, ChurnEvaluation, judge
+from training.churn.rows import ChurnRows, CustomerHistory, churn_rows
+from training.churn.target import Target
+from training.event_files import EventDays, event_days
+from training.pipeline.features import build_history, temporary_workspace
+from training.pipeline.score import replay_settings
+from training.progress import Steps
+from training.publishing.bundle import read_churn_baselines, read_metrics
+
+# At most so many rows are judged; above, a share of the visitors with all their cuts.
+MAX_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class ChurnRequest:
+    """Which bundle at which cuts: from `first_day` on, every `step` days (None: as suits it).
+
+    Windows end with `last_day` of `events` at the latest. Earlier days are what customers did.
+    """
+
+    bundle: Path
+    events: Path
+    first_day: date
+    last_day: date | None = None
+    step: int | None = None
+    ids: IdEncoder | None = None
+    bootstrap: int = 500
+    seed: int = 1
+
+
+def planned_cuts(bundle: LoadedBundle, days: EventDays, request: ChurnRequest) -> CutPlan | None:
+    """Give the cuts whose windows the events cover; None when the bundle says nothing of churn."""
+    if bundle.churn is None:
+        return None
+    end = days.days[-1] + timedelta(days=1)
+    target = Target(bundle.churn.target, bundle.churn.horizon_days)
+    return later_cuts(target, request.first_day, end, request.step)
+
+
+def evaluate_churn(request: ChurnRequest, steps: Steps | None = None) -> ChurnEvaluation:
+    """Compare the probabilities at the cuts with what came, beside the bundle's baselines.
+
+    Raises `NotEnoughDataError` when the bundle has no churn model or no window is covered.
+    """
+    steps = steps or Steps()
+    bundle = load_bundle(request.bundle)
+    days = event_days(request.events).between(last=request.last_day)
+    plan = planned_cuts(bundle, days, request) if days.files else None
+    if bundle.churn is None:
+        reason = bundle.manifest.absent.get("churn", "")
+        raise NotEnoughDataError(f"{bundle.tag} has no churn model: {reason}")
+    if plan is None or not plan.cuts:
+        raise NotEnoughDataError(
+            f"{request.events} ends before {bundle.churn.horizon_days} days have passed since "
+            f"{request.first_day}: what came of customers is not known yet"
+        )
+    rows = _rows(request, bundle, days, plan, steps)
+    with steps.step("Compute churn metrics and intervals"):
+        return judge(
+            rows,
+            _scores(bundle, bundle.churn, rows),
+            plan.target,
+            bootstrap=request.bootstrap,
+            seed=request.seed,
+            time_to_next_order=_time_to_next_order(request.bundle),
+        )
+
+
+def _rows(
+    request: ChurnRequest, bundle: LoadedBundle, days: EventDays, plan: CutPlan, steps: Steps
+) -> ChurnRows:
+    settings = replay_settings(bundle, request.ids, workers=1)
+    lag = timedelta(seconds=bundle.manifest.publish_lag_s)
+    last = plan.cuts[-1] + timedelta(days=plan.target.horizon_days)
+    with TemporaryDirectory() as temporary:
+        with steps.step("Cut user snapshots up to the last window's end"):
+            workspace = temporary_workspace(Path(temporary) / "features")
+            build_history(days, workspace, settings, lag, last)
+        with steps.step("Look at customers at the cuts"):
+            history = CustomerHistory(workspace, bundle.shop, lag, bundle.tables)
+            return churn_rows(history, plan, MAX_ROWS)
+
+
+def _scores(
+    bundle: LoadedBundle, churn: ChurnModel, rows: ChurnRows
+) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    model = churn.model
+    places = [rows.feature_names.index(name) for name in model.feature_names]
+    raw = model.trees.raw_scores(np.ascontiguousarray(rows.features[:, places]))
+    scores = {MODEL: np.array(model.calibrator.probabilities(raw.tolist()))}
+    baselines = read_churn_baselines(bundle.path)
+    if baselines is None:
+        raise InvalidDataError(str(bundle.path), "holds no baselines of churn")
+    return scores | baselines.probabilities(rows, churn.horizon_days)
+
+
+def _time_to_next_order(bundle: Path) -> dict[str, list[float]] | None:
+    curve: dict[str, list[float]] | None = (
+        read_metrics(bundle).get("churn", {}).get("time_to_next_order")
+    )
+    return curve

@@ -1,0 +1,146 @@
+"""Learn all that a bundle says: conversion, churn, segments, or why one of them is absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from micromoment.errors import NotEnoughDataError
+from micromoment.features.tables import Tables
+from micromoment.scoring.manifest import LifecycleRecord
+from training.churn.fit import FittedChurn, fit_churn
+from training.churn.gaps import order_gaps
+from training.churn.rows import CustomerHistory
+from training.event_files import EventDays
+from training.feature_store import FeatureWorkspace
+from training.models.rows import DecisionRows
+from training.pipeline.blocks import Blocks
+from training.pipeline.fit import FittedVisits, fit_visits
+from training.pipeline.rows import load_rows
+from training.progress import Steps
+from training.replay.run import ReplayReport
+from training.segments import FittedSegments, SegmentPlan, fit_segments
+from training.snapshots.cuts import cut_at
+from training.tables.order_gaps import collect_purchases
+
+if TYPE_CHECKING:
+    from training.pipeline.train import TrainRequest
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to learn from: the replayed days, and the users' history in the workspace."""
+
+    request: TrainRequest
+    days: EventDays
+    blocks: Blocks
+    parts: list[Path]
+    replayed: ReplayReport
+    workspace: FeatureWorkspace
+    tables: Tables
+
+    @property
+    def end_us(self) -> int:
+        """The end of the last day, microseconds since 1970."""
+        end = self.days.days[-1] + timedelta(days=1)
+        return cut_at(end, self.request.replay.shop).time_us
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned; `absent` says why a model is missing."""
+
+    visits: FittedVisits | None
+    churn: FittedChurn | None
+    segments: FittedSegments
+    absent: dict[str, str]
+
+    @property
+    def lifecycle(self) -> LifecycleRecord:
+        """Give the days that lifecycles go by.
+
+        Away is who the churn model would say has left, where it speaks of orders.
+        """
+        if self.churn is None or self.churn.parts.target != "purchase":
+            return LifecycleRecord()
+        return LifecycleRecord(away_days=self.churn.parts.horizon_days)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Give what the models reached on the days that they were calibrated on."""
+        metrics = dict(self.visits.metrics) if self.visits else {}
+        return metrics | ({"churn": self.churn.metrics} if self.churn else {})
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Give what the models were trained on."""
+        record = dict(self.segments.record)
+        if self.visits is not None:
+            record["decision_points"] = self.visits.rows
+            record["visits_with_order"] = self.visits.buyers
+            record["trees"] = self.visits.trees
+        if self.churn is not None:
+            record["churn"] = self.churn.record
+        return record
+
+
+def learn(material: Material, plan: SegmentPlan, steps: Steps) -> Learned:
+    """Fit whatever the data allow.
+
+    Raises `NotEnoughDataError` with both reasons when neither conversion nor churn can be learned.
+    """
+    absent: dict[str, str] = {}
+    with steps.step("Join features of decision points"):
+        rows = _decision_rows(material, absent)
+    with steps.step("Fit conversion model, baseline and calibrator"):
+        visits = _fit_visits(material, rows, absent)
+    with steps.step("Fit churn model, baselines and calibrator"):
+        churn = _fit_churn(material, absent)
+    if visits is None and churn is None:
+        raise NotEnoughDataError(f"conversion: {absent['conversion']}; churn: {absent['churn']}")
+    with steps.step("Find clusters, learn the limits of audiences"):
+        segments = fit_segments(rows, material.replayed.outputs, plan)
+        if segments.absent is not None:
+            absent["clusters"] = segments.absent
+    return Learned(visits, churn, segments, absent)
+
+
+def _decision_rows(material: Material, absent: dict[str, str]) -> DecisionRows | None:
+    replayed = material.replayed
+    if not replayed.decisions:
+        absent["conversion"] = (
+            f"none of the {replayed.events:,} events precedes the first order of its visit"
+        )
+        return None
+    # A visit that was alive this shortly before the data ends may still convert: its outcome is
+    # not known.
+    censored_from = material.end_us - material.request.replay.expiry_us
+    return load_rows(material.workspace, replayed.outputs, censored_from=censored_from)
+
+
+def _fit_visits(
+    material: Material, rows: DecisionRows | None, absent: dict[str, str]
+) -> FittedVisits | None:
+    if rows is None:
+        return None
+    try:
+        return fit_visits(rows, material.blocks, material.request.params)
+    except NotEnoughDataError as error:
+        absent["conversion"] = str(error)
+        return None
+
+
+def _fit_churn(material: Material, absent: dict[str, str]) -> FittedChurn | None:
+    request, days = material.request, material.days
+    gaps = order_gaps(collect_purchases(material.parts, request.replay), material.end_us)
+    customers = CustomerHistory(
+        material.workspace, request.replay.shop, request.publish_lag, material.tables
+    )
+    end = days.days[-1] + timedelta(days=1)
+    try:
+        return fit_churn(customers, gaps, days.days[0], end, request.churn)
+    except NotEnoughDataError as error:
+        absent["churn"] = str(error)
+        return None
