@@ -30,14 +30,14 @@ from training.pipeline.evaluate import Evaluations
 from training.server_process import ServerProcess
 
 FIRST = date(2021, 1, 1)
-DAYS = 70
-UNTIL = FIRST + timedelta(days=49)
-CUSTOMERS = 2_600
+DAYS = 44
+UNTIL = FIRST + timedelta(days=29)
+CUSTOMERS = 3_500
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the orders of 70 days and a bundle that was trained on 50 of them."""
+    """A folder with the orders of 44 days and a bundle that was trained on 30 of them."""
     folder = tmp_path_factory.mktemp("orders")
     write_events(folder / "events", customers(FIRST, DAYS, CUSTOMERS), SHOP)
     train(request(folder, UNTIL))
@@ -84,7 +84,7 @@ def test_the_bundle_has_churn_alone(bundle: LoadedBundle) -> None:
     assert "precedes the first order" in manifest.absent["conversion"]
     assert bundle.churn is not None
     assert bundle.churn.target == "purchase"
-    assert 5 <= bundle.churn.horizon_days <= 25
+    assert 4 <= bundle.churn.horizon_days <= 14
     assert manifest.lifecycle.away_days == bundle.churn.horizon_days
     record = manifest.training["churn"]
     assert record["last_window_ends"] <= (UNTIL + timedelta(days=1)).isoformat()

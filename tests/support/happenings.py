@@ -30,6 +30,7 @@ class Happening:
     engagement_ms: int | None = None
     is_bot: bool | None = None
     consent_analytics: str | None = None
+    source_seq: int | None = None  # of the session; its place among all where not given
 
     @property
     def visitor(self) -> str | None:
@@ -51,7 +52,7 @@ def write_events(folder: Path, happenings: Iterable[Happening], shop: Shop) -> P
         row = {
             "event_id": f"e{number}",
             "event_time": one.at,
-            "source_seq": number,
+            "source_seq": number if one.source_seq is None else one.source_seq,
             "type": one.type,
             "session_id": one.session_id,
             "anonymous_id": one.anonymous_id,

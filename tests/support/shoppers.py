@@ -23,6 +23,7 @@ def order(visitor: str, day: date, number: int, hour: int = 12) -> Happening:
         order_id=f"{visitor}-{number}",
         value_micros=10_000_000,
         currency="EUR",
+        source_seq=1,
     )
 
 
@@ -38,7 +39,7 @@ def customers(
     days: int,
     n: int,
     *,
-    gap_days: float = 6.0,
+    gap_days: float = 4.0,
     leaves: float = 0.12,
     seed: int = 3,
 ) -> Iterator[Happening]:
