@@ -14,6 +14,7 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import check_golden
 from micromoment.stores.bundles import find_bundle
+from micromoment.v1 import events_pb2
 from tests.support.happenings import moment, write_events
 from tests.support.shoppers import SHOP, customers
 from training.churn.page import churn_sections
@@ -171,9 +172,9 @@ def test_neither_model_is_an_error_with_both_reasons(folder: Path) -> None:
         train(request(folder, FIRST + timedelta(days=5)))
 
 
-def _view(at: datetime) -> object:
+def _view(at: datetime) -> events_pb2.Event:
     return event("page_view", page="/", page_type="home", event_time=at)
 
 
-def _order(at: datetime) -> object:
+def _order(at: datetime) -> events_pb2.Event:
     return event("purchase", value="25", currency="EUR", order_id="o1", event_time=at)
