@@ -15,7 +15,7 @@ import pyarrow as pa
 from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
-from micromoment.features.catalogue import FEATURE_NAMES
+from micromoment.features.catalogue import learnable_features
 from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.manifest import NAME_PATTERN, Manifest
 from micromoment.stores.bundles import default_bundle_store
@@ -132,7 +132,7 @@ def _train(
     with steps.step("Join features of decision points"):
         rows = load_rows(workspace, report.outputs, censored_from=_censored_from(settings, days))
     with steps.step("Fit conversion model, baseline and calibrator"):
-        fitted = fit_models(rows, blocks, request.params)
+        fitted = fit_models(rows.only(_learnable(days)), blocks, request.params)
     with steps.step("Publish the bundle"):
         manifest = _publish(request, days, blocks, history, fitted, served_tables(tables))
     with steps.step("Materialize user features for serving"):
@@ -154,6 +154,10 @@ def _censored_from(settings: ReplaySettings, days: EventDays) -> int:
     return int(end.timestamp() * 1_000_000) - settings.expiry_us
 
 
+def _learnable(days: EventDays) -> tuple[str, ...]:
+    return learnable_features((days.days[-1] - days.days[0]).days + 1)
+
+
 def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> datetime:
     return datetime.combine(day, time(), settings.shop.zone).astimezone(UTC) + lag
 
@@ -171,7 +175,7 @@ def _publish(
         name=request.name,
         settings=request.replay,
         publish_lag_s=int(request.publish_lag.total_seconds()),
-        feature_names=FEATURE_NAMES,
+        feature_names=fitted.model.feature_names,
         tables=tables,
         model=fitted.model.text,
         calibrator=fitted.calibrator,

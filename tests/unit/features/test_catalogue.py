@@ -13,6 +13,7 @@ from micromoment.features.catalogue import (
     SESSION_FEATURES,
     family_of,
     fingerprints,
+    learnable_features,
     vector_fingerprint,
 )
 from tests.support.events import an_event
@@ -87,3 +88,10 @@ def test_a_feature_s_family_is_known_by_its_name() -> None:
     assert family_of("user_recency_days") == "user"
     with pytest.raises(KeyError, match="nonsense"):
         family_of("nonsense")
+
+
+def test_what_only_tells_the_date_needs_enough_days() -> None:
+    """Days to the next day of note are learnt from a year of data, every other feature sooner."""
+    year = learnable_features(365)
+    assert year == FEATURE_NAMES
+    assert set(year) - set(learnable_features(364)) == {"days_to_special_day"}
