@@ -11,6 +11,8 @@ import prometheus_client  # noqa: F401 - before Feast, which otherwise moves all
 import pytest
 from hypothesis import HealthCheck, settings
 
+import training  # noqa: F401 - before LightGBM, whose threads then wait without spinning
+
 if TYPE_CHECKING:
     from micromoment.scoring.bundle import LoadedBundle
 

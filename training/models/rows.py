@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,11 @@ class DecisionRows:
             visitor=self.visitor[which],
             day=self.day[which],
         )
+
+    def only(self, names: tuple[str, ...]) -> DecisionRows:
+        """Keep the named features, in their order. A missing one raises `KeyError`."""
+        kept = np.ascontiguousarray(self.columns(names))
+        return replace(self, features=kept, feature_names=names)
 
     def columns(self, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
         """Give the named features, shape (n, len(names)). A missing one raises `KeyError`."""

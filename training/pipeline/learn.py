@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from micromoment.errors import NotEnoughDataError
+from micromoment.features.catalogue import learnable_features
 from micromoment.features.tables import Tables
 from micromoment.scoring.manifest import LifecycleRecord
 from training.churn.fit import FittedChurn, fit_churn
@@ -40,6 +41,11 @@ class Material:
     replayed: ReplayReport
     workspace: FeatureWorkspace
     tables: Tables
+
+    @property
+    def span_days(self) -> int:
+        """The number of days from the first to the last, both included."""
+        return (self.days.days[-1] - self.days.days[0]).days + 1
 
     @property
     def end_us(self) -> int:
@@ -125,8 +131,10 @@ def _fit_visits(
 ) -> FittedVisits | None:
     if rows is None:
         return None
+    known = learnable_features(material.span_days)
+    learnable = rows.only(tuple(name for name in rows.feature_names if name in known))
     try:
-        return fit_visits(rows, material.blocks, material.request.params)
+        return fit_visits(learnable, material.blocks, material.request.params)
     except NotEnoughDataError as error:
         absent["conversion"] = str(error)
         return None

@@ -68,6 +68,11 @@ def family_of(feature: str) -> str:
     raise KeyError(feature)
 
 
+def learnable_features(days: int) -> tuple[str, ...]:
+    """Name the features that a model may learn from so many days of data, in the vector's order."""
+    return tuple(spec.name for spec in SESSION_FEATURES if spec.min_days <= days)
+
+
 def fingerprints() -> dict[str, str]:
     """Give each feature's fingerprint by name."""
     return {spec.name: spec.fingerprint for spec in SESSION_FEATURES}

@@ -11,6 +11,7 @@ class FeatureSpec:
     """One float32 feature. `missing` says when it is NaN; empty means never.
 
     Raise `version` when the definition changes: bundles trained on the old one are then refused.
+    From fewer than `min_days` days a model doesn't learn it: there it could only tell the date.
     """
 
     name: str
@@ -18,6 +19,7 @@ class FeatureSpec:
     meaning: str
     missing: str = ""
     version: int = 1
+    min_days: int = 0
 
     @property
     def fingerprint(self) -> str:

@@ -15,6 +15,7 @@ from micromoment.features.catalogue import (
     SESSION_FEATURES,
     family_of,
     fingerprints,
+    learnable_features,
     vector_fingerprint,
 )
 from tests.support.events import an_event
@@ -97,3 +98,10 @@ def test_each_model_has_its_features() -> None:
     rest = [name for name in FEATURE_NAMES if name not in CONVERSION_FEATURES]
     assert rest == [spec.name for spec in FEATURE_FAMILIES["customer"].FEATURES]
     assert list(CHURN_FEATURES) == rest
+
+
+def test_what_only_tells_the_date_needs_enough_days() -> None:
+    """Days to the next day of note are learnt from a year of data, every other feature sooner."""
+    year = learnable_features(365)
+    assert year == FEATURE_NAMES
+    assert set(year) - set(learnable_features(364)) == {"days_to_special_day"}

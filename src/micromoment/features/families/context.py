@@ -1,7 +1,8 @@
 """Where the visit comes from and when it happens: device, referrer, local time, days of note.
 
 The days of note are Valentine's Day, Mother's Day (second Sunday of May), Singles' Day, Black
-Friday, Cyber Monday and Christmas. How many days are left to the next is counted up to 30.
+Friday, Cyber Monday and Christmas. How many days are left to the next is counted up to 30. A model
+learns from it only where training spans a year or more: in a few weeks it could only tell the date.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ STATE_FIELDS = [
 FEATURES = (
     FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction"),
     FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0"),
-    FeatureSpec("days_to_special_day", "days", "days to the next day of note there, 30 at most"),
+    FeatureSpec(
+        "days_to_special_day", "days", "days to the next day of note, up to 30", min_days=365
+    ),
     FeatureSpec("device", "code", "kind of device, DeviceType", "not known"),
     FeatureSpec("referrer_medium", "code", "first known source, ReferrerMedium", "none known"),
     FeatureSpec("is_identified", "0/1", "the visitor is a known customer"),

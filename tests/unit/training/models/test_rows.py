@@ -31,6 +31,17 @@ def test_columns_come_in_the_order_asked_for(decision_rows: Maker) -> None:
         rows.columns(("n_sneezes",))
 
 
+def test_only_some_features_are_kept(decision_rows: Maker) -> None:
+    """The named features are kept in that order, with every row; an unknown name is named."""
+    rows = decision_rows(10)
+    some = rows.only(("noise", "n_events"))
+    assert some.feature_names == ("noise", "n_events")
+    assert np.array_equal(some.features, rows.columns(("noise", "n_events")))
+    assert some.label is rows.label
+    with pytest.raises(KeyError, match="n_sneezes"):
+        rows.only(("n_sneezes",))
+
+
 @pytest.mark.parametrize(
     ("field", "change", "message"),
     [
