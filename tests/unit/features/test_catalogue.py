@@ -101,7 +101,10 @@ def test_each_model_has_its_features() -> None:
 
 
 def test_what_only_tells_the_date_needs_enough_days() -> None:
-    """Days to the next day of note are learnt from a year of data, every other feature sooner."""
-    year = learnable_features(365)
-    assert year == FEATURE_NAMES
-    assert set(year) - set(learnable_features(364)) == {"days_to_special_day"}
+    """Days to the next day of note are learnt from a year of data, popularity from eight weeks."""
+    calendar = {"days_to_special_day"}
+    popularity = {"item_popularity_7d", "max_item_popularity_7d", "category_popularity_7d"}
+    assert learnable_features(365) == FEATURE_NAMES
+    for days, left_out in ((364, calendar), (56, calendar), (55, calendar | popularity)):
+        kept = tuple(name for name in FEATURE_NAMES if name not in left_out)
+        assert learnable_features(days) == kept

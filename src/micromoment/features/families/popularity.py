@@ -3,7 +3,8 @@
 Rates are of the seven shop-days before a day and hold from its midnight on, so that no visit is
 described by what it did itself; a bundle carries those of the last seven days of its training. They
 are smoothed to (w + buys) / (w / prior + visits), with the shop's own rate of these days as prior.
-A product or category that is not in the table (too rare) gets the prior.
+A product or category that is not in the table (too rare) gets the prior. A model learns from them
+only where training spans eight weeks or more.
 """
 
 from __future__ import annotations
@@ -27,16 +28,18 @@ STATE_FIELDS = [
 _NO_ITEM = "no product, or no earlier day"
 _NO_CATEGORY = "none known, or no earlier day"
 
+# Within a few weeks the shop's own rate, one for each day, tells the model the date.
+_MIN_DAYS = 56
+
+
+def _rate(name: str, meaning: str, missing: str) -> FeatureSpec:
+    return FeatureSpec(name, "ratio", meaning, missing, min_days=_MIN_DAYS)
+
+
 FEATURES = (
-    FeatureSpec(
-        "item_popularity_7d", "ratio", "view-to-buy rate of the last product acted on", _NO_ITEM
-    ),
-    FeatureSpec(
-        "max_item_popularity_7d", "ratio", "highest view-to-buy rate of the products", _NO_ITEM
-    ),
-    FeatureSpec(
-        "category_popularity_7d", "ratio", "view-to-buy rate of the last category", _NO_CATEGORY
-    ),
+    _rate("item_popularity_7d", "view-to-buy rate of the last product acted on", _NO_ITEM),
+    _rate("max_item_popularity_7d", "highest view-to-buy rate of the products", _NO_ITEM),
+    _rate("category_popularity_7d", "view-to-buy rate of the last category", _NO_CATEGORY),
 )
 
 _ITEM_VIEW = int(EventType.ITEM_VIEW)
