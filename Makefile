@@ -73,12 +73,13 @@ image-test: setup ## Build the image without a daemon and check it in strict con
 	@bash scripts/image_test.sh $(BIN)
 
 .PHONY: lint
-lint: setup ## Check style, types, import directions and protos
+lint: setup ## Check style, types, import directions, protos and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/hadolint Dockerfile
 
 .PHONY: format
 format: setup ## Mend what ruff can mend, and lay out the code

@@ -54,6 +54,7 @@ def _row(known: list[Happening], visitor: str, cut_day: date, shop: Shop) -> Row
         "cart_adds_28d": sum(one.type == "cart_add" for one in recent),
         "checkouts_28d": sum(one.type in _CHECKOUT for one in recent),
         "engagement_ms_28d": sum(max(one.engagement_ms or 0, 0) for one in recent),
+        "last_cart_add": max((micros(one.at) for one in own if one.type == "cart_add"), default=0),
         "events_last_day": sum(_day(one, shop) == max(active) for one in own),
         **_order_columns(known, own, cut_day, shop),
     }

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -133,8 +134,10 @@ def test_compose_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
     settings = load_settings()
     assert settings.bundle == "shop:latest"
-    assert settings.state_file is not None
-    assert settings.state_file.parent == settings.state_dir
+    # Sessions outlive a restart on the Redis beside it.
+    assert settings.session_store is not None
+    assert urlsplit(server["environment"]["MICROMOMENT_SESSION_STORE"]).hostname == "redis"
+    assert "redis" in server["depends_on"]
     # The image's command is what runs: none here goes before it.
     assert not {"command", "entrypoint", "user"} & server.keys()
 

@@ -39,9 +39,6 @@ class ShopConfig:
         n_items: items in the catalogue, at least one per category.
         target_conversion: expected share of sessions with a purchase, 0.002 to 0.2.
         burn_in_days: days lived before `start` and not exported, so that visitors have a past.
-        unobserved: how far shoppers differ in what no export shows, from 0 to 1, the usual. At 0
-            all have the traits of the middle and no moods of their own, so that what is true of a
-            visit can be known from what it did.
         habits: rates of the export's untidiness.
     """
 
@@ -52,7 +49,6 @@ class ShopConfig:
     n_items: int = 60
     target_conversion: float = 0.03
     burn_in_days: int = 21
-    unobserved: float = 1.0
     habits: ExportHabits = ExportHabits()
 
     def __post_init__(self) -> None:
@@ -70,9 +66,8 @@ class ShopConfig:
             "target_conversion",
             "must lie between 0.002 and 0.2",
         )
-        shares = {f"habits.{name}": share for name, share in vars(self.habits).items()}
-        for name, share in {"unobserved": self.unobserved, **shares}.items():
-            _require(0 <= share <= 1, name, "must lie between 0 and 1")
+        for name, share in vars(self.habits).items():
+            _require(0 <= share <= 1, f"habits.{name}", "must lie between 0 and 1")
 
     @property
     def start_us(self) -> int:

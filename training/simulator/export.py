@@ -16,7 +16,7 @@ from training.simulator.config import ShopConfig, SimulationReport
 from training.simulator.ga4.raw_rows import raw_rows, take_rows
 from training.simulator.ga4.table import RawRows, export_table
 from training.simulator.ga4.visitors import Visitors, describe_visitors
-from training.simulator.shop import SimulatedShop, simulate
+from training.simulator.shop import DecisionPoints, SimulatedShop, simulate
 from training.simulator.shopping.codes import Kind
 from training.simulator.shopping.rhythm import DAY_US
 from training.simulator.shopping.streams import EXPORT, generator
@@ -60,7 +60,7 @@ def write_ga4_export(
         raise InvalidSettingError("truth_fraction", "must lie between 0 and 1")
     _refuse_other_days(config, out_dir)
     shop = simulate(config)
-    visitors = describe_visitors(generator(config.seed, EXPORT, _VISITORS), shop.shoppers)
+    visitors = _visitors(shop)
     raw = raw_rows(shop)
     (out_dir / TRUTH_FILE).unlink(missing_ok=True)
     for number, places in enumerate(_days_in_file_order(config, raw)):
@@ -110,16 +110,34 @@ def _truth_table(
     points = shop.decision_points()
     rng = generator(shop.config.seed, EXPORT, _TRUTH)
     points = points.take(rng.random(len(points)) < fraction)
+    truth = pa.array(true_conversion(shop, points, n_rollouts))
+    table = _keys(shop, points, visitors).append_column("conversion", truth)
+    return table.append_column(
+        "n_rollouts", pa.array(np.full(len(points), n_rollouts, dtype=np.int32))
+    )
+
+
+def point_keys(shop: SimulatedShop, points: DecisionPoints) -> pa.Table:
+    """Name decision points as the shop's export does, in their order.
+
+    Columns: user_pseudo_id, ga_session_id, event_timestamp (microseconds UTC).
+    """
+    return _keys(shop, points, _visitors(shop))
+
+
+def _keys(shop: SimulatedShop, points: DecisionPoints, visitors: Visitors) -> pa.Table:
     sessions = shop.sessions[points.session]
     return pa.table(
         {
             "user_pseudo_id": visitors.pseudo_ids.take(pa.array(sessions["shopper"])),
             "ga_session_id": pa.array(sessions["start_us"] // 1_000_000),
             "event_timestamp": pa.array(points.time_us),
-            "conversion": pa.array(true_conversion(shop, points, n_rollouts)),
-            "n_rollouts": pa.array(np.full(len(points), n_rollouts, dtype=np.int32)),
         }
     )
+
+
+def _visitors(shop: SimulatedShop) -> Visitors:
+    return describe_visitors(generator(shop.config.seed, EXPORT, _VISITORS), shop.shoppers)
 
 
 def _write(table: pa.Table, path: Path) -> None:

@@ -37,20 +37,14 @@ def find_level(config: ShopConfig) -> Level:
     The pilot has streams of its own and a fixed size, so that days and traffic of a config don't
     matter.
     """
-    return _find(
-        config.seed,
-        config.n_items,
-        config.target_conversion,
-        config.burn_in_days,
-        config.unobserved,
-    )
+    return _find(config.seed, config.n_items, config.target_conversion, config.burn_in_days)
 
 
 @lru_cache(maxsize=32)
-def _find(seed: int, n_items: int, target: float, burn_in_days: int, unobserved: float) -> Level:
-    shop = build_catalogue(seed, n_items, 0.0, 0.0, unobserved).shop
+def _find(seed: int, n_items: int, target: float, burn_in_days: int) -> Level:
+    shop = build_catalogue(seed, n_items, 0.0, 0.0).shop
     days = burn_in_days + _PILOT_DAYS
-    shoppers = draw_shoppers(generator(seed, PILOT), 0, days, _PILOT_ARRIVALS, unobserved)
+    shoppers = draw_shoppers(generator(seed, PILOT), 0, days, _PILOT_ARRIVALS)
     streams = stream_seeds(seed, PILOT, np.arange(shoppers.size))
     low, high = _LOWEST, _HIGHEST
     for _ in range(_HALVINGS):

@@ -83,11 +83,7 @@ def simulate(config: ShopConfig) -> SimulatedShop:
     """Simulate a shop; the same config gives the same shop, bit for bit."""
     habits = config.habits
     catalogue = build_catalogue(
-        config.seed,
-        config.n_items,
-        habits.repeated_purchase,
-        habits.unset_order,
-        config.unobserved,
+        config.seed, config.n_items, habits.repeated_purchase, habits.unset_order
     )
     level = find_level(config)
     first_day_us = config.start_us - config.burn_in_days * DAY_US
@@ -96,7 +92,6 @@ def simulate(config: ShopConfig) -> SimulatedShop:
         first_day_us,
         config.burn_in_days + config.days,
         config.sessions_per_day * level.shoppers_per_session,
-        config.unobserved,
     )
     streams = stream_seeds(config.seed, VISITS, np.arange(shoppers.size))
     sessions, openings, rows = live(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _TABLES: Final = """
 CREATE TABLE activity (
     visitor VARCHAR, number INTEGER, first_us BIGINT, last_us BIGINT, events BIGINT,
-    page_views BIGINT, item_views BIGINT, cart_adds BIGINT, checkouts BIGINT, engagement_ms HUGEINT
+    page_views BIGINT, item_views BIGINT, cart_adds BIGINT, checkouts BIGINT,
+    engagement_ms HUGEINT, last_cart_add BIGINT
 );
 CREATE TABLE begun (visitor VARCHAR, session_id VARCHAR, number INTEGER);
 CREATE TABLE purchases (
@@ -75,7 +76,8 @@ INSERT INTO activity
            count(*) FILTER (WHERE type = 'item_view'),
            count(*) FILTER (WHERE type = 'cart_add'),
            count(*) FILTER (WHERE type IN ('checkout_start', 'checkout_step', 'payment_info')),
-           coalesce(sum(engagement_ms) FILTER (WHERE engagement_ms > 0), 0)
+           coalesce(sum(engagement_ms) FILTER (WHERE engagement_ms > 0), 0),
+           max(us) FILTER (WHERE type = 'cart_add')
     FROM staged WHERE dropped IS NULL AND NOT reverses GROUP BY visitor, number;
 INSERT INTO begun
     SELECT visitor, session_id, min(number) FROM staged
@@ -102,7 +104,8 @@ WITH sessions AS (
            sum(events)::INTEGER AS events, sum(page_views)::INTEGER AS page_views,
            sum(item_views)::INTEGER AS item_views, sum(cart_adds)::INTEGER AS cart_adds,
            sum(checkouts)::INTEGER AS checkouts,
-           least(sum(engagement_ms), 9223372036854775807)::BIGINT AS engagement_ms
+           least(sum(engagement_ms), 9223372036854775807)::BIGINT AS engagement_ms,
+           max(last_cart_add) AS last_cart_add
     FROM activity GROUP BY ALL
 )
 SELECT days.*, coalesce(sessions.sessions, 0) AS sessions

@@ -90,7 +90,8 @@ WITH undone AS (
            sum(cart_adds) FILTER (recent_28) AS cart_adds_28d,
            sum(checkouts) FILTER (recent_28) AS checkouts_28d,
            sum(engagement_ms) FILTER (recent_28) AS engagement_ms_28d,
-           arg_max(events, number) AS events_last_day
+           arg_max(events, number) AS events_last_day,
+           max(last_cart_add) AS last_cart_add
     FROM (SELECT *, number >= $day - 28 AS recent_28, number >= $day - 30 AS recent_30
           FROM visitor_days SEMI JOIN written USING (visitor) WHERE number < $day)
     GROUP BY visitor

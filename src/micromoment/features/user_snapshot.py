@@ -52,6 +52,7 @@ SNAPSHOT_COLUMNS: Final = (
     SnapshotColumn("orders_undone", "orders", "cancelled or refunded, as a whole or in part"),
     SnapshotColumn("orders_undone_whole", "orders", "of these, the ones that no longer count"),
     SnapshotColumn("discount_orders_365d", "orders", "of orders_365d, those on sale or by coupon"),
+    SnapshotColumn("last_cart_add", "us since 1970", "last addition to the cart, 0 for none"),
 )
 
 # A visitor away for longer keeps the row that they have: none of its values changes any more, but

@@ -31,6 +31,7 @@ KNOWN = a_lookup(
     orders_undone=3,
     orders_undone_whole=2,
     discount_orders_365d=1,
+    last_cart_add=START_US - 5 * DAY,
 )
 
 
@@ -55,6 +56,18 @@ def test_a_customer_with_history() -> None:
     assert features["user_cart_adds_28d"] == 6
     assert features["user_checkouts_28d"] == 3
     assert features["user_engagement_s_28d"] == 90.5
+    assert features["user_open_cart_days"] == 5
+
+
+def test_an_order_closes_the_cart() -> None:
+    """What was put into the cart before the last order, or at its time, is no open cart."""
+    for days in (41, 40):
+        bought = a_lookup(last_order=START_US - 40 * DAY, last_cart_add=START_US - days * DAY)
+        assert isnan(features_of([an_event()], bought)["user_open_cart_days"])
+    never = a_lookup(first_seen=START_US - DAY, last_seen=START_US)
+    assert isnan(features_of([an_event()], never)["user_open_cart_days"])
+    later = a_lookup(last_order=START_US - 40 * DAY, last_cart_add=START_US - 39 * DAY)
+    assert features_of([an_event()], later)["user_open_cart_days"] == 39
 
 
 def test_without_an_own_gap_the_shop_s_is_the_measure() -> None:

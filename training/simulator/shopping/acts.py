@@ -54,7 +54,7 @@ def _read(shop: Shop, shopper: Record, visit: Record, rng: Stream, batch: Batch)
     median_s = 8.0
     if visit["page"] == Page.ITEM:
         wanted = want(shop, shopper, visit["item"])
-        visit["desire"] += 0.25 * math.tanh(wanted) + 0.35 * shop.unobserved * normal(rng)
+        visit["desire"] += 0.25 * math.tanh(wanted) + 0.35 * normal(rng)
         median_s = 13.0 * math.exp(0.4 * min(wanted, 2.0) + 0.2 * shopper["caution"])
     elif visit["page"] in (Page.ADDRESS, Page.PAYMENT):
         median_s = 40.0 * math.exp(-0.4 * appetite(visit))

@@ -34,7 +34,6 @@ class Shop(NamedTuple):
     """What compiled code knows of the shop; arrays have one row per item, prices are in dollars.
 
     `shelves` has shape (N_SHELVES, SHELF_LENGTH): item numbers, -1 where a shelf ends.
-    `unobserved` scales the moods that come and go within a visit.
     """
 
     price: npt.NDArray[np.float64]
@@ -45,7 +44,6 @@ class Shop(NamedTuple):
     shelves: npt.NDArray[np.int16]
     repeated_purchase: float
     unset_order: float
-    unobserved: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Catalogue:
 
 
 def build_catalogue(
-    seed: int, n_items: int, repeated_purchase: float, unset_order: float, unobserved: float
+    seed: int, n_items: int, repeated_purchase: float, unset_order: float
 ) -> Catalogue:
     """Draw a catalogue; the same arguments give the same one."""
     rng = generator(seed, CATALOGUE)
@@ -79,7 +77,6 @@ def build_catalogue(
         shelves=_shelves(rng, category, on_sale),
         repeated_purchase=repeated_purchase,
         unset_order=unset_order,
-        unobserved=unobserved,
     )
     return Catalogue(
         shop=shop,

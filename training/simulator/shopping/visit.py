@@ -65,7 +65,7 @@ def open_visit(
         - (0.4 if channel == Channel.PAID else 0.0)
         + mood_of_hour(start_us, shopper["on_phone"])
         - _satisfaction(shopper, start_us)
-        + 0.8 * shop.unobserved * normal(rng)
+        + 0.8 * normal(rng)
     )
     visit["mission"] = _mission(shopper, rng)
     visit["shelf"] = visit["mission"]

@@ -33,6 +33,7 @@ STATE_FIELDS = [
     ("user_cart_adds_28d", "f4"),
     ("user_checkouts_28d", "f4"),
     ("user_engagement_s_28d", "f4"),
+    ("user_open_cart_days", "f4"),
     # The next ones feed the family `customer` alone.
     ("user_active_days_7d", "f4"),
     ("user_active_days", "f4"),
@@ -66,6 +67,8 @@ FEATURES = (
     FeatureSpec("user_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE),
     FeatureSpec("user_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE),
     FeatureSpec("user_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE),
+    FeatureSpec("user_open_cart_days", "days", "time since the last addition to the cart",
+                "none, or an order since"),
 )  # fmt: skip
 
 US_PER_DAY = 86_400_000_000.0
@@ -87,9 +90,12 @@ def take_up(state: Any, row: Any, status: int, now: int) -> None:
     state["user_recency_days"] = np.nan
     state["user_order_age_days"] = np.nan
     state["user_monetary_mean"] = np.nan
+    state["user_open_cart_days"] = np.nan
     if status == _STATUS_FOUND:
         state["user_days_since_visit"] = max(now - row["last_seen"], 0) / US_PER_DAY
         state["user_tenure_days"] = max(now - row["first_seen"], 0) / US_PER_DAY
+        if row["last_cart_add"] > row["last_order"]:
+            state["user_open_cart_days"] = max(now - row["last_cart_add"], 0) / US_PER_DAY
         if row["last_order"] > 0:
             state["user_recency_days"] = max(now - row["last_order"], 0) / US_PER_DAY
             state["user_order_age_days"] = max(now - row["first_order"], 0) / US_PER_DAY
@@ -167,3 +173,4 @@ def describe(state: Any, shop_gap_days: float, out: Any) -> None:
     out["user_cart_adds_28d"] = state["user_cart_adds_28d"]
     out["user_checkouts_28d"] = state["user_checkouts_28d"]
     out["user_engagement_s_28d"] = state["user_engagement_s_28d"]
+    out["user_open_cart_days"] = state["user_open_cart_days"]

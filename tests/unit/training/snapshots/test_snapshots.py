@@ -284,6 +284,21 @@ def test_events_are_counted_by_kind(tmp_path: Path) -> None:
     assert (later["item_views_28d"], later["active_days"]) == (0, 2)
 
 
+def test_the_last_addition_to_the_cart_is_kept(tmp_path: Path) -> None:
+    """However long ago it was; other events and later days don't move it."""
+    happenings = [
+        Happening(at(0, 9), anonymous_id="a", type="cart_add"),
+        Happening(at(1, 9), anonymous_id="a", type="cart_add"),
+        Happening(at(1, 10), anonymous_id="a", type="cart_view"),
+        Happening(at(60, 9), anonymous_id="a"),
+        Happening(at(0, 9), anonymous_id="b"),
+    ]
+    build(tmp_path, happenings, 1, 61)
+    added = [rows_of(tmp_path, day)["a"]["last_cart_add"] for day in (1, 2, 61)]
+    assert added == [micros(at(0, 9)), micros(at(1, 9)), micros(at(1, 9))]
+    assert rows_of(tmp_path, 1)["b"]["last_cart_add"] == 0
+
+
 def test_days_of_long_ago_are_told_apart(tmp_path: Path) -> None:
     """Days and order days are counted however long ago they were, 1970 included."""
     early = datetime(1970, 1, 2, 12, tzinfo=UTC)

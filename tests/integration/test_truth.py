@@ -1,0 +1,67 @@
+"""Training recovers what can be known of a simulated shop's true probabilities.
+
+The sizes leave the noise of the figures well inside their margins; how they are measured is said in
+`benchmarks/truth.py`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from benchmarks.truth import Recovery, Study, judge, judged_points
+from training.evaluation.metrics import measure
+from training.simulator import ShopConfig
+
+STUDY = Study(
+    ShopConfig(days=20, sessions_per_day=1_500, target_conversion=0.1),
+    test_days=6,
+    lessons=100_000,
+    rollouts=30,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The decision points of days after training, with scores, reference and outcome."""
+    return judged_points(STUDY, tmp_path_factory.mktemp("truth"))
+
+
+@pytest.fixture(scope="module")
+def recovery(points: pd.DataFrame) -> Recovery:
+    """What the model and its baseline reach on all of them."""
+    return judge(points, replicates=200)
+
+
+def test_order_comes_near_what_can_be_known(recovery: Recovery) -> None:
+    """PR-AUC lies within 3 % of that of the true probabilities given what visits show."""
+    assert recovery.buyers > 2_000
+    assert recovery.model > 0.97
+
+
+def test_probabilities_mean_what_they_say(recovery: Recovery) -> None:
+    """The calibration slope is near 1, also at the ends of its interval."""
+    assert recovery.slope_interval.low > 0.9
+    assert recovery.slope_interval.high < 1.1
+
+
+def test_the_baseline_falls_short(recovery: Recovery) -> None:
+    """Counts alone don't do: the logistic baseline misses what the model finds."""
+    assert recovery.baseline_interval.high < 0.93
+    assert recovery.baseline_interval.high < recovery.model_interval.low
+
+
+def test_the_reference_is_a_limit_and_the_truth_knows_more(points: pd.DataFrame) -> None:
+    """Hidden state tells more than events; and no score comes nearer to the truth than it does."""
+    known = points[points["truth"].notna()]
+    label = known["label"].to_numpy(bool)
+    truth, reference = (measure(label, known[name].to_numpy()) for name in ("truth", "reference"))
+    assert truth.pr_auc > reference.pr_auc
+    assert abs(truth.predicted_over_observed - 1) < 0.05
+    errors = {
+        name: ((known[name] - known["truth"]) ** 2).mean()
+        for name in ("reference", "conversion", "baseline")
+    }
+    assert errors["reference"] < errors["conversion"] < errors["baseline"]
