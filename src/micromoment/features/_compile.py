@@ -44,7 +44,5 @@ def compiled(function: _Function) -> _Function:
 
 def compiled_into_callers(function: _Function) -> _Function:
     """Do the same without calls, for functions of `Tables`: its arrays cost 0.4 us to hand on."""
-    return cast(
-        _Function,
-        numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)(function),
-    )
+    compile_it = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+    return cast(_Function, compile_it(function))

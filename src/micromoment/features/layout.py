@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from micromoment.features.state import STATE
 
 
 def state_layout() -> str:
     """Tell each field's place, type and name, one line each, and where the record ends."""
-    fields: Mapping[str, Any] = STATE.fields or {}
+    fields = dict(STATE.fields or {})
     places = [(fields[name][1], fields[name][0], name) for name in STATE.names or ()]
     lines = [f"{place:5} {kind.base.str}{list(kind.shape)} {name}" for place, kind, name in places]
     return "\n".join([*lines, f"{STATE.itemsize:5} end", ""])
