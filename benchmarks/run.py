@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = ("replay", "latency")
+BENCHMARKS = ("replay", "latency", "truth")
 
 
 def main(names: Sequence[str]) -> int:
