@@ -75,8 +75,8 @@ class Study:
 
     shop: ShopConfig
     test_days: int = 6
-    lessons: int = 200_000
-    rollouts: int = 50
+    lessons: int = 100_000
+    rollouts: int = 30
     traffic: int = 3
 
     @property
@@ -250,12 +250,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--days", type=int, default=24)
-    parser.add_argument("--sessions-per-day", type=int, default=2_000)
+    parser.add_argument("--sessions-per-day", type=int, default=1_500)
     parser.add_argument("--test-days", type=int, default=6)
-    parser.add_argument("--conversion", type=float, default=0.03)
+    parser.add_argument("--conversion", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--lessons", type=int, default=200_000)
-    parser.add_argument("--rollouts", type=int, default=50)
+    parser.add_argument("--lessons", type=int, default=100_000)
+    parser.add_argument("--rollouts", type=int, default=30)
     parser.add_argument("--keep", type=Path, help="empty folder for the files")
     return parser
 
