@@ -30,7 +30,6 @@ from training.simulator import ShopConfig, write_ga4_export
 DAYS: Final = 16
 SESSIONS_PER_DAY: Final = 700
 BUNDLE: Final = "demo"
-_BAR_WIDTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +108,17 @@ def visit_of(product: Product, start: datetime) -> Iterator[tuple[str, events_pb
     """Tell a visit, event by event, in plain words."""
     thing = item(product.item_id, price=product.price, category=[product.category], quantity=1)
     script = (
-        (0, "lands on the front page", {"t": "page_view", "page": "/", "page_type": "home"}),
+        (0, "lands at the front", {"t": "page_view", "page": "/", "page_type": "home"}),
         (9, "opens a category", {"t": "page_view", "page": "/apparel", "page_type": "list"}),
         (14, "looks at a product", {"t": "item_view", "items": [thing]}),
         (31, "scrolls to the end", {"t": "scroll", "scroll_percent": 90.0}),
         (58, "reads about shipping", {"t": "page_view", "page": "/help", "page_type": "policy"}),
-        (96, "looks at the product again", {"t": "item_view", "items": [thing]}),
-        (121, "puts it into the cart", {"t": "cart_add", "items": [thing]}),
+        (96, "looks at it again", {"t": "item_view", "items": [thing]}),
+        (121, "adds it to the cart", {"t": "cart_add", "items": [thing]}),
         (139, "opens the cart", {"t": "page_view", "page": "/cart", "page_type": "cart"}),
         (158, "begins the checkout", {"t": "checkout_start", "items": [thing]}),
         (201, "chooses shipping", {"t": "checkout_step"}),
-        (240, "enters payment details", {"t": "payment_info"}),
+        (240, "enters payment", {"t": "payment_info"}),
         (268, "orders", {"t": "purchase", "items": [thing], "value": product.price}),
     )
     for second, words, fields in script:
@@ -133,7 +132,7 @@ def play_visit(address: str, product: Product, console: Console) -> None:
     session_id = f"demo-{uuid.uuid4().hex[:8]}"
     start = datetime.now(tz=UTC) - timedelta(minutes=6)
     table = Table(title="One visit", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("what happens", "stage", "conversion", "", "abandonment", "segment", "churn"):
+    for heading in ("what happens", "stage", "converts", "leaves", "segment", "churn"):
         table.add_column(heading, no_wrap=True)
     with Client(address) as client, Live(table, console=console, auto_refresh=False) as live:
         for words, message in visit_of(product, start):
@@ -148,10 +147,9 @@ def _row(words: str, reply: pb.ScoreResponse) -> tuple[str, ...]:
     churn = f"{reply.churn.probability:.0%}" if reply.HasField("churn") else ""
     rest = reply.segment.display_name, churn
     if reply.converted:
-        return words, stage, "converted", "", "", *rest
-    bar = "█" * round(reply.conversion * _BAR_WIDTH)
+        return words, stage, "converted", "", *rest
     left = f"{reply.abandonment:.1%}" if reply.HasField("abandonment") else ""
-    return words, stage, f"{reply.conversion:.1%}", bar, left, *rest
+    return words, stage, f"{reply.conversion:.1%}", left, *rest
 
 
 def _caption(reply: pb.ScoreResponse) -> str:
