@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -188,7 +188,7 @@ def evaluate(
     """Compare a bundle's scores with what came: of visits, and of customers at midnights."""
     from training.churn.page import churn_sections  # noqa: PLC0415 - heavy imports
     from training.churn.table import churn_table  # noqa: PLC0415
-    from training.evaluation import evaluation_table, write_evaluation  # noqa: PLC0415
+    from training.evaluation import evaluation_table, notes, write_evaluation  # noqa: PLC0415
     from training.outputs import make_folder  # noqa: PLC0415
     from training.pipeline import EvaluateRequest, evaluate_all  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
@@ -212,9 +212,11 @@ def evaluate(
     for note in found.notes:
         console.print(note)
     if out is not None:
-        more = {"churn": found.churn.to_dict()} if found.churn else {}
-        sections = churn_sections(found.churn) if found.churn else []
-        page = write_evaluation(found.visits, out, bundle, more=more, more_sections=sections)
+        tag = f"{request.bundle.parent.name}:{request.bundle.name}"
+        more: dict[str, Any] = {"bundle": tag, "notes": list(found.notes)}
+        more |= {"churn": found.churn.to_dict()} if found.churn else {}
+        sections = [*(churn_sections(found.churn) if found.churn else []), *notes(found.notes)]
+        page = write_evaluation(found.visits, out, tag, more=more, more_sections=sections)
         console.print(f"page: {page}")
 
 

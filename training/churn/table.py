@@ -58,7 +58,7 @@ def _pooled(evaluation: ChurnEvaluation) -> Table:
 def _gain(evaluation: ChurnEvaluation) -> Table:
     table = _table("Model minus baseline")
     for heading in ("ROC-AUC", "ROC-AUC by cut", "log loss"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     for score in evaluation.scores[1:]:
         table.add_row(NAMES[score.name], *_gain_cells(evaluation.scores[0], score))
     if evaluation.bootstrap:

@@ -2,6 +2,7 @@
 
 from training.evaluation.evaluate import Evaluation, EvaluationRow, evaluate
 from training.evaluation.files import write_evaluation
+from training.evaluation.page import notes
 from training.evaluation.scored import DecisionPoints, at_events_seen
 from training.evaluation.segments import SegmentRow, measure_segments
 from training.evaluation.table import evaluation_table
@@ -15,5 +16,6 @@ __all__ = [
     "evaluate",
     "evaluation_table",
     "measure_segments",
+    "notes",
     "write_evaluation",
 ]

@@ -67,6 +67,14 @@ def plot_html(figure: go.Figure, name: str) -> str:
     return html
 
 
+def notes(texts: Sequence[str]) -> list[str]:
+    """Compose the section that says what could not be judged, if there is anything."""
+    if not texts:
+        return []
+    points = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return [f"<section><h2>What is not judged</h2><ul>{points}</ul></section>"]
+
+
 def _sections(evaluation: Evaluation, title: str) -> list[str]:
     drawn = [row for row in evaluation.rows if row.buyers]
     sections = [_head(evaluation, title)]

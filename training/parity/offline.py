@@ -93,7 +93,12 @@ def settled_answers(bundle: LoadedBundle, points: Points, asked: Iterable[Place]
         epoch, assignment = kept.get(place[0], (point.epoch, Assignment()))
         if epoch != point.epoch:
             assignment = Assignment()
-        assignment = settle(assignment, point.outcome.cluster, point.outcome.audiences)
+        assignment = settle(
+            assignment,
+            point.outcome.cluster,
+            point.outcome.audiences,
+            converted=point.answer.converted,
+        )
         kept[place[0]] = point.epoch, assignment
         cluster = cluster_of(bundle, assignment, point.outcome)
         audiences = tuple(one.id for one in audiences_of(bundle, assignment))

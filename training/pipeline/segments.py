@@ -42,6 +42,7 @@ def _settled(
 ) -> Iterator[tuple[list[int], Assignment]]:
     """Go through the batches of each visit: their rows, and where the visit belongs after them."""
     seen = table["events_seen"].to_numpy()
+    converted = table["converted"].to_numpy()
     assignment, visit, before = Assignment(), (-1, -1), 0
     for of_visit, rows in _batches(table):
         if of_visit != visit:
@@ -49,7 +50,12 @@ def _settled(
         last = rows[-1]
         # A batch that holds repeated events alone is no decision point.
         if seen[last] > before or assignment.points == 0:
-            assignment = settle(assignment, outcomes[last].cluster, outcomes[last].audiences)
+            assignment = settle(
+                assignment,
+                outcomes[last].cluster,
+                outcomes[last].audiences,
+                converted=bool(converted[last]),
+            )
         before = int(seen[last])
         yield rows, assignment
 

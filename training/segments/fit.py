@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from micromoment.errors import NotEnoughDataError
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.scoring.audiences import AudienceFile
 from micromoment.scoring.clusters import ClusterFile
 from training.models.rows import DecisionRows
-from training.segments.clusters import fit_clusters
+from training.segments.clusters import MIN_VISITS, fit_clusters
 from training.segments.definitions import DEFAULT_AUDIENCES, AudienceDefinitions, read_definitions
 from training.segments.limits import learn_limits
 from training.segments.previous import PreviousSegments, check_meanings, previous_segments
+
+_SHOWN: Final = ("n_page_views", "n_item_views", "n_list_views")
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,22 @@ def fit_segments(
     try:
         if rows is None:
             raise NotEnoughDataError("no event precedes the first order of its visit")
-        clusters = fit_clusters(rows, plan.previous.clusters)
+        clusters = fit_clusters(_browsing(rows), plan.previous.clusters)
     except NotEnoughDataError as error:
         absent = str(error)
     values, used = learn_limits(plan.definitions, decisions)
     audiences = plan.definitions.with_limits(values)
     return FittedSegments(clusters, absent, audiences, {"limits_rest_on": used})
+
+
+def _browsing(rows: DecisionRows) -> DecisionRows:
+    """Keep the visits that show something: refunds and calls to support are no behaviour."""
+    shows = rows.columns(_SHOWN).sum(axis=1) > 0
+    kept = rows.take(np.isin(rows.session, rows.session[shows]))
+    visits, every = len(np.unique(kept.session)), len(np.unique(rows.session))
+    if visits < MIN_VISITS <= every:
+        raise NotEnoughDataError(
+            f"{visits} of {every} visits show a page, a product or a list;"
+            f" {MIN_VISITS} are needed for clusters"
+        )
+    return kept

@@ -148,7 +148,7 @@ class Scorer:
         (outcome,) = outcomes_of(bundle, rows, point_states(entry.state))
         assignment = assignment_of(state)
         if is_new or assignment.points == 0:
-            assignment = settle(assignment, outcome.cluster, outcome.audiences)
+            assignment = settle(assignment, outcome.cluster, outcome.audiences, converted=converted)
         if is_new:
             keep_assignment(state, assignment)
         seen = int(state["events_seen"])

@@ -1,6 +1,8 @@
 """Where a visit belongs changes only when two decision points in a row agree.
 
-The first point counts at once. The rule is the same for the cluster and for each audience.
+The first point counts at once. The rule is the same for the cluster and for each audience, but for
+this: once a visit has its order, its audiences are those of the point, so that nobody who has just
+ordered is treated as about to leave.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ class Assignment:
     audiences: int = 0
 
 
-def settle(before: Assignment, cluster: int, audiences: int) -> Assignment:
-    """Take in what one more decision point said."""
+def settle(
+    before: Assignment, cluster: int, audiences: int, *, converted: bool = False
+) -> Assignment:
+    """Take in what one more decision point said; `converted`: the visit has its order."""
     if before.points == 0:
         return Assignment(1, cluster, cluster, audiences, audiences)
     agree = ~(audiences ^ before.audiences_last)
@@ -34,7 +38,7 @@ def settle(before: Assignment, cluster: int, audiences: int) -> Assignment:
         cluster_last=cluster,
         cluster=cluster if cluster == before.cluster_last else before.cluster,
         audiences_last=audiences,
-        audiences=(before.audiences & ~agree) | (audiences & agree),
+        audiences=audiences if converted else (before.audiences & ~agree) | (audiences & agree),
     )
 
 

@@ -45,6 +45,14 @@ def test_each_audience_settles_by_itself() -> None:
     assert found.audiences == 0b101
 
 
+def test_an_order_settles_audiences_at_once() -> None:
+    """Who has just ordered is in no audience of those about to leave; the cluster waits."""
+    before = settled((1, 0b01), (1, 0b01))
+    after = settle(before, 2, 0b10, converted=True)
+    assert (after.cluster, after.audiences) == (1, 0b10)
+    assert settle(before, 2, 0b10).audiences == 0b01
+
+
 @given(visits)
 def test_follows_the_rule_as_it_is_told(visit: list[tuple[int, int]]) -> None:
     """Each value is the last one that two points in a row said, or else the first point's."""

@@ -55,6 +55,7 @@ def settled(bundle: LoadedBundle, *rows: dict[str, Any]) -> dict[str, list[Any]]
             ),
             "source_seq": [row.get("seq", n + 1) for n, row in enumerate(rows)],
             "events_seen": [row.get("seen", n + 1) for n, row in enumerate(rows)],
+            "converted": [row.get("converted", False) for row in rows],
         }
     )
     outcomes = [

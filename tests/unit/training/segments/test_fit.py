@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,19 @@ def test_a_bundle_loads_what_was_fitted(shop: Maker, decisions: list[Path], tmp_
     assert loaded.audiences is not None
     assert loaded.clusters.file == fitted.clusters
     assert loaded.audiences.file == fitted.audiences
+
+
+def test_refunds_alone_are_no_behaviour(shop: Maker, decisions: list[Path], tmp_path: Path) -> None:
+    """Visits that show no page, product or list make no clusters, however many they are."""
+    rows, _ = shop(700)
+    features = rows.features.copy()
+    for name in ("n_page_views", "n_item_views", "n_list_views"):
+        features[20:, rows.feature_names.index(name)] = 0
+    silent = replace(rows, features=features)
+    fitted = fit_segments(silent, decisions, plan_segments(None, tmp_path, "shop"))
+    assert fitted.clusters is None
+    assert fitted.absent is not None
+    assert "of 700 visits show a page, a product or a list; 500 are needed" in fitted.absent
 
 
 def test_without_clusters_the_reason_is_given(
