@@ -67,7 +67,14 @@ def _run(days: EventDays, scratch: Path, rounds: int) -> None:
     np.savez(users, row=np.zeros(1, np.int64), users=rows, status=status)
     out = scratch / "out.parquet"
     job = ReplayJob(
-        part, users, out, SETTINGS, neutral_tables(), only_eligible=False, cross_fit=False
+        part,
+        users,
+        out,
+        SETTINGS,
+        neutral_tables(),
+        only_eligible=False,
+        only_wanted=True,
+        cross_fit=False,
     )
     works: dict[str, Callable[[], object]] = {
         "read Parquet (baseline)": lambda: pq.read_table(part),

@@ -192,7 +192,8 @@ def _score(study: Study, folder: Path) -> pd.DataFrame:
     )
     name, version = train(request).tag.split(":")
     bundle = load_bundle(folder / "store" / name / version)
-    return score_days(bundle, event_days(folder / "events"), first_day).to_pandas()
+    scores: pd.DataFrame = score_days(bundle, event_days(folder / "events"), first_day).to_pandas()
+    return scores
 
 
 def _slope_interval(
