@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +29,7 @@ from training.replay.labels import batch_ends, label_batches
 from training.replay.sessions import GroupedEvents, group_by_session, visitor_ids
 
 _US_PER_SECOND: Final = 1_000_000
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
@@ -237,12 +240,19 @@ def load_users(path: Path) -> tuple[RecordArray, npt.NDArray[np.uint8], npt.NDAr
 def run_jobs(
     work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int
 ) -> Iterator[_Result]:
-    """Run the jobs in order, here or in so many fresh processes."""
+    """Run the jobs in order, here or in so many fresh processes, which end with this one."""
     if workers <= 1 or len(jobs) <= 1:
         yield from map(work, jobs)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         yield from pool.map(work, jobs)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it is gone, killed say."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _take_ups(job: tuple[Path, ReplaySettings]) -> pa.Table:
