@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from training.churn.rows import ChurnRows
+from training.models.lightgbm_params import METRIC, REPEATABLE
 
 FloatArray = npt.NDArray[np.float64]
 
-_METRIC: Final = "binary_logloss"
 _HELD_OUT: Final = "held out"
 
 
@@ -58,9 +58,7 @@ class ChurnParams:
 
     def to_lightgbm(self, features: tuple[str, ...]) -> dict[str, Any]:
         """Give the parameters that make two runs give one model, bit by bit."""
-        return {
-            "objective": "binary",
-            "metric": _METRIC,
+        return REPEATABLE | {
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "min_data_in_leaf": self.min_data_in_leaf,
@@ -68,9 +66,6 @@ class ChurnParams:
             "lambda_l2": self.lambda_l2,
             "seed": self.seed,
             "num_threads": self.num_threads,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
             "monotone_constraints": [_direction(name) for name in features],
         }
 
@@ -108,7 +103,7 @@ def cross_fit(rows: ChurnRows, params: ChurnParams) -> CrossFit:
                 callbacks=[lgb.record_evaluation(history)],
             )
         )
-        losses += np.array(history[_HELD_OUT][_METRIC]) * held.mean()
+        losses += np.array(history[_HELD_OUT][METRIC]) * held.mean()
     trees = int(losses.argmin()) + 1
     raw = np.empty(len(rows))
     for number, booster in enumerate(boosters):

@@ -8,12 +8,12 @@ from typing import Any, Final
 import lightgbm as lgb
 import numpy as np
 
+from training.models.lightgbm_params import METRIC, REPEATABLE
 from training.models.rows import DecisionRows
 from training.models.weights import prefix_weight, training_weight
 
 STOPPING_KS: Final = (1, 2, 3, 5, 10, 20, 40)
 _VALID: Final = "valid"
-_METRIC: Final = "binary_logloss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,7 @@ class ConversionParams:
 
     def to_lightgbm(self) -> dict[str, Any]:
         """Give the parameters that make two runs give one model, bit by bit."""
-        return {
-            "objective": "binary",
-            "metric": _METRIC,
+        return REPEATABLE | {
             "learning_rate": self.learning_rate,
             "num_leaves": self.num_leaves,
             "min_data_in_leaf": self.min_data_in_leaf,
@@ -47,9 +45,6 @@ class ConversionParams:
             "lambda_l2": self.lambda_l2,
             "seed": self.seed,
             "num_threads": self.num_threads,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
         }
 
 
@@ -98,7 +93,7 @@ def fit_conversion(
         text=booster.model_to_string(num_iteration=best).encode(),
         best_iteration=best,
         feature_names=train.feature_names,
-        history=tuple(map(float, history[_VALID][_METRIC])),
+        history=tuple(map(float, history[_VALID][METRIC])),
     )
 
 

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from cel_expr_python import cel
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from micromoment.errors import BundleError
 from micromoment.scoring.file_errors import first_error
+from micromoment.scoring.records import FrozenRecord
 
 MAX_AUDIENCES: Final = 32  # the state keeps a bit of each
 
@@ -42,11 +43,7 @@ _QUOTED_OR_LIMIT: Final = re.compile(
 LimitName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class AudienceRecord(_Frozen):
+class AudienceRecord(FrozenRecord):
     """One audience. `bit` and `id` mean the same over retrainings and are never given anew."""
 
     bit: int = Field(ge=0, lt=MAX_AUDIENCES)
@@ -56,7 +53,7 @@ class AudienceRecord(_Frozen):
     rule: str = Field(min_length=1)
 
 
-class AudienceFile(_Frozen):
+class AudienceFile(FrozenRecord):
     """The bundle's file of audiences, the most specific first, and the limits that rules use."""
 
     limits: dict[LimitName, float]

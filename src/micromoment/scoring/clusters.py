@@ -7,11 +7,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from micromoment.errors import BundleError
 from micromoment.features._compile import compiled
 from micromoment.scoring.file_errors import first_error
+from micromoment.scoring.records import FrozenRecord
 
 NONE: Final = 0  # the number of no cluster
 _MAX_NUMBER: Final = 255  # the state keeps a byte
@@ -21,11 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Dimension(_Frozen):
+class Dimension(FrozenRecord):
     """A feature that clusters are made of: `(x - mean) / scale` of log(1 + value) or the value.
 
     `fill`, in the feature's own unit, stands for a missing value.
@@ -38,7 +35,7 @@ class Dimension(_Frozen):
     scale: float = Field(gt=0)
 
 
-class ClusterRecord(_Frozen):
+class ClusterRecord(FrozenRecord):
     """One cluster: its number and id stay the same over retrainings."""
 
     number: int = Field(ge=1, le=_MAX_NUMBER)
@@ -49,7 +46,7 @@ class ClusterRecord(_Frozen):
     centroid: tuple[float, ...]
 
 
-class ClusterFile(_Frozen):
+class ClusterFile(FrozenRecord):
     """The bundle's file of clusters; `quality` says how they were chosen.
 
     `retired` are numbers that earlier bundles gave to clusters which are no more.

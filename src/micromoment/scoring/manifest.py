@@ -11,9 +11,10 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from micromoment.errors import BundleError
+from micromoment.scoring.records import FrozenRecord
 
 MANIFEST_FILE: Final = "manifest.json"
 FORMAT: Final = 2
@@ -23,37 +24,33 @@ _VERSION_LENGTH = 16
 ChurnTarget = Literal["purchase", "activity"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class _Format(BaseModel):
     # Read before all else: another format has other fields.
     format: int
 
 
-class FileDigest(_Frozen):
+class FileDigest(FrozenRecord):
     """Size in bytes and SHA-256 of one file of the bundle."""
 
     size: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class ShopRecord(_Frozen):
+class ShopRecord(FrozenRecord):
     """Currency and time zone that the features were computed with."""
 
     currency: str
     time_zone: str
 
 
-class FeatureRecord(_Frozen):
+class FeatureRecord(FrozenRecord):
     """A feature of the models' input, in order, with its definition's fingerprint."""
 
     name: str
     fingerprint: str
 
 
-class ModelRecord(_Frozen):
+class ModelRecord(FrozenRecord):
     """A model file with its calibrator; `features` are its input, in order."""
 
     file: str
@@ -75,7 +72,7 @@ class ChurnRecord(ModelRecord):
     horizon_days: int = Field(gt=0)
 
 
-class LifecycleRecord(_Frozen):
+class LifecycleRecord(FrozenRecord):
     """Days that tell where a visitor stands; what they mean is said in `scoring.lifecycle`."""
 
     new_days: float = Field(7.0, gt=0)
@@ -83,7 +80,7 @@ class LifecycleRecord(_Frozen):
     overdue_ratio: float = Field(1.5, gt=0)
 
 
-class Manifest(_Frozen):
+class Manifest(FrozenRecord):
     """Everything that is known of a bundle besides its files' content."""
 
     format: int
