@@ -184,7 +184,7 @@ def _points(
     sessions = table["session_id"].to_pylist()
     event_ids = table["event_id"].to_pylist()
     at = moments[chosen]
-    states = PointStates(at["converted"] > 0, at["cart"] > 0, at["stage"])
+    states = PointStates(at["events_seen"], at["converted"] > 0, at["cart"] > 0, at["stage"])
     outcomes = outcomes_of(bundle, rows[chosen], states)
     points = {}
     for index, outcome in zip(chosen.tolist(), outcomes, strict=True):

@@ -17,7 +17,7 @@ from training.churn.rows import CustomerHistory
 from training.event_files import EventDays
 from training.feature_store import FeatureWorkspace
 from training.models.rows import DecisionRows
-from training.pipeline.blocks import Blocks
+from training.pipeline.blocks import Block
 from training.pipeline.fit import FittedVisits, fit_visits
 from training.pipeline.rows import load_rows
 from training.progress import Steps
@@ -36,7 +36,7 @@ class Material:
 
     request: TrainRequest
     days: EventDays
-    blocks: Blocks
+    blocks: tuple[Block, ...]
     parts: list[Path]
     replayed: ReplayReport
     workspace: FeatureWorkspace
@@ -86,7 +86,8 @@ class Learned:
         if self.visits is not None:
             record["decision_points"] = self.visits.rows
             record["visits_with_order"] = self.visits.buyers
-            record["trees"] = self.visits.trees
+            record["trees"] = self.visits.growth.trees
+            record["learning_rate"] = self.visits.growth.learning_rate
         if self.churn is not None:
             record["churn"] = self.churn.record
         return record

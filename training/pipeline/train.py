@@ -24,7 +24,7 @@ from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.models.conversion import ConversionParams
 from training.outputs import make_folder
-from training.pipeline.blocks import Blocks, split_days
+from training.pipeline.blocks import Block, forward_blocks
 from training.pipeline.features import UserHistory, build_history
 from training.pipeline.golden import pick_golden
 from training.pipeline.learn import Learned, Material, learn
@@ -93,7 +93,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     if re.match(NAME_PATTERN, request.name) is None:
         raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
     days = _days_until(request.events, request.until)
-    blocks = split_days(days.days)
+    blocks = forward_blocks(days.days)
     workspace = FeatureWorkspace(request.workspace)
     store = request.store or default_bundle_store()
     plan = plan_segments(request.audiences, store, request.name)
@@ -113,7 +113,7 @@ def _days_until(events: Path, until: date | None) -> EventDays:
 def _train(
     request: TrainRequest,
     days: EventDays,
-    blocks: Blocks,
+    blocks: tuple[Block, ...],
     plan: SegmentPlan,
     workspace: FeatureWorkspace,
     scratch: Path,
@@ -164,7 +164,7 @@ def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> dateti
 def _parts(
     request: TrainRequest,
     days: EventDays,
-    blocks: Blocks,
+    blocks: tuple[Block, ...],
     history: UserHistory,
     learned: Learned,
     tables: Tables,
@@ -189,12 +189,14 @@ def _parts(
     )
 
 
-def _training_record(request: TrainRequest, days: EventDays, blocks: Blocks) -> dict[str, Any]:
+def _training_record(
+    request: TrainRequest, days: EventDays, blocks: tuple[Block, ...]
+) -> dict[str, Any]:
     return {
         "events_fingerprint": days.fingerprint(),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
-        "calibration_days": [day.isoformat() for day in blocks.calibration],
+        "calibration_days": [day.isoformat() for block in blocks for day in block.later],
         "params": asdict(request.params),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "pyarrow": pa.__version__,

@@ -19,7 +19,7 @@ from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES, fingerprints, vector_fingerprint
 from micromoment.features.tables import Tables, tables_from_arrays
 from micromoment.scoring.audiences import Audiences, load_audiences
-from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.clusters import Clusters, load_clusters
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from micromoment.scoring.manifest import Manifest, ModelRecord, digest_file, read_manifest
@@ -132,7 +132,15 @@ def _load_conversion(folder: Path, manifest: Manifest) -> ConversionModel | None
     record = manifest.conversion
     if record is None:
         return None
-    return ConversionModel(_load_model(folder, manifest, record), dict(record.calibration_error))
+    model = _load_model(folder, manifest, record)
+    deep = PlattCalibrator(record.deep_slope, record.deep_intercept)
+    return ConversionModel(
+        trees=model.trees,
+        calibrator=DepthCalibrator(model.calibrator, deep),
+        feature_names=model.feature_names,
+        index=model.index,
+        calibration_error=dict(record.calibration_error),
+    )
 
 
 def _load_churn(folder: Path, manifest: Manifest) -> ChurnModel | None:

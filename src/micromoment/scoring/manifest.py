@@ -17,7 +17,7 @@ from micromoment.errors import BundleError
 from micromoment.scoring.records import FrozenRecord
 
 MANIFEST_FILE: Final = "manifest.json"
-FORMAT: Final = 2
+FORMAT: Final = 3
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 _VERSION_LENGTH = 16
 
@@ -60,8 +60,13 @@ class ModelRecord(FrozenRecord):
 
 
 class ConversionRecord(ModelRecord):
-    """The conversion model, with its calibration error by number of events seen."""
+    """The conversion model, with its calibration error by number of events seen.
 
+    `slope` and `intercept` are those after one event, the deep ones those of a deep visit.
+    """
+
+    deep_slope: float
+    deep_intercept: float
     calibration_error: dict[int, float]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from micromoment.scoring.manifest import ChurnTarget
 
@@ -42,10 +42,29 @@ class CalibratedModel:
 
 @dataclass(frozen=True, slots=True)
 class ConversionModel:
-    """An order later in the visit, with the calibration error by number of events seen."""
+    """An order later in the visit, with the calibration error by number of events seen.
 
-    model: CalibratedModel
+    `index` picks the model's features out of the bundle's, in order.
+    """
+
+    trees: LightGbmModel
+    calibrator: DepthCalibrator
+    feature_names: tuple[str, ...]
+    index: npt.NDArray[np.intp]
     calibration_error: dict[int, float]
+
+    def probabilities(
+        self, rows: Float32Array, events_seen: npt.NDArray[np.integer]
+    ) -> list[float]:
+        """Give the calibrated probabilities of m rows of the bundle's features, shape (m, n).
+
+        `events_seen` has shape (m,). One row has a faster way, to the same bits.
+        """
+        if len(rows) == 1:
+            raws = [self.trees.raw_score(rows[0][self.index])]
+        else:
+            raws = self.trees.raw_scores(rows[:, self.index]).tolist()
+        return self.calibrator.probabilities(raws, events_seen.tolist())
 
     def error_at(self, events_seen: int) -> float | None:
         """Give the calibration error measured at the nearest smaller number of events."""

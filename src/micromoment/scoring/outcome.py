@@ -36,6 +36,7 @@ class PointStates:
     `stage` holds `JourneyStage` numbers.
     """
 
+    events_seen: npt.NDArray[np.int64]
     converted: npt.NDArray[np.bool_]
     cart_filled: npt.NDArray[np.bool_]
     stage: npt.NDArray[np.uint8]
@@ -44,6 +45,7 @@ class PointStates:
 def point_states(states: RecordArray) -> PointStates:
     """Take them out of m session states, dtype `STATE`."""
     return PointStates(
+        events_seen=states["events_seen"],
         converted=states["converted"] > 0,
         cart_filled=states["cart_quantity"] > 0,
         stage=states["stage"],
@@ -70,7 +72,7 @@ def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -
     model = bundle.conversion
     conversions: Sequence[float | None] = [None] * len(rows)
     if model is not None:
-        conversions = _probabilities(model.model, rows)
+        conversions = model.probabilities(rows, states.events_seen)
     return [
         _outcome(bundle, row, probability, churn, int(number), bool(over), bool(cart), int(stage))
         for row, probability, churn, number, over, cart, stage in zip(

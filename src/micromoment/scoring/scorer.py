@@ -186,9 +186,8 @@ class Scorer:
         model = self.bundle.conversion
         if model is None:
             return ()
-        trees = model.model
-        own = row[trees.index]
-        return top_reasons(trees.feature_names, own, trees.trees.contributions(own))
+        own = row[model.index]
+        return top_reasons(model.feature_names, own, model.trees.contributions(own))
 
     def _user_age(self, state: np.void) -> UserFeatureAge:
         found = state["user_status"] == UserStatus.FOUND

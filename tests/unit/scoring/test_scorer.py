@@ -57,8 +57,8 @@ def test_the_answer_is_the_model_s(scorer: StoringScorer) -> None:
     model = scorer.bundle.conversion
     assert model is not None
     rows = score.features[np.newaxis, :]
-    raw = float(model.model.trees.raw_scores(rows)[0])
-    assert score.conversion == model.model.calibrator.probability(raw)
+    raw = float(model.trees.raw_scores(rows)[0])
+    assert score.conversion == model.calibrator.at(5).probability(raw)
     assert score.calibration_error == model.error_at(5)
     assert score.journey_stage is JourneyStage.DECIDE
 
