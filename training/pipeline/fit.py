@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from micromoment.errors import NotEnoughDataError
 from micromoment.scoring.lightgbm_model import LightGbmModel
+from training.drift import TrainingHistograms, histograms_of
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
 from training.models.baseline import BASELINE_FEATURES, fit_baseline
@@ -35,6 +36,7 @@ class FittedVisits:
     metrics: dict[str, Any]
     rows: int
     buyers: int
+    histograms: TrainingHistograms
 
 
 def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> FittedVisits:
@@ -58,9 +60,10 @@ def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> 
     trees.close()
     calibrator = fit_platt(raw, later_rows.label, training_weight(later_rows.events_seen))
     baseline, _ = fit_baseline(earlier_rows)
+    unseen = np.array(calibrator.probabilities(raw.tolist()))
     metrics = _metrics_by_k(
         later_rows,
-        np.array(calibrator.probabilities(raw.tolist())),
+        unseen,
         baseline.probabilities(later_rows.columns(BASELINE_FEATURES)),
     )
     text = model.text
@@ -70,7 +73,10 @@ def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> 
     parts = ConversionParts(
         ModelParts(text, calibrator, rows.feature_names), _calibration_error(metrics), baseline
     )
-    return FittedVisits(parts, model.best_iteration, metrics, len(rows), _buyers(rows))
+    histograms = histograms_of(rows.features, rows.feature_names, unseen)
+    return FittedVisits(
+        parts, model.best_iteration, metrics, len(rows), _buyers(rows), histograms
+    )
 
 
 def _buyers(rows: DecisionRows) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,6 +27,8 @@ from training.progress import Steps
 from training.publishing.bundle import read_baseline
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplaySettings, replay_parts
+
+Look = Callable[[pa.Table], None]
 
 SCORE_COLUMNS: Final = (
     "session_id",
@@ -87,11 +90,13 @@ def score_days(
     ids: IdEncoder | None = None,
     workers: int = 2,
     steps: Steps | None = None,
+    look: Look | None = None,
 ) -> pa.Table:
     """Score the events from `first_day` on; earlier days are what users did before.
 
     Gives `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `after_order`, `label` and the
-    logistic baseline's probability as `baseline`; in order of time, session and place.
+    logistic baseline's probability as `baseline`; in order of time, session and place. `look` is
+    shown the decision rows of each part, features included, one part at a time.
     """
     steps = steps or Steps()
     settings = replay_settings(bundle, ids, workers)
@@ -117,7 +122,12 @@ def score_days(
                 advance=advance,
             )
         with steps.step("Score decision points"):
-            tables = [score_table(bundle, pq.read_table(path)) for path in report.outputs]
+            tables = []
+            for path in report.outputs:
+                part = pq.read_table(path)
+                tables.append(score_table(bundle, part))
+                if look is not None:
+                    look(part)
     table = pa.concat_tables(tables)
     keys = [(name, "ascending") for name in ("event_time", "session_id", "source_seq")]
     return table.take(pc.sort_indices(table, keys))
