@@ -47,6 +47,14 @@ SCORE_COLUMNS: Final = (
     "audiences",
     "lifecycle",
 )
+_EVALUATED_COLUMNS: Final = (
+    *SCORE_COLUMNS,
+    "visitor_id",
+    "epoch",
+    "after_order",
+    "label",
+    "baseline",
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ def score_days(
 
     Gives `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `after_order`, `label` and the
     logistic baseline's probability as `baseline`; in order of time, session and place. `look` is
-    shown the decision rows of each part, features included, one part at a time.
+    shown what `score_table` gives for each part of the visits, one part at a time.
     """
     steps = steps or Steps()
     settings = replay_settings(bundle, ids, workers)
@@ -124,17 +132,17 @@ def score_days(
         with steps.step("Score decision points"):
             tables = []
             for path in report.outputs:
-                part = pq.read_table(path)
-                tables.append(score_table(bundle, part))
+                scored = score_table(bundle, pq.read_table(path))
                 if look is not None:
-                    look(part)
+                    look(scored)
+                tables.append(scored.select(list(_EVALUATED_COLUMNS)))
     table = pa.concat_tables(tables)
     keys = [(name, "ascending") for name in ("event_time", "session_id", "source_seq")]
     return table.take(pc.sort_indices(table, keys))
 
 
 def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
-    """Score decision rows of whole visits: the scores' columns and those that evaluation takes."""
+    """Score decision rows of whole visits: adds the scores, keeps the rows that are wanted."""
     rows = feature_matrix(bundle, table)
     outcomes = outcomes_of(bundle, rows, _point_states(table))
     columns = {
@@ -145,11 +153,10 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
         **segment_columns(bundle, table, outcomes),
     }
-    kept = [*SCORE_COLUMNS, "visitor_id", "epoch", "after_order", "label"]
     for name, column in columns.items():
         table = table.append_column(name, column)
     # A visit that crossed midnight brings what it was settled into from the day before.
-    return table.filter(table["wanted"]).select([*kept, "baseline"])
+    return table.filter(table["wanted"])
 
 
 def _point_states(table: pa.Table) -> PointStates:
