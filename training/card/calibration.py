@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor, log10
-from typing import Any, Final
+from typing import Any
 
 import plotly.graph_objects as go
 
 from training.card.card import Card
-from training.card.findings import HIGH, LOW
 from training.card.figures import (
     BASE_RATE_COLOUR,
     BASELINE_COLOUR,
@@ -23,13 +22,13 @@ from training.card.figures import (
     plot_html,
     wilson,
 )
+from training.card.findings import HIGH, LOW
 from training.card.parts import Part, both, keys, many, pair, row_heading, section, table
 from training.evaluation import EvaluationRow
 from training.evaluation.bootstrap import Interval
 from training.evaluation.evaluate import Scores
 from training.evaluation.reliability import ReliabilityBin
 from training.evaluation.table import interval, number
-
 
 
 def calibration_part(card: Card) -> Part | None:
@@ -72,9 +71,7 @@ def _cells(row: EvaluationRow) -> list[str]:
         both(number(model.ece, 4), number(baseline.ece, 4)),
         number(row.model.ece_floor.mean, 4),
         number(row.model.ece_floor.high, 4),
-        both(
-            number(model.predicted_over_observed, 2), number(baseline.predicted_over_observed, 2)
-        ),
+        both(number(model.predicted_over_observed, 2), number(baseline.predicted_over_observed, 2)),
         interval(bounds.predicted_over_observed, 2),
         both(number(model.calibration_slope, 2), number(baseline.calibration_slope, 2)),
         interval(bounds.calibration_slope, 2),

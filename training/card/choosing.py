@@ -25,6 +25,8 @@ from training.evaluation.evaluate import GAIN_SHARES
 from training.evaluation.table import number
 
 _TICKS: Final = (0.001, 0.01, 0.1, 1.0)
+_FEW: Final = 10
+_SETTLED: Final = 0.05
 _SHOWN: Final = (0.01, 0.05, 0.1, 0.25)
 
 
@@ -38,7 +40,9 @@ def choosing_part(card: Card) -> Part | None:
 
 def _gain(rows: list[EvaluationRow]) -> str:
     headings = [
-        f"best {share:.0%}: buyers found, {what}" for share in _SHOWN for what in ("model", "lift")
+        heading
+        for share in _SHOWN
+        for heading in (f"buyers in best {100 * share:g} %", f"lift at {100 * share:g} %")
     ]
     return section(
         "Gain and lift",
@@ -98,9 +102,11 @@ def lift_chart(rows: Sequence[EvaluationRow]) -> go.Figure:
 def _line(
     figure: go.Figure, row: EvaluationRow, colour: str, values: list[float], hover: str
 ) -> None:
+    # Of a handful of visits no share can be told.
+    first = next((i for i, share in enumerate(GAIN_SHARES) if share * row.n >= _FEW), 0)
     figure.add_scatter(
-        x=list(GAIN_SHARES),
-        y=values,
+        x=list(GAIN_SHARES[first:]),
+        y=[value or None for value in values[first:]],
         name=row.name,
         mode="lines",
         line={"color": colour, "width": 2, "dash": "dash" if row.k is None else "solid"},
@@ -128,13 +134,21 @@ def _precision(rows: list[EvaluationRow]) -> str:
     return section(
         "Precision and recall",
         "Going from left to right, the threshold falls: more of the buyers are found, and a smaller"
-        " share of those chosen buys. The dotted line is the base rate.",
+        " share of those chosen buys. The dotted line is the base rate. Peaks at the very left, of a"
+        " few visits, are cut off.",
         keys(("model", MODEL_COLOUR), ("logistic baseline", BASELINE_COLOUR)),
         many(
             (row_heading(row), plot_html(precision_chart(row), f"precision-recall-{row.name}"))
             for row in rows
         ),
     )
+
+
+def _highest(row: EvaluationRow) -> float:
+    # Of the first few visits chosen, one buyer makes a peak that would flatten all the rest.
+    curves = (*row.model.curve, *row.baseline.curve)
+    settled = [precision for recall, precision in curves if recall >= _SETTLED]
+    return min(1.02, 1.3 * max([row.base_rate, *settled]))
 
 
 def precision_chart(row: EvaluationRow) -> go.Figure:
@@ -145,14 +159,15 @@ def precision_chart(row: EvaluationRow) -> go.Figure:
         (row.model, "model", MODEL_COLOUR),
     ):
         figure.add_scatter(
-            x=[recall for recall, _ in scores.curve],
-            y=[precision for _, precision in scores.curve],
+            x=[0.0, *(recall for recall, _ in scores.curve)],
+            y=[scores.curve[0][1], *(precision for _, precision in scores.curve)],
             name=name,
-            mode="lines+markers" if len(scores.curve) == 1 else "lines",
-            line={"color": colour, "width": 2},
+            mode="lines",
+            # As average precision counts: up to a recall, the precision that goes with it.
+            line={"color": colour, "width": 2, "shape": "vh"},
             hovertemplate="%{x:.0%} of the buyers, %{y:.1%} of the chosen buy",
         )
     level(figure, row.base_rate)
     figure.update_xaxes(title="recall", tickformat=".0%", range=[0, 1.02])
-    figure.update_yaxes(title="precision", tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(title="precision", tickformat=".0%", range=[0, _highest(row)])
     return figure

@@ -44,8 +44,8 @@ def drift_part(card: Card) -> Part | None:
             f" features {moved} lie above {SHIFTED}, by custom a shift, and {watched} between"
             f" {WATCH} and {SHIFTED}, to be watched. What is counted by day (days since, popularity,"
             " visits so far of users) moves by itself as a shop's record grows. Learned encodings"
-            " are fitted in training without the visitor at hand and later with all, which moves"
-            " them a little. The score is compared with that of the calibration days, which its"
+            " (<code>_llr</code>, page weights) are not compared: in training each visitor's are"
+            " fitted without him, so that their values differ by design. The score is compared with that of the calibration days, which its"
             " model had not seen.",
             pair(*plots),
             "<p>The most moved ones, bin by bin:</p>",
@@ -86,7 +86,7 @@ def score_chart(score: Shift) -> go.Figure:
     figure = bins_chart(score, 360, percent=True)
     legend(figure)
     figure.update_layout(legend={"traceorder": "normal"})
-    figure.update_xaxes(title="probability of an order (bins of the calibration days)")
+    figure.update_xaxes(title="probability of an order")
     return figure
 
 
@@ -108,7 +108,7 @@ def bins_chart(one: Shift, height: int, *, percent: bool = False) -> go.Figure:
         )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(type="category", title="value", tickfont={"size": 10})
-    figure.update_yaxes(title="share of decision points", tickformat=".0%")
+    figure.update_yaxes(title="share", tickformat=".0%")
     return figure
 
 

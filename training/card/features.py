@@ -55,7 +55,8 @@ def _overview(found: FeatureImportance) -> str:
             ("Mean size of the contribution", plot_html(size_chart(found, top), "shap")),
             ("Gain in training", plot_html(gain_chart(found, top), "feature-gain")),
         ),
-        pair(("By family", plot_html(family_chart(found), "families"))),
+        "<h4>By family</h4>",
+        plot_html(family_chart(found), "families"),
         "<details><summary>What these features mean</summary>",
         table(
             ("feature", "family", "meaning", "unit", "mean |SHAP|", "gain"),
@@ -90,8 +91,10 @@ def _single(found: FeatureImportance) -> str:
         " features that go with it.</p>",
         many(
             (
-                f"{escape(found.names[place])} <span class='muted'>{_meaning(found.names[place])}"
-                "</span>",
+                (
+                    f"{escape(found.names[place])} <span class='muted'>{_meaning(found.names[place])}"
+                    "</span>"
+                ),
                 plot_html(dependence_chart(found, place), f"dependence-{found.names[place]}"),
             )
             for place in top[:_DEPENDENCES]
@@ -135,8 +138,8 @@ def family_chart(found: FeatureImportance) -> go.Figure:
         marker={"color": GREEN},
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
-    figure.update_xaxes(title="mean size of the family's summed SHAP (log-odds)")
-    figure.update_yaxes(title="family", showgrid=False)
+    figure.update_xaxes(title="mean |summed SHAP| (log-odds)")
+    figure.update_yaxes(showgrid=False)
     return figure
 
 
@@ -186,7 +189,7 @@ def swarm_chart(found: FeatureImportance, places: Sequence[int]) -> go.Figure:
         tickvals=list(range(len(names))), ticktext=names, showgrid=False, tickfont={"size": 11}
     )
     figure.add_vline(x=0, line={"color": BASE_RATE_COLOUR, "width": 1})
-    figure.update_xaxes(title="contribution to the score (log-odds)")
+    figure.update_xaxes(title="SHAP (log-odds)")
     return figure
 
 

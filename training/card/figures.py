@@ -96,6 +96,8 @@ def by_count(
     name: str,
     colour: str,
     nudge: float = 0.0,
+    *,
+    dotted: bool = False,
 ) -> None:
     """Draw a quantity by events seen, with intervals; `nudge` moves it aside, so that bars part.
 
@@ -111,8 +113,8 @@ def by_count(
             legendgroup=name,
             showlegend=not apart,
             mode="markers" if apart else "lines+markers",
-            line={"color": colour, "width": 2, "dash": "dot" if bounds is None else "solid"},
-            marker={"color": colour, "size": 5 if bounds is None else 8},
+            line={"color": colour, "width": 2, "dash": "dot" if dotted else "solid"},
+            marker={"color": colour, "size": 5 if dotted else 8},
             text=[_hover(rows[i], name, values[i], bounds[i] if bounds else None) for i in places],
             hovertemplate="%{text}<extra></extra>",
         )

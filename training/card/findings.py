@@ -108,4 +108,8 @@ def _events(rows: Sequence[EvaluationRow]) -> str:
     names = [row.name for row in rows]
     if names == ["1"]:
         return "1 event"
-    return f"{', '.join(names[:-1])} and {names[-1]} events" if len(names) > 1 else f"{names[0]} events"
+    return (
+        f"{', '.join(names[:-1])} and {names[-1]} events"
+        if len(names) > 1
+        else f"{names[0]} events"
+    )

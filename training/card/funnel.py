@@ -87,7 +87,7 @@ def reach_chart(total: FunnelCounts) -> go.Figure:
         hovertemplate="%{y}: %{value:,}<br>%{percentPrevious:.1%} of the step before,"
         " %{percentInitial:.2%} of all<extra></extra>",
     )
-    figure.update_yaxes(title="step reached", showgrid=False)
+    figure.update_yaxes(showgrid=False)
     figure.update_xaxes(title="visits", showticklabels=False, showgrid=False)
     return figure
 

@@ -93,9 +93,7 @@ def _two_digits(value: float) -> float:
     return round(value, 1 - floor(log10(value))) if value > 0 else 0.0
 
 
-def _inputs(
-    rows: list[EvaluationRow], start: int, cost: float, value: float, currency: str
-) -> str:
+def _inputs(rows: list[EvaluationRow], start: int, cost: float, value: float, currency: str) -> str:
     unit = escape(currency)
     options = "".join(
         f"<option value='{i}'{' selected' if i == start else ''}>{after(row)}</option>"
@@ -172,7 +170,7 @@ def _chart(row: EvaluationRow, cost: float, value: float, currency: str) -> go.F
     )
     level(figure, 0.0)
     figure.update_xaxes(
-        title="share of visits acted on, highest scores first (log scale)",
+        title="share of visits acted on (log scale)",
         type="log",
         tickvals=[0.001, 0.01, 0.1, 1],
         tickformat="~%",

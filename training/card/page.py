@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Final
 
 from plotly.offline import get_plotlyjs
 
@@ -22,7 +23,12 @@ from training.card.style import STYLE
 from training.card.summary import limits_part, summary_html
 from training.churn.page import churn_sections
 
-_SECTIONS = (
+# A plot is drawn while the page is still read: what comes later may narrow its place.
+_FIT: Final = (
+    'window.addEventListener("load", () => document.querySelectorAll(".js-plotly-plot")'
+    ".forEach((plot) => Plotly.Plots.resize(plot)));"
+)
+_SECTIONS: Final = (
     population_part,
     quality_part,
     calibration_part,
@@ -44,9 +50,10 @@ def render_card(card: Card) -> str:
         "<link rel='icon' href='data:,'>"
         f"<title>{escape(card.title)}</title><style>{STYLE}</style>"
         f"<script>{get_plotlyjs()}</script></head>"
-        f"<body><div class='page'><nav aria-label='Contents'><strong>Model card</strong>{contents}"
-        f"</nav><main>{summary_html(card)}{''.join(one.render() for one in parts)}"
-        "</main></div></body></html>\n"
+        f"<body><div class='page'><div class='head'>{summary_html(card)}</div>"
+        f"<nav aria-label='Contents'><strong>Model card</strong>{contents}</nav>"
+        f"<main>{''.join(one.render() for one in parts)}"
+        f"</main></div><script>{_FIT}</script></body></html>\n"
     )
 
 

@@ -171,16 +171,18 @@ def _points_chart(evaluation: Evaluation) -> go.Figure:
         ("judged", MODEL_COLOUR, [row.n for row in rows]),
         ("an order follows", BASELINE_COLOUR, [row.buyers for row in rows]),
     ):
-        figure.add_bar(
+        figure.add_scatter(
             x=[row.name for row in rows],
-            y=values,
+            y=[value or None for value in values],
             name=name,
-            marker={"color": colour},
+            mode="lines+markers",
+            line={"color": colour, "width": 2},
+            marker={"size": 8},
             hovertemplate=f"{name} after %{{x}} events: %{{y:,}}<extra></extra>",
         )
-    figure.update_layout(barmode="group", legend={"traceorder": "normal"})
+    figure.update_layout(legend={"traceorder": "normal"})
     figure.update_xaxes(title="events seen", type="category")
-    figure.update_yaxes(title="visits (log scale)", type="log", dtick=1)
+    figure.update_yaxes(title="visits (log scale)", type="log", dtick="D2")
     return figure
 
 

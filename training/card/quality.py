@@ -68,7 +68,7 @@ def pr_auc_chart(rows: list[EvaluationRow]) -> go.Figure:
     figure = blank_figure()
     legend(figure)
     base = [row.base_rate_metrics.pr_auc for row in rows]
-    by_count(figure, rows, base, None, "events alone", BASE_RATE_COLOUR)
+    by_count(figure, rows, base, None, "events alone", BASE_RATE_COLOUR, dotted=True)
     values = [row.baseline.metrics.pr_auc for row in rows]
     bounds = [row.intervals.baseline_pr_auc for row in rows]
     by_count(figure, rows, values, bounds, "logistic", BASELINE_COLOUR, _NUDGE)
@@ -117,10 +117,8 @@ def log_loss_chart(rows: list[EvaluationRow]) -> go.Figure:
     figure = blank_figure()
     legend(figure)
     alone = [row.base_rate_metrics.log_loss for row in rows]
-    theirs = [
-        row.baseline.metrics.log_loss / base for row, base in zip(rows, alone, strict=True)
-    ]
-    by_count(figure, rows, theirs, None, "logistic", BASELINE_COLOUR, _NUDGE)
+    theirs = [row.baseline.metrics.log_loss / base for row, base in zip(rows, alone, strict=True)]
+    by_count(figure, rows, theirs, None, "logistic", BASELINE_COLOUR, dotted=True)
     ours = [row.model.metrics.log_loss / base for row, base in zip(rows, alone, strict=True)]
     bounds = [row.intervals.log_loss_over_alone for row in rows]
     by_count(figure, rows, ours, bounds, "model", MODEL_COLOUR, -_NUDGE)
@@ -132,7 +130,7 @@ def log_loss_chart(rows: list[EvaluationRow]) -> go.Figure:
 
 def _figures(evaluation: Evaluation) -> str:
     headings = (
-        "events seen", "decision points", "buyers", "visitors", "base rate", "PR-AUC", "95 %",
+        "events seen", "decision points", "buyers", "base rate", "PR-AUC", "95 %",
         "events alone", "model / logistic, 95 %", "ROC-AUC", "95 %", "log loss", "95 %",
         "base rate's",
     )  # fmt: skip
@@ -151,7 +149,6 @@ def _cells(row: EvaluationRow) -> list[str]:
         row.name,
         f"{row.n:,}",
         f"{row.buyers:,}",
-        f"{row.visitors:,}",
         number(row.base_rate, 4),
         both(number(model.pr_auc), number(baseline.pr_auc)),
         both(interval(bounds.model_pr_auc), interval(bounds.baseline_pr_auc)),
@@ -160,6 +157,6 @@ def _cells(row: EvaluationRow) -> list[str]:
         both(number(model.roc_auc), number(baseline.roc_auc)),
         both(interval(bounds.model_roc_auc), interval(bounds.baseline_roc_auc)),
         both(number(model.log_loss, 4), number(baseline.log_loss, 4)),
-        both(interval(bounds.model_log_loss, 4), interval(bounds.baseline_log_loss, 4)),
+        both(interval(bounds.model_log_loss), interval(bounds.baseline_log_loss)),
         number(row.base_rate_metrics.log_loss, 4),
     ]

@@ -8,12 +8,14 @@ STYLE: Final = """
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-.page { display: grid; grid-template-columns: 200px minmax(0, 1fr); gap: 28px;
+.page { display: grid; grid-template-columns: 200px minmax(0, 1fr); gap: 0 28px;
   max-width: 1400px; margin: 0 auto; padding: 24px; }
-nav { position: sticky; top: 24px; align-self: start; font-size: .87rem; }
+nav { grid-area: 1 / 1 / span 2; position: sticky; top: 24px; align-self: start; font-size: .87rem; }
 nav strong { display: block; margin-bottom: 6px; }
 nav a { display: block; padding: 3px 0 3px 10px; border-left: 2px solid var(--line);
   color: var(--soft); text-decoration: none; }
+.head { grid-area: 1 / 2; min-width: 0; }
+main { grid-area: 2 / 2; min-width: 0; }
 nav a:hover { color: var(--blue); border-color: var(--blue); }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2, .part > h1 { font-size: 1.3rem; margin: 34px 0 8px; line-height: 1.3; }
@@ -26,7 +28,7 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
   padding: 18px 20px; margin: 12px 0; }
 .part { scroll-margin-top: 12px; }
 .pair, .many { display: grid; gap: 20px 18px; }
-.pair { grid-template-columns: repeat(auto-fit, minmax(min(100%, 430px), 1fr)); }
+.pair { grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
 .many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
 .pair > div, .many > div { min-width: 0; }
 .pair + .pair, .pair + .many, .many + .pair, .pair + p { margin-top: 18px; }
@@ -39,9 +41,9 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
 .warn { border-left: 4px solid #d55e00; }
 .scroll { overflow-x: auto; margin: 8px 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th, td { text-align: right; padding: 5px 11px; border-bottom: 1px solid var(--line);
-  font-size: .86rem; vertical-align: top; }
-th { font-weight: 600; vertical-align: bottom; white-space: normal; }
+th, td { text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line);
+  font-size: .84rem; vertical-align: top; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; min-width: 5em; }
 th:first-child, td:first-child { position: sticky; left: 0; background: #fff; font-weight: 600;
   text-align: left; padding-left: 0; }
 .words { text-align: left; white-space: normal; min-width: 16em; }
@@ -61,10 +63,11 @@ code { font-size: .9em; }
 footer { color: var(--soft); font-size: .85rem; margin: 24px 0; }
 @media (max-width: 1000px) {
   .page { display: block; padding: 14px; }
-  nav { position: static; columns: 2; margin-bottom: 18px; }
+  nav { position: static; columns: 2; margin: 18px 0; }
   nav strong { column-span: all; }
   nav a { break-inside: avoid; padding: 5px 0 5px 10px; }
   section { padding: 14px; }
+  .words { min-width: 10em; }
 }
 @media print {
   body { background: #fff; font-size: 11px; }

@@ -10,6 +10,7 @@ from training.card.card import Card
 from training.card.findings import find_warnings
 from training.card.parts import Part, bullets, section
 from training.churn.judging import MODEL, ChurnEvaluation
+from training.churn.table import NAMES
 from training.evaluation import Evaluation, EvaluationRow
 from training.evaluation.bootstrap import Interval
 from training.evaluation.table import interval, number
@@ -22,7 +23,10 @@ def summary_html(card: Card) -> str:
     verdicts = [
         f"<p class='verdict'><b>{name}.</b> {escape(text)}</p>"
         for name, text in (
-            ("Conversion", visits_verdict(card.visits) if card.visits else _absent(card, "conversion")),
+            (
+                "Conversion",
+                visits_verdict(card.visits) if card.visits else _absent(card, "conversion"),
+            ),
             ("Churn", churn_verdict(card.churn) if card.churn else _absent(card, "churn")),
         )
         if text
@@ -62,16 +66,26 @@ def limits_part(card: Card) -> Part | None:
     if bundle.clusters is not None or bundle.audiences is not None:
         uses.append("To describe visits by what they did so far, in clusters and audiences.")
     limits = [
-        "It predicts, it does not explain: neither a contribution nor a cluster says what would"
-        " happen if one acted. What an action adds is known from an experiment with a holdout alone.",
-        "It is of this shop, its pages, products and campaigns; another shop needs its own training,"
-        " and this one a new one as assortment and traffic change.",
-        "Not for prices or terms by person, for credit, work or anything else with legal effect on"
-        " people. It knows behaviour only, and no group of people was compared with another.",
-        "It says nothing after the order, and little of the first events of visitors never seen"
-        " before: see the figures at 1 to 3 events.",
-        f"A visit ends after {bundle.session_expiry_s // 60} minutes without an event; orders that"
-        " come in a later visit, on another device or by telephone count as none.",
+        (
+            "It predicts, it does not explain: neither a contribution nor a cluster says what would"
+            " happen if one acted. What an action adds is known from an experiment with a holdout alone."
+        ),
+        (
+            "It is of this shop, its pages, products and campaigns; another shop needs its own training,"
+            " and this one a new one as assortment and traffic change."
+        ),
+        (
+            "Not for prices or terms by person, for credit, work or anything else with legal effect on"
+            " people. It knows behaviour only, and no group of people was compared with another."
+        ),
+        (
+            "It says nothing after the order, and little of the first events of visitors never seen"
+            " before: see the figures at 1 to 3 events."
+        ),
+        (
+            f"A visit ends after {bundle.session_expiry_s // 60} minutes without an event; orders that"
+            " come in a later visit, on another device or by telephone count as none."
+        ),
     ]
     return Part(
         "limits",
@@ -91,8 +105,10 @@ def visits_verdict(evaluation: Evaluation) -> str:
     logistic = _proven(counts, lambda row: row.intervals.pr_auc_ratio.low > 1)
     alone = _proven(counts, lambda row: row.intervals.pr_auc_over_alone.low > 1)
     sentences = [
-        f"Finds buyers better than the logistic baseline {logistic} and better than counting events"
-        f" {alone}, by 95 % intervals of the ratio of PR-AUC."
+        (
+            f"Finds buyers better than the logistic baseline {logistic} and better than counting events"
+            f" {alone}, by 95 % intervals of the ratio of PR-AUC."
+        )
     ]
     wrong = [row for row in counts if excludes(row.intervals.predicted_over_observed, 1.0)]
     sentences.append(
@@ -112,7 +128,7 @@ def churn_verdict(evaluation: ChurnEvaluation) -> str:
     lost = [one.name for one in others if one.roc_auc_difference.high < 0]
     even = [one.name for one in others if one.name not in (*beaten, *lost)]
     parts = [
-        f"{words} {', '.join(name.replace('bg_nbd', 'BG/NBD') for name in names)}"
+        f"{words} {', '.join(NAMES.get(name, name) for name in names)}"
         for words, names in (("better than", beaten), ("worse than", lost), ("on a par with", even))
         if names
     ]
@@ -153,8 +169,7 @@ def _what(card: Card) -> str:
         training = card.bundle.training
         shop = card.bundle.shop
         words.append(
-            f"Bundle of the shop {card.bundle.name}"
-            f" ({shop.currency or 'any currency'}, {shop.time_zone})"
+            f"Bundle {card.bundle.name} ({shop.currency or 'any currency'}, {shop.time_zone})"
         )
         if training.get("first_day"):
             words.append(f"trained on {training['first_day']} to {training.get('last_day')}")
@@ -162,7 +177,9 @@ def _what(card: Card) -> str:
         first, last = card.visits.first_event[:10], card.visits.last_event[:10]
         words.append(f"visits evaluated on {first} to {last} (UTC)")
     if card.churn is not None and card.churn.cuts:
-        words.append(f"churn evaluated at cuts {card.churn.cuts[0].cut} to {card.churn.cuts[-1].cut}")
+        first, last = card.churn.cuts[0].cut, card.churn.cuts[-1].cut
+        cuts = f"the cut {first}" if first == last else f"cuts {first} to {last}"
+        words.append(f"churn evaluated at {cuts}")
     return "; ".join(words) + "." if words else ""
 
 
@@ -188,7 +205,9 @@ def _tiles(card: Card) -> str:
         bounds = every.intervals.predicted_over_observed
         value = number(every.model.metrics.predicted_over_observed, 2)
         tiles.append(
-            _tile("Predicted over observed, all points", value, f"{interval(bounds, 2)}; 1 is right")
+            _tile(
+                "Predicted over observed, all points", value, f"{interval(bounds, 2)}; 1 is right"
+            )
         )
     if card.churn is not None:
         model = card.churn.scores[0]

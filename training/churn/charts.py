@@ -6,8 +6,6 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from training.churn.judging import MODEL, ChurnEvaluation
-from training.churn.table import NAMES
 from training.card.figures import (
     BASE_RATE_COLOUR,
     BASELINE_COLOUR,
@@ -16,6 +14,8 @@ from training.card.figures import (
     MODEL_COLOUR,
     blank_figure,
 )
+from training.churn.judging import MODEL, ChurnEvaluation
+from training.churn.table import NAMES
 
 COLOURS: Final = {
     MODEL: MODEL_COLOUR,

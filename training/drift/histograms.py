@@ -13,6 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from micromoment.features.catalogue import family_of
+
+_FITTED_APART: Final = "encodings"
 _DECILES: Final = np.arange(1, 10) / 10
 _LOWEST_SHARE: Final = 0.005  # the lowest value is a bin of its own from this share on
 
@@ -49,8 +52,10 @@ class Histogram:
 class TrainingHistograms:
     """Histograms of a model's features by name, and of its calibrated score.
 
-    The features are those of all decision points that the model learned from; the score is that of
-    the calibration days, given by a model that had not seen them.
+    The features are those of all decision points that the model learned from, but for the learned
+    encodings: in training each visitor's are fitted without him, so that they lie elsewhere than
+    those that a server computes. The score is that of the calibration days, given by a model that
+    had not seen them.
     """
 
     features: Mapping[str, Histogram]
@@ -71,8 +76,12 @@ class TrainingHistograms:
 def histograms_of(
     features: npt.NDArray[np.float32], names: tuple[str, ...], score: FloatArray
 ) -> TrainingHistograms:
-    """Count features of shape (n, len(names)) and a score of shape (m,)."""
-    found = {name: histogram(features[:, place]) for place, name in enumerate(names)}
+    """Count features of shape (n, len(names)), but for encodings, and a score of shape (m,)."""
+    found = {
+        name: histogram(features[:, place])
+        for place, name in enumerate(names)
+        if family_of(name) != _FITTED_APART
+    }
     return TrainingHistograms(found, histogram(score))
 
 

@@ -45,9 +45,7 @@ class FeatureImportance:
         return sorted(range(len(size)), key=lambda place: (-size[place], place))[:n]
 
 
-def measure_importance(
-    text: str, names: tuple[str, ...], rows: DecisionRows
-) -> FeatureImportance:
+def measure_importance(text: str, names: tuple[str, ...], rows: DecisionRows) -> FeatureImportance:
     """Explain at most `MAX_POINTS` of the rows, chosen at random, by LightGBM's text of a model."""
     rows = sample_points(rows, MAX_POINTS, _SEED)
     booster = lgb.Booster(model_str=text)

@@ -10,7 +10,7 @@ from training.card import Card
 from training.drift import Shift, TrainingHistograms, measure_shifts
 from training.event_files import event_days
 from training.models.importance import FeatureImportance, measure_importance
-from training.pipeline.evaluate import Evaluations, EvaluateRequest
+from training.pipeline.evaluate import EvaluateRequest, Evaluations
 from training.pipeline.sample import SampledPoints
 from training.population import count_population, read_import
 from training.progress import Steps
@@ -58,9 +58,7 @@ def _space(bundle: LoadedBundle, points: SampledPoints | None) -> ClusterSpace |
     return cluster_space(bundle.clusters.file, points.rows)
 
 
-def _drift(
-    bundle: Path, points: SampledPoints | None
-) -> tuple[tuple[Shift, ...], Shift | None]:
+def _drift(bundle: Path, points: SampledPoints | None) -> tuple[tuple[Shift, ...], Shift | None]:
     trained: TrainingHistograms | None = read_histograms(bundle)
     if trained is None or points is None:
         return (), None

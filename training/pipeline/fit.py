@@ -74,9 +74,7 @@ def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> 
         ModelParts(text, calibrator, rows.feature_names), _calibration_error(metrics), baseline
     )
     histograms = histograms_of(rows.features, rows.feature_names, unseen)
-    return FittedVisits(
-        parts, model.best_iteration, metrics, len(rows), _buyers(rows), histograms
-    )
+    return FittedVisits(parts, model.best_iteration, metrics, len(rows), _buyers(rows), histograms)
 
 
 def _buyers(rows: DecisionRows) -> int:

@@ -114,9 +114,7 @@ def _funnel(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[Fun
     )
 
 
-def _orders(
-    connection: duckdb.DuckDBPyConnection, days: EventDays
-) -> tuple[int, float | None]:
+def _orders(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[int, float | None]:
     if not days.files:
         return 0, None
     row = connection.execute(

@@ -46,8 +46,11 @@ def cluster_space(file: ClusterFile, rows: DecisionRows) -> ClusterSpace | None:
     if len(rows) < 2 or len(file.dimensions) < 2:
         return None
     scaled = standardise(rows, file.dimensions)
-    middle = scaled.mean(axis=0)
-    _, spread, axes = np.linalg.svd(scaled - middle, full_matrices=False)
+    middle, width = scaled.mean(axis=0), scaled.std(axis=0)
+    # In units of these points: what few visits do would stretch the picture otherwise.
+    width = np.where(width > 0, width, 1.0)
+    scaled = (scaled - middle) / width
+    _, spread, axes = np.linalg.svd(scaled, full_matrices=False)
     variance = spread**2 / max(float((spread**2).sum()), np.finfo(np.float64).tiny)
     axes = axes[:2] * np.where(axes[:2].sum(axis=1) < 0, -1.0, 1.0)[:, np.newaxis]
     numbers = [one.number for one in file.clusters]
@@ -58,9 +61,9 @@ def cluster_space(file: ClusterFile, rows: DecisionRows) -> ClusterSpace | None:
     return ClusterSpace(
         ids=tuple(one.id for one in file.clusters),
         names=tuple(one.name for one in file.clusters),
-        points=(scaled - middle) @ axes.T,
+        points=scaled @ axes.T,
         cluster=np.array([numbers.index(one) for one in own.tolist()], np.int64),
-        centroids=(centroids - middle) @ axes.T,
+        centroids=((centroids - middle) / width) @ axes.T,
         explained=(float(variance[0]), float(variance[1])),
         weights=(weights[0], weights[1]),
     )
