@@ -23,7 +23,7 @@ from training.card.figures import (
     wilson,
 )
 from training.card.findings import HIGH, LOW
-from training.card.parts import Part, both, keys, many, pair, row_heading, section, table
+from training.card.parts import Part, both, keys, many, row_heading, section, table, three
 from training.evaluation import EvaluationRow
 from training.evaluation.bootstrap import Interval
 from training.evaluation.evaluate import Scores
@@ -47,7 +47,7 @@ def _totals(rows: list[EvaluationRow]) -> str:
         " A slope below 1 means that probabilities are too extreme. The expected calibration error"
         " (ECE, 15 groups of equal size) is never 0: the grey mark is what perfect probabilities"
         " would read on as many visits by chance, up to the end of its bar in 95 of 100 cases.",
-        pair(
+        three(
             (
                 "Predicted over observed",
                 plot_html(totals_chart(rows), "predicted-over-observed"),

@@ -57,7 +57,7 @@ class Card:
         return (self.bundle.shop.currency if self.bundle else "") or "currency units"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what was measured as plain values for JSON: the evaluation's, and what is beside it."""
+        """Give plain values for JSON: the evaluation's, and what goes with it."""
         values = self.visits.to_dict() if self.visits else {}
         values["notes"] = list(self.notes)
         if self.bundle is not None:

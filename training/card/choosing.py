@@ -42,7 +42,7 @@ def _gain(rows: list[EvaluationRow]) -> str:
     headings = [
         heading
         for share in _SHOWN
-        for heading in (f"buyers in best {100 * share:g} %", f"lift at {100 * share:g} %")
+        for heading in (f"buyers in best {100 * share:g}\u00a0%", f"lift at {100 * share:g}\u00a0%")
     ]
     return section(
         "Gain and lift",
@@ -134,8 +134,8 @@ def _precision(rows: list[EvaluationRow]) -> str:
     return section(
         "Precision and recall",
         "Going from left to right, the threshold falls: more of the buyers are found, and a smaller"
-        " share of those chosen buys. The dotted line is the base rate. Peaks at the very left, of a"
-        " few visits, are cut off.",
+        " share of those chosen buys. The dotted line is the base rate. Peaks at the very left, of"
+        " a few visits, are cut off.",
         keys(("model", MODEL_COLOUR), ("logistic baseline", BASELINE_COLOUR)),
         many(
             (row_heading(row), plot_html(precision_chart(row), f"precision-recall-{row.name}"))

@@ -40,13 +40,13 @@ def drift_part(card: Card) -> Part | None:
         "Have the data moved since training?",
         section(
             "Population stability",
-            f"The index (PSI) compares shares by bin of the training data. Of {len(card.shifts)}"
-            f" features {moved} lie above {SHIFTED}, by custom a shift, and {watched} between"
-            f" {WATCH} and {SHIFTED}, to be watched. What is counted by day (days since, popularity,"
-            " visits so far of users) moves by itself as a shop's record grows. Learned encodings"
-            " (<code>_llr</code>, page weights) are not compared: in training each visitor's are"
-            " fitted without him, so that their values differ by design. The score is compared with that of the calibration days, which its"
-            " model had not seen.",
+            "The index (PSI) compares shares by bin of the training data. Above"
+            f" {SHIFTED}, by custom a shift: {moved} of {len(card.shifts)} features; between"
+            f" {WATCH} and {SHIFTED}, to be watched: {watched}. What is counted by day (days since,"
+            " popularity, visits so far of users) moves by itself as a shop's record grows. Learned"
+            " encodings (<code>_llr</code>, page weights) are not compared: in training each"
+            " visitor's are fitted without him, so that their values differ by design. The score is"
+            " compared with that of the calibration days, which its model had not seen.",
             pair(*plots),
             "<p>The most moved ones, bin by bin:</p>",
             keys(("training", BASE_RATE_COLOUR), ("evaluated days", MODEL_COLOUR)),

@@ -92,8 +92,8 @@ def _single(found: FeatureImportance) -> str:
         many(
             (
                 (
-                    f"{escape(found.names[place])} <span class='muted'>{_meaning(found.names[place])}"
-                    "</span>"
+                    f"{escape(found.names[place])} <span class='muted'>"
+                    f"{_meaning(found.names[place])}</span>"
                 ),
                 plot_html(dependence_chart(found, place), f"dependence-{found.names[place]}"),
             )

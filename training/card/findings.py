@@ -31,8 +31,8 @@ def find_warnings(card: Card) -> list[str]:
     if moved:
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
         found.append(
-            f"{len(moved)} of {len(card.shifts)} features have moved since training (PSI above"
-            f" {SHIFTED}): {', '.join(moved[:3])}{more}."
+            f"Moved since training (PSI above {SHIFTED}): {len(moved)} of {len(card.shifts)}"
+            f" features, {', '.join(moved[:3])}{more}."
         )
     if card.score_shift is not None and card.score_shift.psi > SHIFTED:
         found.append(f"The score itself has moved since training: PSI {card.score_shift.psi:.2f}.")

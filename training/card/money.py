@@ -67,12 +67,12 @@ def money_part(card: Card) -> Part | None:
     text = (
         "An action (a voucher, a chat offer, a call) is taken on the visits with the highest scores"
         " after a given number of events. What is left is the orders that it adds, times their"
-        " value, less its cost. <b>Assumptions.</b> Each action costs the same. It raises the number"
-        " of orders among the visits that it reaches by the same share, the uplift; the data behind"
-        " this page cannot tell that share, as nobody was treated at random: measure it by an"
-        f" experiment with a holdout before believing an amount. The value of an order starts as"
-        f" {source}; put in your margin. Chance is not shown: with few buyers, the best threshold"
-        " is uncertain."
+        " value, less its cost. <b>Assumptions.</b> Each action costs the same. It raises the"
+        " number of orders among the visits that it reaches by the same share, the uplift; the data"
+        " behind this page cannot tell that share, as nobody was treated at random: measure"
+        " it by an experiment with a holdout before believing an amount. The value of an order"
+        f" starts as {source}; put in your margin. Chance is not shown: with few buyers, the best"
+        " threshold is uncertain."
     )
     return Part(
         "money",

@@ -49,8 +49,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], words: Sequenc
 
 
 def pair(*plots: tuple[str, str]) -> str:
-    """Set plots (heading, HTML) beside each other where there is room."""
+    """Set plots (heading, HTML) beside each other, two in a row where there is room."""
     return f"<div class='pair'>{_figures(plots)}</div>"
+
+
+def three(*plots: tuple[str, str]) -> str:
+    """Set plots (heading, HTML) beside each other, three in a row where there is room."""
+    return f"<div class='pair three'>{_figures(plots)}</div>"
 
 
 def many(plots: Iterable[tuple[str, str]]) -> str:
@@ -86,7 +91,7 @@ def after(row: EvaluationRow) -> str:
 
 def row_heading(row: EvaluationRow) -> str:
     """Head a small plot: after how many events, how many buy."""
-    return f"{after(row)} <span class='muted'>{row.buyers:,} of {row.n:,} buy</span>"
+    return f"{after(row)}<br><span class='muted'>{row.buyers:,} of {row.n:,} buy</span>"
 
 
 def _figures(plots: Iterable[tuple[str, str]]) -> str:

@@ -182,7 +182,7 @@ def _points_chart(evaluation: Evaluation) -> go.Figure:
         )
     figure.update_layout(legend={"traceorder": "normal"})
     figure.update_xaxes(title="events seen", type="category")
-    figure.update_yaxes(title="visits (log scale)", type="log", dtick="D2")
+    figure.update_yaxes(title="visits (log scale)", type="log", dtick=1)
     return figure
 
 

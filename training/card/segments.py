@@ -34,10 +34,10 @@ def _space(space: ClusterSpace) -> str:
     right, up = (_loadings(weights) for weights in space.weights)
     return section(
         "The space of clusters",
-        f"{len(space.points):,} decision points of the evaluated days, by what the visit did so far,"
-        " seen from the side where they lie widest apart (two principal components of the clusters'"
-        f" dimensions). To the right: {right}. Upwards: {up}. Large marks are the clusters'"
-        " centres; clusters that touch here may be apart in other directions.",
+        f"{len(space.points):,} decision points of the evaluated days, by what the visit did so"
+        " far, seen from the side where they lie widest apart (two principal components of the"
+        f" clusters' dimensions). To the right: {right}. Upwards: {up}. Large marks are the"
+        " clusters' centres; clusters that touch here may be apart in other directions.",
         plot_html(space_chart(space), "space", "Decision points coloured by cluster"),
     )
 

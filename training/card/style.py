@@ -10,7 +10,8 @@ body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
 .page { display: grid; grid-template-columns: 200px minmax(0, 1fr); gap: 0 28px;
   max-width: 1400px; margin: 0 auto; padding: 24px; }
-nav { grid-area: 1 / 1 / span 2; position: sticky; top: 24px; align-self: start; font-size: .87rem; }
+nav { grid-area: 1 / 1 / span 2; position: sticky; top: 24px; align-self: start;
+  font-size: .87rem; }
 nav strong { display: block; margin-bottom: 6px; }
 nav a { display: block; padding: 3px 0 3px 10px; border-left: 2px solid var(--line);
   color: var(--soft); text-decoration: none; }
@@ -29,6 +30,7 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
 .part { scroll-margin-top: 12px; }
 .pair, .many { display: grid; gap: 20px 18px; }
 .pair { grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
+.three { grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); }
 .many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
 .pair > div, .many > div { min-width: 0; }
 .pair + .pair, .pair + .many, .many + .pair, .pair + p { margin-top: 18px; }
@@ -49,7 +51,8 @@ th:first-child, td:first-child { position: sticky; left: 0; background: #fff; fo
 .words { text-align: left; white-space: normal; min-width: 16em; }
 .muted { color: var(--soft); font-weight: 400; }
 .keys { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: .87rem; }
-.key i { display: inline-block; width: .75em; height: .75em; border-radius: 50%; margin-right: .4em; }
+.key i { display: inline-block; width: .75em; height: .75em; border-radius: 50%;
+  margin-right: .4em; }
 .portraits { display: grid; gap: 12px;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 280px), 1fr)); }
 .portraits > div { border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; }
@@ -58,7 +61,8 @@ th:first-child, td:first-child { position: sticky; left: 0; background: #fff; fo
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 180px), 1fr)); }
 .inputs label { font-size: .85rem; color: var(--soft); }
 .inputs input, .inputs select { display: block; width: 100%; margin-top: 3px; padding: 7px 9px;
-  border: 1px solid #b6bec9; border-radius: 6px; font: inherit; color: var(--ink); background: #fff; }
+  border: 1px solid #b6bec9; border-radius: 6px; font: inherit; color: var(--ink);
+  background: #fff; }
 code { font-size: .9em; }
 footer { color: var(--soft); font-size: .85rem; margin: 24px 0; }
 @media (max-width: 1000px) {

@@ -68,14 +68,17 @@ def limits_part(card: Card) -> Part | None:
     limits = [
         (
             "It predicts, it does not explain: neither a contribution nor a cluster says what would"
-            " happen if one acted. What an action adds is known from an experiment with a holdout alone."
+            " happen if one acted. What an action adds is known from an experiment with a holdout"
+            " alone."
         ),
         (
-            "It is of this shop, its pages, products and campaigns; another shop needs its own training,"
+            "It is of this shop, its pages, products and campaigns; another shop needs its own"
+            " training,"
             " and this one a new one as assortment and traffic change."
         ),
         (
-            "Not for prices or terms by person, for credit, work or anything else with legal effect on"
+            "Not for prices or terms by person, for credit, work or anything else with legal effect"
+            " on"
             " people. It knows behaviour only, and no group of people was compared with another."
         ),
         (
@@ -83,7 +86,8 @@ def limits_part(card: Card) -> Part | None:
             " before: see the figures at 1 to 3 events."
         ),
         (
-            f"A visit ends after {bundle.session_expiry_s // 60} minutes without an event; orders that"
+            f"A visit ends after {bundle.session_expiry_s // 60} minutes without an event; orders"
+            " that"
             " come in a later visit, on another device or by telephone count as none."
         ),
     ]
@@ -106,7 +110,8 @@ def visits_verdict(evaluation: Evaluation) -> str:
     alone = _proven(counts, lambda row: row.intervals.pr_auc_over_alone.low > 1)
     sentences = [
         (
-            f"Finds buyers better than the logistic baseline {logistic} and better than counting events"
+            f"Finds buyers better than the logistic baseline {logistic} and better than counting"
+            " events"
             f" {alone}, by 95 % intervals of the ratio of PR-AUC."
         )
     ]
@@ -114,7 +119,8 @@ def visits_verdict(evaluation: Evaluation) -> str:
     sentences.append(
         "The number of purchases is as predicted, within chance, at every number of events seen."
         if not wrong
-        else f"The number of purchases differs from the prediction beyond chance after {_list(wrong)}"
+        else "The number of purchases differs from the prediction beyond chance after"
+        f" {_list(wrong)}"
         " events."
     )
     return " ".join(sentences)
@@ -134,7 +140,8 @@ def churn_verdict(evaluation: ChurnEvaluation) -> str:
     ]
     compared = f", {'; '.join(parts)} (95 % intervals)" if parts else ""
     return (
-        f"ROC-AUC {number(model.pooled.roc_auc)} {interval(model.roc_auc)}{compared}. Predicted over"
+        f"ROC-AUC {number(model.pooled.roc_auc)} {interval(model.roc_auc)}{compared}. Predicted"
+        " over"
         f" observed {number(model.pooled.predicted_over_observed, 2)}."
     )
 

@@ -117,7 +117,7 @@ def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
         "<td>dropped</td><td class='words'>no id</td>",
         "<td>cart</td><td>100</td><td>12.50%</td><td>25.0%</td><td>300</td>",
         "the mean of 20 orders",
-        "1 of 1 features have moved",
+        "Moved since training (PSI above 0.25): 1 of 1",
     ):
         assert found in html
     bare = render_card(Card("t", visits=evaluation))

@@ -61,7 +61,7 @@ def test_the_moved_feature_comes_first() -> None:
     trained = histograms_of(before, names, random.random(500))
     later = {
         "n_events": random.normal(1.0, 1.0, 3_000),
-        "duration_s": np.where(random.random(3_000) < 0.05, np.nan, random.normal(size=3_000)),
+        "duration_s": np.where(random.random(3_000) < 0.01, np.nan, random.normal(size=3_000)),
         "weekday": random.normal(size=3_000),
         "unknown": np.ones(3),
     }
