@@ -140,7 +140,7 @@ class _Cases:
         size, group = len(self.groups.log_odds), self.groups.group
         total = np.bincount(group, weight, minlength=size)
         bought = np.bincount(group[self.label], weight[self.label], minlength=size)
-        return self.groups.slope(total, bought)
+        return self.groups.slope(total.astype(np.float64), bought.astype(np.float64))
 
 
 def _cases(
