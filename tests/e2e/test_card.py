@@ -83,14 +83,19 @@ def test_every_part_is_there(seen: Seen) -> None:
 
 
 def test_every_plot_drew(seen: Seen, card: Path) -> None:
-    """As many plots as the page asks for, each with marks and with titles on its axes."""
+    """As many plots as the page asks for, each with marks and a titled axis."""
     expected = card.read_text(encoding="utf-8").split("</head>")[1].count("Plotly.newPlot(")
-    plots = seen.page.query_selector_all(".js-plotly-plot")
-    assert len(plots) == expected > 30
-    for plot in plots:
-        name = plot.get_attribute("id")
-        assert plot.query_selector_all(MARKS), f"{name} is empty"
-        assert plot.query_selector(".xtitle"), f"{name} has no title on its horizontal axis"
+    drawn = seen.page.evaluate(
+        """marks => [...document.querySelectorAll(".js-plotly-plot")].map(plot => ({
+            name: plot.id,
+            marks: plot.querySelectorAll(marks).length,
+            title: plot.querySelector(".xtitle") !== null,
+        }))""",
+        MARKS,
+    )
+    assert len(drawn) == expected > 30
+    assert [one["name"] for one in drawn if not one["marks"]] == []
+    assert [one["name"] for one in drawn if not one["title"]] == []
 
 
 def test_nothing_sticks_out(seen: Seen) -> None:

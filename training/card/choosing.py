@@ -46,7 +46,7 @@ def _gain(rows: list[EvaluationRow]) -> str:
     ]
     return section(
         "Gain and lift",
-        "Left: of all buyers, the share that is among the visits with the highest scores. Right:"
+        "First: of all buyers, the share that is among the visits with the highest scores. Second:"
         " how many times the average their share of buyers is; at 1 the choice is as good as a"
         " random one. One line for each number of events seen, the darker the fewer.",
         pair(

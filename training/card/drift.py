@@ -52,7 +52,7 @@ def drift_part(card: Card) -> Part | None:
             keys(("training", BASE_RATE_COLOUR), ("evaluated days", MODEL_COLOUR)),
             many(
                 (
-                    f"{escape(one.name)} <span class='muted'>PSI {one.psi:.2f}</span>",
+                    f"{escape(one.name)}<br><span class='muted'>PSI {one.psi:.2f}</span>",
                     plot_html(bins_chart(one, SMALL_HEIGHT), f"shift-{one.name}"),
                 )
                 for one in card.shifts[:_SHOWN]

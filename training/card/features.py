@@ -92,7 +92,7 @@ def _single(found: FeatureImportance) -> str:
         many(
             (
                 (
-                    f"{escape(found.names[place])} <span class='muted'>"
+                    f"{escape(found.names[place])}<br><span class='muted'>"
                     f"{_meaning(found.names[place])}</span>"
                 ),
                 plot_html(dependence_chart(found, place), f"dependence-{found.names[place]}"),

@@ -40,7 +40,7 @@ def funnel_part(card: Card) -> Part | None:
         "How far do visits go?",
         section(
             "From visit to order",
-            "Visits of the evaluated days that reached a step, or a later one. Right: of those who"
+            "Visits of the evaluated days that reached a step, or a later one. Second: of those who"
             " reached the step before, the share that went on, by device; bars are 95 % intervals"
             " (Wilson).",
             pair(
@@ -88,7 +88,7 @@ def reach_chart(total: FunnelCounts) -> go.Figure:
         " %{percentInitial:.2%} of all<extra></extra>",
     )
     figure.update_yaxes(showgrid=False)
-    figure.update_xaxes(title="visits", showticklabels=False, showgrid=False)
+    figure.update_xaxes(title="visits", visible=True, showticklabels=False, showgrid=False)
     return figure
 
 

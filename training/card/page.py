@@ -23,11 +23,18 @@ from training.card.style import STYLE
 from training.card.summary import limits_part, summary_html
 from training.churn.page import churn_sections
 
-# A plot is drawn while the page is still read: what comes later may narrow its place.
-_FIT: Final = (
-    'window.addEventListener("load", () => document.querySelectorAll(".js-plotly-plot")'
-    ".forEach((plot) => Plotly.Plots.resize(plot)));"
-)
+# A plot is drawn while the page is still read: what comes later may narrow its place. On paper all
+# of them are drawn anew for its width.
+_FIT: Final = """
+(function () {
+  const fit = () => document.querySelectorAll(".js-plotly-plot").forEach(
+    (plot) => Plotly.relayout(plot, { autosize: true }));
+  const paper = (on) => () => { document.body.classList.toggle("paper", on); fit(); };
+  window.addEventListener("load", fit);
+  window.addEventListener("beforeprint", paper(true));
+  window.addEventListener("afterprint", paper(false));
+})();
+"""
 _SECTIONS: Final = (
     population_part,
     quality_part,

@@ -73,6 +73,8 @@ footer { color: var(--soft); font-size: .85rem; margin: 24px 0; }
   section { padding: 14px; }
   .words { min-width: 10em; }
 }
+.paper .page { display: block; width: 700px; padding: 0; }
+.paper nav { display: none; }
 @media print {
   body { background: #fff; font-size: 11px; }
   .page { display: block; padding: 0; max-width: none; }
@@ -81,5 +83,7 @@ footer { color: var(--soft); font-size: .85rem; margin: 24px 0; }
   .pair > div, .many > div, tr, .tile { break-inside: avoid; }
   h2, h3, h4 { break-after: avoid; }
   .scroll { overflow: visible; }
+  th, td { font-size: 8.5px; padding: 3px 4px; }
+  .key i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -39,7 +39,7 @@ def churn() -> ChurnEvaluation:
         features=truth[:, np.newaxis].astype(np.float32),
         feature_names=("customer_orders",),
         label=random.random(n) < truth,
-        visitor=np.arange(n) % (n // 3),
+        visitor=(np.arange(n) % (n // 3)).astype(np.uint64),
         cut=cuts,
     )
     curve = {"days": [0.0, 10.0], "share": [1.0, 0.5], "low": [1.0, 0.4], "high": [1.0, 0.6]}
