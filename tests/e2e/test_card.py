@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.conftest import LAST_DAY, TrainedShop
 from tests.support.browser import chromium
-from training.card import write_card
+from tests.support.scored import made_up_churn
+from training.card import Card, write_card
 from training.card.money import net_gain
 from training.pipeline import CARD_SAMPLE, EvaluateRequest, evaluate_all, gather_card
 
@@ -67,6 +68,21 @@ def seen(request: pytest.FixtureRequest, card: Path, browser: Browser) -> Iterat
     page.close()
 
 
+def check_drawn(page: Page, expected: int) -> None:
+    """As many plots as expected are on the page, each with marks and a titled axis."""
+    drawn = page.evaluate(
+        """marks => [...document.querySelectorAll(".js-plotly-plot")].map(plot => ({
+            name: plot.id,
+            marks: plot.querySelectorAll(marks).length,
+            title: plot.querySelector(".xtitle") !== null,
+        }))""",
+        MARKS,
+    )
+    assert len(drawn) == expected
+    assert [one["name"] for one in drawn if not one["marks"]] == []
+    assert [one["name"] for one in drawn if not one["title"]] == []
+
+
 def test_it_needs_no_network_and_complains_of_nothing(seen: Seen, card: Path) -> None:
     """The file is all that is asked for; the console stays empty."""
     assert [url for url in seen.requests if not url.startswith("data:")] == [card.as_uri()]
@@ -85,17 +101,8 @@ def test_every_part_is_there(seen: Seen) -> None:
 def test_every_plot_drew(seen: Seen, card: Path) -> None:
     """As many plots as the page asks for, each with marks and a titled axis."""
     expected = card.read_text(encoding="utf-8").split("</head>")[1].count("Plotly.newPlot(")
-    drawn = seen.page.evaluate(
-        """marks => [...document.querySelectorAll(".js-plotly-plot")].map(plot => ({
-            name: plot.id,
-            marks: plot.querySelectorAll(marks).length,
-            title: plot.querySelector(".xtitle") !== null,
-        }))""",
-        MARKS,
-    )
-    assert len(drawn) == expected > 30
-    assert [one["name"] for one in drawn if not one["marks"]] == []
-    assert [one["name"] for one in drawn if not one["title"]] == []
+    assert expected > 30
+    check_drawn(seen.page, expected)
 
 
 def test_nothing_sticks_out(seen: Seen) -> None:
@@ -145,3 +152,18 @@ def test_money_follows_the_inputs(seen: Seen, card: Path) -> None:
     assert f"{expected.max():,.2f}" in page.inner_text("#money-result")
     page.fill("#money-cost", "9999")
     assert "does not pay" in page.inner_text("#money-result")
+
+
+def test_a_card_of_churn_alone_draws(browser: Browser, tmp_path: Path) -> None:
+    """A shop of orders has its curves and nothing of visits, on a phone as well."""
+    path = write_card(Card("orders", churn=made_up_churn()), tmp_path)
+    page = browser.new_page(viewport={"width": WIDTHS["phone"], "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    check_drawn(page, path.read_text(encoding="utf-8").split("</head>")[1].count("Plotly.newPlot("))
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.inner_text(".verdict").startswith("Churn.")
+    page.close()

@@ -1,7 +1,13 @@
-"""A made-up shop's scored events, whose true probabilities are known."""
+"""A made-up shop's scored events and customers, whose true probabilities are known."""
+
+from datetime import date
 
 import numpy as np
 import pandas as pd
+
+from training.churn.judging import ChurnEvaluation, judge
+from training.churn.rows import ChurnRows
+from training.churn.target import Target
 
 
 def made_up_scores(n_visitors: int, seed: int = 0) -> pd.DataFrame:
@@ -45,3 +51,26 @@ def made_up_scores(n_visitors: int, seed: int = 0) -> pd.DataFrame:
     )
     frame.loc[converted, ["conversion", "baseline"]] = np.nan
     return frame
+
+
+def made_up_churn(customers: int = 200) -> ChurnEvaluation:
+    """Judge customers at three cuts: the model is near the truth, recency guesses."""
+    random = np.random.default_rng(2)
+    n = 3 * customers
+    truth = random.random(n)
+    days = [date(2024, 5, day).toordinal() for day in (1, 8, 15)]
+    rows = ChurnRows(
+        features=truth[:, np.newaxis].astype(np.float32),
+        feature_names=("customer_orders",),
+        label=random.random(n) < truth,
+        visitor=(np.arange(n) % customers).astype(np.uint64),
+        cut=np.repeat(days, customers),
+    )
+    curve = {"days": [0.0, 10.0], "share": [1.0, 0.5], "low": [1.0, 0.4], "high": [1.0, 0.6]}
+    scores = {
+        "model": truth,
+        "recency": random.random(n),
+        "bg_nbd": np.clip(truth + 0.01, 0, 1),
+    }
+    target = Target("purchase", 14)
+    return judge(rows, scores, target, bootstrap=40, seed=1, time_to_next_order=curve)

@@ -35,7 +35,7 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
 .pair > div, .many > div { min-width: 0; }
 .pair + .pair, .pair + .many, .many + .pair, .pair + p { margin-top: 18px; }
 .tiles { display: grid; gap: 12px; margin: 14px 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 205px), 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 205px), 1fr)); }
 .tile { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .tile b { display: block; font-size: 1.5rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .tile span { display: block; color: var(--soft); font-size: .85rem; }

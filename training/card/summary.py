@@ -187,7 +187,8 @@ def _what(card: Card) -> str:
         first, last = card.churn.cuts[0].cut, card.churn.cuts[-1].cut
         cuts = f"the cut {first}" if first == last else f"cuts {first} to {last}"
         words.append(f"churn evaluated at {cuts}")
-    return "; ".join(words) + "." if words else ""
+    text = "; ".join(words)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _tiles(card: Card) -> str:

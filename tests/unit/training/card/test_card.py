@@ -8,14 +8,11 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.support.scored import made_up_scores
+from tests.support.scored import made_up_churn, made_up_scores
 from training.card import Card, Part, Portrait, render_card, write_card
-from training.churn.judging import ChurnEvaluation, judge
-from training.churn.rows import ChurnRows
-from training.churn.target import Target
+from training.churn.judging import ChurnEvaluation
 from training.drift import Shift
 from training.evaluation import Evaluation, evaluate
 from training.evaluation.segments import SegmentRow, Share
@@ -30,27 +27,8 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture(scope="module")
 def churn() -> ChurnEvaluation:
-    """Made-up customers at three cuts; one score near the truth, one that guesses."""
-    random = np.random.default_rng(2)
-    n = 600
-    truth = random.random(n)
-    cuts = np.repeat([date(2024, 5, day).toordinal() for day in (1, 8, 15)], n // 3)
-    rows = ChurnRows(
-        features=truth[:, np.newaxis].astype(np.float32),
-        feature_names=("customer_orders",),
-        label=random.random(n) < truth,
-        visitor=(np.arange(n) % (n // 3)).astype(np.uint64),
-        cut=cuts,
-    )
-    curve = {"days": [0.0, 10.0], "share": [1.0, 0.5], "low": [1.0, 0.4], "high": [1.0, 0.6]}
-    return judge(
-        rows,
-        {"model": truth, "recency": random.random(n), "bg_nbd": np.clip(truth + 0.01, 0, 1)},
-        Target("purchase", 14),
-        bootstrap=40,
-        seed=1,
-        time_to_next_order=curve,
-    )
+    """Made-up customers at three cuts."""
+    return made_up_churn()
 
 
 def test_files_are_strict_and_repeatable(evaluation: Evaluation, tmp_path: Path) -> None:

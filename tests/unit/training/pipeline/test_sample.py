@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from training.pipeline.sample import PointSample
 def scored(n: int) -> pa.Table:
     """Make scored rows: every fifth is no decision point, and n_events is the row's number."""
     place = np.arange(n)
-    columns = {
+    columns: dict[str, Any] = {
         "decision_id": [f"s:{i}" for i in place],
         "session_id": "s",
         "visitor_id": "v",
