@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Final
 
@@ -24,8 +24,8 @@ def find_warnings(card: Card) -> list[str]:
         found += _of_visits(card.visits)
     if card.churn is not None:
         found += _of_churn(card.churn)
-    findings = card.metrics.get("lint")
-    if isinstance(findings, dict) and findings.get("findings"):
+    report = card.metrics.get("lint")
+    if isinstance(report, Mapping) and report.get("findings"):
         found.append("The leak linter has findings: see the part on leaks.")
     moved = [one.name for one in card.shifts if one.psi > SHIFTED]
     if moved:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -16,39 +16,46 @@ def lint_part(card: Card) -> Part | None:
     if not isinstance(report, Mapping) or not report:
         return None
     findings = report.get("findings", ())
-    bodies = [_facts({k: v for k, v in report.items() if k != "findings"})]
+    text = f"{escape(str(report.get('looked_at', 'Training data')))}: " + (
+        f"{len(findings)} findings." if findings else "no finding."
+    )
+    bodies = []
     if findings:
-        bodies.insert(0, _findings([one for one in findings if isinstance(one, Mapping)]))
-        text = f"{len(findings)} findings on the training data."
-    else:
-        text = "No finding on the training data."
+        bodies.append(_findings(findings))
+    if report.get("checked"):
+        bodies.append(_checks(report["checked"], report.get("skipped", {})))
+    figures = _flat(report.get("figures", {}))
+    if figures:
+        bodies.append("<details><summary>Figures</summary>")
+        bodies.append(table(("figure", "value"), ([escape(x) for x in row] for row in figures)))
+        bodies.append("</details>")
     return Part("leaks", "Does anything leak?", section("Leak linter", text, *bodies))
 
 
-def _findings(findings: list[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for one in findings for name in one))
+def _findings(findings: Sequence[Mapping[str, Any]]) -> str:
+    names = ("subject", "check", "severity", "acknowledged", "evidence", "advice")
     rows = ([escape(_plain(one.get(name))) for name in names] for one in findings)
-    return table([escape(_words(name)) for name in names], rows, words=range(1, len(names)))
+    return table(names, rows, words=(4, 5))
 
 
-def _facts(values: Mapping[str, Any]) -> str:
-    flat = [[escape(name), escape(value)] for name, value in _flat(values)]
-    return table(("check", "value"), flat, words=(1,)) if flat else ""
+def _checks(checked: Mapping[str, Mapping[str, Any]], skipped: Mapping[str, str]) -> str:
+    rows = [
+        [escape(name), escape(_plain(one.get("question"))), escape(_plain(one.get("severity")))]
+        for name, one in checked.items()
+    ]
+    rows += [[escape(name), escape(why), "skipped"] for name, why in skipped.items()]
+    return table(("check", "what it asks", "found"), rows, words=(1,))
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     found = []
     for name, value in values.items():
-        whole = f"{above}{_words(name)}"
+        whole = f"{above}{str(name).replace('_', ' ')}"
         if isinstance(value, Mapping):
             found += _flat(value, f"{whole}: ")
         else:
             found.append((whole, _plain(value)))
     return found
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _plain(value: object) -> str:

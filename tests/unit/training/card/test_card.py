@@ -18,6 +18,18 @@ from training.evaluation import Evaluation, evaluate
 from training.evaluation.segments import SegmentRow, Share
 from training.population import DayCounts, FunnelCounts, ImportCounts, Population
 
+# As the linter's report writes itself into a bundle's metrics.
+LINT = {
+    "looked_at": "9 days",
+    "checked": {"own-rows": {"question": "Is it fitted on its own rows?", "severity": "error"}},
+    "findings": [
+        {"check": "own-rows", "severity": "error", "subject": "x<y", "evidence": "AUC 0.9",
+         "numbers": {"auc": 0.9}, "advice": "Fit it elsewhere.", "acknowledged": True}
+    ],
+    "skipped": {"split": "one day"},
+    "figures": {"shuffled": {"roc_auc": 0.5012}},
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
@@ -76,7 +88,7 @@ def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
     card = Card(
         "t",
         visits=replace(evaluation, segments=segments),
-        metrics={"lint": {"auc": 0.5, "findings": [{"feature": "x<y", "rule": "planted"}]}},
+        metrics={"lint": LINT},
         population=Population((day,), day.day, (funnel,), 20, 41.5),
         imported=ImportCounts(10, 8, {"repeated": 1}, {"no_id": 1}, {}, None, None, ("a note",)),
         portraits=(Portrait("Bouncers", "One page & out.", 0.4, 0.001),),
@@ -90,7 +102,10 @@ def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
         "<td>nobody</td><td>audience</td><td>0.0%</td><td>-</td>",
         "One page &amp; out.",
         "40.0% of the visits, 0.10% buy",
-        "x&lt;y",
+        "<td>x&lt;y</td><td>own-rows</td><td>error</td><td>yes</td>",
+        "<td class='words'>one day</td><td>skipped</td>",
+        "<td>shuffled: roc auc</td><td>0.5012</td>",
+        "The leak linter has findings",
         "no churn &lt; model",
         "<td>dropped</td><td class='words'>no id</td>",
         "<td>cart</td><td>100</td><td>12.50%</td><td>25.0%</td><td>300</td>",
