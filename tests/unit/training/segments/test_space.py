@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from micromoment.scoring.clusters import Clusters
 from tests.support.segments import two_clusters
 from training.models.importance import sample_points
 from training.models.rows import DecisionRows
-from training.segments.clusters import fit_clusters
+from training.segments.clusters import fit_clusters, standardise
 from training.segments.space import MAX_POINTS, cluster_space
 
 Maker = Callable[..., tuple[DecisionRows, np.ndarray]]
@@ -48,3 +49,19 @@ def test_one_dimension_makes_no_picture(shop: Maker) -> None:
     rows, _ = shop(600)
     assert cluster_space(two_clusters(), rows) is None
     assert cluster_space(fit_clusters(rows), rows.take(np.arange(1))) is None
+
+
+def test_a_point_at_a_centre_is_drawn_there(shop: Maker) -> None:
+    """Points and centres are brought into the picture alike, whatever the units."""
+    rows, _ = shop(600)
+    file = fit_clusters(rows)
+    wide = tuple(one.model_copy(update={"scale": one.scale / 7}) for one in file.dimensions)
+    rows = rows.take(np.arange(300))
+    at = standardise(rows, wide)[[3, 200]]
+    clusters = tuple(
+        one.model_copy(update={"centroid": tuple(place.tolist())})
+        for one, place in zip(file.clusters, at, strict=False)
+    )
+    space = cluster_space(file.model_copy(update={"dimensions": wide, "clusters": clusters}), rows)
+    assert space is not None
+    assert space.centroids == pytest.approx(space.points[[3, 200]])
