@@ -32,7 +32,8 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
 .pair { grid-template-columns: repeat(auto-fill, minmax(min(100%, 430px), 1fr)); }
 .three { grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); }
 .many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); }
-.pair > div, .many > div { min-width: 0; }
+.pair > div, .many > div, .many > div > div { min-width: 0; }
+.many > div { display: grid; grid-template-rows: subgrid; grid-row: span 2; row-gap: 4px; }
 .pair + .pair, .pair + .many, .many + .pair, .pair + p { margin-top: 18px; }
 .tiles { display: grid; gap: 12px; margin: 14px 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 205px), 1fr)); }
