@@ -83,7 +83,7 @@ def _of_visits(evaluation: Evaluation) -> list[str]:
     for holds, text in checks:
         rows_found = [row for row in rows if holds(row)]
         if rows_found:
-            found.append(text.format(_events(rows_found)))
+            found.append(text.format(name_counts(rows_found)))
     return found
 
 
@@ -104,12 +104,9 @@ def _is_off(value: float) -> bool:
     return isfinite(value) and not LOW <= value <= HIGH
 
 
-def _events(rows: Sequence[EvaluationRow]) -> str:
+def name_counts(rows: Sequence[EvaluationRow]) -> str:
+    """Name the numbers of events of one row or more: "1, 3 and 5 events"."""
     names = [row.name for row in rows]
     if names == ["1"]:
         return "1 event"
-    return (
-        f"{', '.join(names[:-1])} and {names[-1]} events"
-        if len(names) > 1
-        else f"{names[0]} events"
-    )
+    return f"{', '.join(names[:-1])} and {names[-1]} events" if names[1:] else f"{names[0]} events"

@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite, nan
 
 from training.card.card import Card
-from training.card.findings import find_warnings
+from training.card.findings import find_warnings, name_counts
 from training.card.parts import Part, bullets, section
 from training.churn.judging import MODEL, ChurnEvaluation
 from training.churn.table import NAMES
@@ -120,8 +120,7 @@ def visits_verdict(evaluation: Evaluation) -> str:
         "The number of purchases is as predicted, within chance, at every number of events seen."
         if not wrong
         else "The number of purchases differs from the prediction beyond chance after"
-        f" {_list(wrong)}"
-        " events."
+        f" {name_counts(wrong)}."
     )
     return " ".join(sentences)
 
@@ -155,12 +154,7 @@ def _proven(rows: Sequence[EvaluationRow], holds: Callable[[EvaluationRow], bool
     good = [row for row in rows if holds(row)]
     if len(good) == len(rows):
         return "at every number of events seen"
-    return f"after {_list(good)} events" if good else "at no number of events seen"
-
-
-def _list(rows: Sequence[EvaluationRow]) -> str:
-    names = [row.name for row in rows]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"after {name_counts(good)}" if good else "at no number of events seen"
 
 
 def _absent(card: Card, model: str) -> str:

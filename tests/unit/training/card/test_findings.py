@@ -58,7 +58,7 @@ def test_a_gain_that_is_not_proven_is_named(evaluation: Evaluation) -> None:
     first, row, last = evaluation.rows
     bounds = replace(row.intervals, pr_auc_ratio=Interval(0.9, 1.4))
     doubtful = replace(evaluation, rows=(first, replace(row, intervals=bounds), last))
-    assert "better than the logistic baseline after 1 events" in visits_verdict(doubtful)
+    assert "better than the logistic baseline after 1 event and" in visits_verdict(doubtful)
     assert any(
         "No proof of a gain over the logistic baseline after 3 events" in one
         for one in find_warnings(Card("t", visits=doubtful))
