@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -179,18 +179,23 @@ def evaluate(
         typer.Option(min=1, help="Days between cuts for churn; 14 for orders, 1 for activity."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for evaluation.json and evaluation.html.")
+        Path | None, typer.Option(help="Folder for the model card, card.html, and evaluation.json.")
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Compare a bundle's scores with what came: of visits, and of customers at midnights."""
-    from training.churn.page import churn_sections  # noqa: PLC0415 - heavy imports
+    from training.card import write_card  # noqa: PLC0415 - heavy imports
     from training.churn.table import churn_table  # noqa: PLC0415
-    from training.evaluation import evaluation_table, notes, write_evaluation  # noqa: PLC0415
+    from training.evaluation import evaluation_table  # noqa: PLC0415
     from training.outputs import make_folder  # noqa: PLC0415
-    from training.pipeline import EvaluateRequest, evaluate_all  # noqa: PLC0415
+    from training.pipeline import (  # noqa: PLC0415
+        CARD_SAMPLE,
+        EvaluateRequest,
+        evaluate_all,
+        gather_card,
+    )
     from training.progress import Steps  # noqa: PLC0415
 
     request = EvaluateRequest(
@@ -201,6 +206,7 @@ def evaluate(
         churn_every=churn_every,
         workers=workers,
         bootstrap=bootstrap,
+        sample=CARD_SAMPLE if out is not None else 0,
     )
     if out is not None:
         make_folder(out)
@@ -212,11 +218,7 @@ def evaluate(
     for note in found.notes:
         console.print(note)
     if out is not None:
-        tag = f"{request.bundle.parent.name}:{request.bundle.name}"
-        more: dict[str, Any] = {"bundle": tag, "notes": list(found.notes)}
-        more |= {"churn": found.churn.to_dict()} if found.churn else {}
-        sections = [*(churn_sections(found.churn) if found.churn else []), *notes(found.notes)]
-        page = write_evaluation(found.visits, out, tag, more=more, more_sections=sections)
+        page = write_card(gather_card(request, found, Steps(console)), out)
         console.print(f"page: {page}")
 
 

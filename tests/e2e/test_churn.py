@@ -17,13 +17,13 @@ from micromoment.stores.bundles import find_bundle
 from micromoment.v1 import events_pb2
 from tests.support.happenings import moment, write_events
 from tests.support.shoppers import SHOP, customers
-from training.churn.page import churn_sections
-from training.evaluation import write_evaluation
+from training.card import write_card
 from training.pipeline import (
     EvaluateRequest,
     ScoreRequest,
     TrainRequest,
     evaluate_all,
+    gather_card,
     score_events,
     train,
 )
@@ -66,15 +66,18 @@ def bundle(folder: Path) -> LoadedBundle:
 @pytest.fixture(scope="module")
 def judged(folder: Path, bundle: LoadedBundle) -> Evaluations:
     """Its evaluation on the days after."""
-    return evaluate_all(
-        EvaluateRequest(
-            bundle.path,
-            folder / "events",
-            UNTIL + timedelta(days=1),
-            churn_every=3,
-            workers=1,
-            bootstrap=50,
-        )
+    return evaluate_all(evaluation_request(folder, bundle))
+
+
+def evaluation_request(folder: Path, bundle: LoadedBundle) -> EvaluateRequest:
+    """Ask for an evaluation on the days after training."""
+    return EvaluateRequest(
+        bundle.path,
+        folder / "events",
+        UNTIL + timedelta(days=1),
+        churn_every=3,
+        workers=1,
+        bootstrap=50,
     )
 
 
@@ -107,15 +110,11 @@ def test_it_finds_who_leaves(judged: Evaluations) -> None:
     assert len(judged.churn.cuts) >= 2
 
 
-def test_it_is_written_and_drawn(judged: Evaluations, tmp_path: Path) -> None:
-    """JSON and page hold churn's figures, the curve of times to the next order among them."""
-    assert judged.churn is not None
-    page = write_evaluation(
-        judged.visits,
-        tmp_path,
-        more={"churn": judged.churn.to_dict()},
-        more_sections=churn_sections(judged.churn),
-    )
+def test_it_is_written_and_drawn(
+    judged: Evaluations, folder: Path, bundle: LoadedBundle, tmp_path: Path
+) -> None:
+    """JSON and card hold churn's figures, the curve of times to the next order among them."""
+    page = write_card(gather_card(evaluation_request(folder, bundle), judged), tmp_path)
     values = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert values["churn"]["scores"][0]["name"] == "model"
     shares = values["churn"]["time_to_next_order"]["share"]
@@ -123,6 +122,9 @@ def test_it_is_written_and_drawn(judged: Evaluations, tmp_path: Path) -> None:
     assert shares == sorted(shares, reverse=True)
     text = page.read_text(encoding="utf-8")
     assert all(f"plot-churn-{name}" in text for name in ("cuts", "reliability", "survival"))
+    assert "<b>Conversion.</b> No model: none of the" in text
+    for part in ("quality", "money", "funnel", "drift"):  # there are no visits to speak of
+        assert f"id='{part}'" not in text
 
 
 def test_a_file_of_orders_is_scored(folder: Path, bundle: LoadedBundle, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_json_and_page_are_written(evaluated: Evaluated) -> None:
     assert first["buyers"] >= 10
     low, high = (first["intervals"]["model_pr_auc"][end] for end in ("low", "high"))
     assert low <= first["model"]["metrics"]["pr_auc"] <= high
-    page = evaluated.folder / "evaluation.html"
+    page = evaluated.folder / "card.html"
     assert str(page) in evaluated.done.stderr
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 

@@ -69,7 +69,7 @@ def test_everything_runs_in_order(home: Home) -> None:
     tags = set(re.findall(r"shop:[0-9a-f]{16}", printed))
     assert len(tags) == 1
     assert (home.folder / "data/scores.parquet").is_file()
-    assert (home.folder / "data/report/evaluation.html").is_file()
+    assert (home.folder / "data/report/card.html").is_file()
     assert printed.count('"conversion": ') == 1  # of grpcurl
     assert re.search(r"^\d+\.\d\d% after 2 events, by shop:", printed, re.MULTILINE)
 

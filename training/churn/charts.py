@@ -6,23 +6,24 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from training.churn.judging import MODEL, ChurnEvaluation
-from training.churn.table import NAMES
-from training.evaluation.charts import (
+from training.card.figures import (
     BASE_RATE_COLOUR,
     BASELINE_COLOUR,
+    GREEN,
     HEIGHT,
     MODEL_COLOUR,
     blank_figure,
 )
+from training.churn.judging import MODEL, ChurnEvaluation
+from training.churn.table import NAMES
 
 COLOURS: Final = {
     MODEL: MODEL_COLOUR,
     "recency": BASE_RATE_COLOUR,
     "logistic": BASELINE_COLOUR,
-    "bg_nbd": "#15803d",
+    "bg_nbd": GREEN,
 }
-_BAND: Final = "rgba(27, 95, 193, 0.15)"
+_BAND: Final = "rgba(0, 114, 178, 0.15)"
 
 
 def cuts_chart(evaluation: ChurnEvaluation) -> go.Figure:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+from training.card.figures import plot_html
 from training.churn.charts import churn_reliability_chart, cuts_chart, survival_chart
 from training.churn.judging import ChurnEvaluation, ScoreFigures
 from training.churn.table import NAMES, question
-from training.evaluation.page import plot_html
 from training.evaluation.table import interval, number
 
 

@@ -1,8 +1,6 @@
 """How good scores are, by number of events seen: metrics, intervals by visitor, table and page."""
 
 from training.evaluation.evaluate import Evaluation, EvaluationRow, evaluate
-from training.evaluation.files import write_evaluation
-from training.evaluation.page import notes
 from training.evaluation.scored import DecisionPoints, at_events_seen
 from training.evaluation.segments import SegmentRow, measure_segments
 from training.evaluation.table import evaluation_table
@@ -16,6 +14,4 @@ __all__ = [
     "evaluate",
     "evaluation_table",
     "measure_segments",
-    "notes",
-    "write_evaluation",
 ]

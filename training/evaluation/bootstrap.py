@@ -1,4 +1,4 @@
-"""Intervals by bootstrap over visitors, paired: model and baseline see the same draws."""
+"""Intervals by bootstrap over visitors, paired: model and baselines see the same draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.ranking import Tally, rank
+from training.evaluation.metrics import log_losses
+from training.evaluation.ranking import Ranking, rank
+from training.evaluation.reliability import SlopeGroups, slope_groups
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -30,13 +32,23 @@ class Interval:
 class PairedIntervals:
     """Intervals of the model, of the baseline and of their comparison on the same visitors.
 
-    `replicates` counts the draws that hold both outcomes; the others define no metric.
+    `alone` is the score that knows the number of events alone. `replicates` counts the draws that
+    hold both outcomes; the others define no metric.
     """
 
     model_pr_auc: Interval
     baseline_pr_auc: Interval
     pr_auc_ratio: Interval  # model / baseline
+    pr_auc_over_alone: Interval  # model / alone
+    model_roc_auc: Interval
+    baseline_roc_auc: Interval
     roc_auc_difference: Interval  # model - baseline
+    model_log_loss: Interval
+    baseline_log_loss: Interval
+    log_loss_difference: Interval  # model - baseline
+    log_loss_over_alone: Interval  # model / alone
+    predicted_over_observed: Interval
+    calibration_slope: Interval
     replicates: int
 
 
@@ -47,42 +59,106 @@ def paired_intervals(
     visitor: IntArray,
     replicates: int,
     rng: np.random.Generator,
+    alone: FloatArray | None = None,
 ) -> PairedIntervals:
     """Draw as many visitors as there are, with all their cases, `replicates` times.
 
-    All arrays have shape (n,); `visitor` holds any integer codes. Visits of one visitor resemble
-    one another, so drawing single cases would give intervals that are too narrow.
+    All arrays have shape (n,); `visitor` holds any integer codes; `alone` is the base rate unless
+    given. Visits of one visitor resemble one another, so drawing single cases would give intervals
+    that are too narrow.
     """
     _, code = np.unique(visitor, return_inverse=True)
     n_visitors = int(code.max(initial=-1)) + 1
-    rankings = [rank(label, score) for score in (model, baseline)]
-    codes = [code[ranking.order] for ranking in rankings]
-    figures = np.full((replicates, 4), nan)
-    for replicate in range(replicates if n_visitors else 0):
-        drawn = rng.integers(0, n_visitors, n_visitors)
-        count = np.bincount(drawn, minlength=n_visitors)
-        ours, theirs = (
-            ranking.tally(count.take(own)) for ranking, own in zip(rankings, codes, strict=True)
+    if alone is None:
+        alone = np.full(len(label), label.mean() if len(label) else nan)
+    drawn_figures = []
+    if n_visitors:
+        cases = _cases(label, (model, baseline, alone), code, n_visitors)
+        for _ in range(replicates):
+            drawn = rng.integers(0, n_visitors, n_visitors)
+            drawn_figures.append(cases.figures(np.bincount(drawn, minlength=n_visitors)))
+    figures = np.array(drawn_figures).reshape(len(drawn_figures), len(_NAMES))
+    # The slope may be undefined where a draw separates the outcomes; the others hold all the same.
+    valid = figures[np.isfinite(figures[:, : len(_NAMES) - 1]).all(axis=1)]
+    bounds = {name: _interval(valid[:, place]) for place, name in enumerate(_NAMES)}
+    return PairedIntervals(**bounds, replicates=len(valid))
+
+
+_NAMES: Final = (
+    "model_pr_auc",
+    "baseline_pr_auc",
+    "pr_auc_ratio",
+    "pr_auc_over_alone",
+    "model_roc_auc",
+    "baseline_roc_auc",
+    "roc_auc_difference",
+    "model_log_loss",
+    "baseline_log_loss",
+    "log_loss_difference",
+    "log_loss_over_alone",
+    "predicted_over_observed",
+    "calibration_slope",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cases:
+    """What a draw is measured on: rankings of three scores, and sums by visitor."""
+
+    label: BoolArray  # (n,)
+    code: IntArray  # (n,) the visitor
+    rankings: tuple[Ranking, ...]  # of model, baseline, alone
+    groups: SlopeGroups  # of the model's probabilities
+    sums: FloatArray  # (6, visitors): cases, positives, predicted, and three log losses
+
+    def figures(self, count: IntArray) -> tuple[float, ...]:
+        """Measure a draw that holds each visitor `count` times, shape (visitors,)."""
+        weight = count.take(self.code)
+        model, baseline, alone = (one.tally(weight[one.order]) for one in self.rankings)
+        cases, positives, predicted, *losses = (self.sums @ count).tolist()
+        if not 0 < positives < cases:
+            return (nan,) * len(_NAMES)
+        ours, theirs, counting = (loss / cases for loss in losses)
+        # Average precision is positive wherever it is defined, and so is the losses' sum.
+        return (
+            model.pr_auc(),
+            baseline.pr_auc(),
+            model.pr_auc() / baseline.pr_auc(),
+            model.pr_auc() / alone.pr_auc(),
+            model.roc_auc(),
+            baseline.roc_auc(),
+            model.roc_auc() - baseline.roc_auc(),
+            ours,
+            theirs,
+            ours - theirs,
+            ours / counting if counting else nan,
+            predicted / positives,
+            self._slope(weight),
         )
-        figures[replicate] = _compare(ours, theirs)
-    valid = figures[np.isfinite(figures).all(axis=1)]
-    return PairedIntervals(
-        model_pr_auc=_interval(valid[:, 0]),
-        baseline_pr_auc=_interval(valid[:, 1]),
-        pr_auc_ratio=_interval(valid[:, 2]),
-        roc_auc_difference=_interval(valid[:, 3]),
-        replicates=len(valid),
+
+    def _slope(self, weight: IntArray) -> float:
+        size, group = len(self.groups.log_odds), self.groups.group
+        total = np.bincount(group, weight, minlength=size)
+        bought = np.bincount(group[self.label], weight[self.label], minlength=size)
+        return self.groups.slope(total.astype(np.float64), bought.astype(np.float64))
+
+
+def _cases(
+    label: BoolArray, scores: tuple[FloatArray, FloatArray, FloatArray], code: IntArray, n: int
+) -> _Cases:
+    each = (np.ones(len(label)), label, scores[0], *(log_losses(label, one) for one in scores))
+    return _Cases(
+        label=label,
+        code=code,
+        rankings=tuple(rank(label, one) for one in scores),
+        groups=slope_groups(scores[0]),
+        sums=np.stack([np.bincount(code, values, minlength=n) for values in each]),
     )
 
 
-def _compare(ours: Tally, theirs: Tally) -> tuple[float, float, float, float]:
-    model, baseline = ours.pr_auc(), theirs.pr_auc()
-    # Average precision is positive wherever it is defined.
-    return model, baseline, model / baseline, ours.roc_auc() - theirs.roc_auc()
-
-
 def _interval(values: FloatArray) -> Interval:
-    if not len(values):
+    known = values[np.isfinite(values)]
+    if not len(known):
         return Interval(nan, nan)
-    low, high = np.quantile(values, _TAILS)
+    low, high = np.quantile(known, _TAILS)
     return Interval(float(low), float(high))

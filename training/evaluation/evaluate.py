@@ -13,8 +13,13 @@ import numpy.typing as npt
 
 from training.evaluation.bootstrap import PairedIntervals, paired_intervals
 from training.evaluation.metrics import MetricSet, base_rates, measure
-from training.evaluation.ranking import rank
-from training.evaluation.reliability import ReliabilityBin, reliability_bins
+from training.evaluation.ranking import Tally, rank
+from training.evaluation.reliability import (
+    EceFloor,
+    ReliabilityBin,
+    ece_floor,
+    reliability_bins,
+)
 from training.evaluation.scored import DecisionPoints, Frame, read_scored_events
 from training.evaluation.segments import SegmentRow
 
@@ -23,7 +28,14 @@ BoolArray = npt.NDArray[np.bool_]
 
 DEFAULT_KS: Final = (1, 2, 3, 5, 10, 20, 40)
 # Shares of the decision points at which the gain curve is drawn, dense where actions are taken.
-GAIN_SHARES: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, *(i / 20 for i in range(2, 21)))
+GAIN_SHARES: Final = (
+    *(i / 1000 for i in (1, 2, 3, 4, 5, 6, 8)),
+    *(i / 100 for i in (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)),
+    *(i / 40 for i in range(4, 20)),
+    *(i / 20 for i in range(10, 21)),
+)
+_CURVE_POINTS: Final = 150  # of a precision-recall curve, at most
+_FLOOR_SEED: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -31,12 +43,16 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Scores:
     """One set of scores at one number of events seen: metrics and the curves to draw.
 
-    `captured` is the share of buyers among each of `GAIN_SHARES` with the highest scores.
+    `captured` is the share of buyers among each of `GAIN_SHARES` with the highest scores, and
+    `thresholds` the least score in it. `curve` holds points of recall and precision.
     """
 
     metrics: MetricSet
     reliability: tuple[ReliabilityBin, ...]
     captured: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    curve: tuple[tuple[float, float], ...]
+    ece_floor: EceFloor
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,10 @@ class Evaluation:
     rows: tuple[EvaluationRow, ...]  # by k, then all points
     segments: tuple[SegmentRow, ...] = ()
 
+    def at(self, k: int | None) -> EvaluationRow | None:
+        """Give the row of a number of events, None for all points, if there is one."""
+        return next((row for row in self.rows if row.k == k), None)
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON; what isn't defined is None."""
         plain: dict[str, Any] = _without_nan(asdict(self))
@@ -114,6 +134,7 @@ def _judge(
     k: int | None, points: DecisionPoints, bootstrap: int, rng: np.random.Generator
 ) -> EvaluationRow:
     label = points.label
+    alone = _rates(k, points)
     return EvaluationRow(
         k=k,
         n=len(label),
@@ -122,11 +143,11 @@ def _judge(
         base_rate=float(label.mean()) if len(label) else nan,
         left_converted=points.left_converted,
         left_after_order=points.left_after_order,
-        model=_scores(label, points.conversion),
-        baseline=_scores(label, points.baseline),
-        base_rate_metrics=measure(label, _rates(k, points)),
+        model=_scores(label, points.conversion, k),
+        baseline=_scores(label, points.baseline, k),
+        base_rate_metrics=measure(label, alone),
         intervals=paired_intervals(
-            label, points.conversion, points.baseline, points.visitor, bootstrap, rng
+            label, points.conversion, points.baseline, points.visitor, bootstrap, rng, alone
         ),
     )
 
@@ -137,14 +158,37 @@ def _rates(k: int | None, points: DecisionPoints) -> FloatArray:
     return base_rates(points.label, np.full(len(points.label), k))
 
 
-def _scores(label: BoolArray, probability: FloatArray) -> Scores:
+def _scores(label: BoolArray, probability: FloatArray, k: int | None) -> Scores:
     weight = np.ones(len(label))
-    captured = rank(label, probability).tally(weight).captured(np.array(GAIN_SHARES))
+    ranking = rank(label, probability)
+    tally = ranking.tally(weight)
+    captured = tally.captured(np.array(GAIN_SHARES))
     return Scores(
         metrics=measure(label, probability),
         reliability=reliability_bins(label, probability, weight),
         captured=tuple(captured.tolist()),
+        thresholds=_thresholds(probability[ranking.order]),
+        curve=_curve(tally),
+        ece_floor=ece_floor(probability, np.random.default_rng([_FLOOR_SEED, k or 0])),
     )
+
+
+def _thresholds(falling: FloatArray) -> tuple[float, ...]:
+    if not len(falling):
+        return (nan,) * len(GAIN_SHARES)
+    at = np.ceil(np.array(GAIN_SHARES) * len(falling)).astype(np.int64) - 1
+    return tuple(falling[np.maximum(at, 0)].tolist())
+
+
+def _curve(tally: Tally) -> tuple[tuple[float, float], ...]:
+    n = len(tally.positive)
+    if not n:
+        return ()
+    # Dense at the left, where few cases are chosen.
+    at = np.unique(np.geomspace(1, n, _CURVE_POINTS).astype(np.int64)) - 1
+    recall = tally.positive[at] / tally.positive[-1]
+    precision = tally.positive[at] / tally.reached[at]
+    return tuple(zip(recall.tolist(), precision.tolist(), strict=True))
 
 
 def _iso(microseconds: int) -> str:

@@ -45,10 +45,15 @@ def log_loss(label: BoolArray, probability: FloatArray, weight: FloatArray | Non
     weight = _weights(label, weight)
     if not weight.sum() > 0:
         return nan
+    return float(np.average(log_losses(label, probability), weights=weight))
+
+
+def log_losses(label: BoolArray, probability: FloatArray) -> FloatArray:
+    """Give each case's negative log-likelihood in nats, shape (n,)."""
     epsilon = np.finfo(np.float64).eps
     clipped = np.clip(probability, epsilon, 1 - epsilon)
-    losses = -np.where(label, np.log(clipped), np.log1p(-clipped))
-    return float(np.average(losses, weights=weight))
+    losses: FloatArray = -np.where(label, np.log(clipped), np.log1p(-clipped))
+    return losses
 
 
 def measure(

@@ -87,9 +87,9 @@ def _gain_cells(row: EvaluationRow) -> list[str]:
 
 
 def _probability_table(evaluation: Evaluation) -> Table:
-    headings = ("log loss", "alone", "ECE", "pred. / obs.", "slope")
+    headings = ("log loss", "alone", "ECE", "floor", "pred. / obs.", "slope")
     table = _table("Probabilities: model / logistic baseline", headings)
-    table.caption = _ALONE
+    table.caption = f"{_ALONE}; floor: ECE of perfect probabilities, by chance"
     for row in evaluation.rows:
         model, baseline = row.model.metrics, row.baseline.metrics
         table.add_row(
@@ -97,8 +97,9 @@ def _probability_table(evaluation: Evaluation) -> Table:
             _both(model.log_loss, baseline.log_loss, 4),
             number(row.base_rate_metrics.log_loss, 4),
             _both(model.ece, baseline.ece, 4),
-            _both(model.predicted_over_observed, baseline.predicted_over_observed, 2),
-            _both(model.calibration_slope, baseline.calibration_slope, 2),
+            number(row.model.ece_floor.mean, 4),
+            number(model.predicted_over_observed, 2),
+            number(model.calibration_slope, 2),
         )
     return table
 

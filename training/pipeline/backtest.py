@@ -7,7 +7,7 @@ read, so these are the figures that a shop would have seen.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import find_bundle
-from training.evaluation import Evaluation, evaluate, write_evaluation
+from training.card import Card, write_card
+from training.card.parts import Part, section, table
+from training.evaluation import Evaluation, evaluate
 from training.event_files import EventDays, event_days
 from training.outputs import make_folder
 from training.pipeline.features import UserHistory, build_history, temporary_workspace
@@ -111,13 +113,16 @@ def write_backtest(found: Backtest, folder: Path) -> Path:
     make_folder(folder)
     scores = found.scores.select(list(SCORE_COLUMNS))
     pq.write_table(scores, folder / "scores.parquet", compression="zstd")
-    days = [asdict(day) for day in found.days]
-    more = {"days": [{name: _plain(value) for name, value in day.items()} for day in days]}
-    return write_evaluation(found.evaluation, folder, "Walking forward", more=more)
-
-
-def _plain(value: date | int) -> str | int:
-    return value.isoformat() if isinstance(value, date) else value
+    rows = [
+        (one.day.isoformat(), one.trained_until.isoformat(), f"{one.events:,}", f"{one.buyers:,}")
+        for one in found.days
+    ]
+    headings = ("day", "model trained until", "events", "visits with an order")
+    days = section("", "What each day was served by.", table(headings, rows))
+    card = Card(
+        "Walking forward", visits=found.evaluation, more_parts=(Part("days", "Days", days),)
+    )
+    return write_card(card, folder)
 
 
 class _Walk:

@@ -15,7 +15,8 @@ from training.churn.evaluate import ChurnRequest, evaluate_churn
 from training.churn.judging import ChurnEvaluation
 from training.evaluation import Evaluation, SegmentRow, evaluate, measure_segments
 from training.event_files import event_days
-from training.pipeline.score import score_days
+from training.pipeline.sample import PointSample, SampledPoints
+from training.pipeline.score import Look, score_days
 from training.progress import Steps
 
 
@@ -23,7 +24,8 @@ from training.progress import Steps
 class EvaluateRequest:
     """Which bundle on which days: from `first_day` to `last_day` of `events`, both included.
 
-    Earlier days of the folder are what users did before.
+    Earlier days of the folder are what users did before. `sample` decision points at most are kept
+    with their features, to be described.
     """
 
     bundle: Path
@@ -35,6 +37,7 @@ class EvaluateRequest:
     workers: int = 2
     bootstrap: int = 500
     seed: int = 1
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Evaluations:
     visits: Evaluation | None
     churn: ChurnEvaluation | None
     notes: tuple[str, ...]
+    points: SampledPoints | None = None
 
 
 def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evaluations:
@@ -54,11 +58,12 @@ def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evalua
     bundle = load_bundle(request.bundle)
     visits = churn = None
     notes = []
+    sample = PointSample(request.sample)
     try:
         if bundle.conversion is None:
             reason = bundle.manifest.absent.get("conversion", "")
             raise NotEnoughDataError(f"{bundle.tag} has no conversion model: {reason}")
-        visits = evaluate_bundle(request, steps)
+        visits = evaluate_bundle(request, steps, sample.look if request.sample else None)
     except NotEnoughDataError as error:
         notes.append(str(error))
     try:
@@ -67,7 +72,7 @@ def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evalua
         notes.append(str(error))
     if visits is None and churn is None:
         raise NotEnoughDataError("; ".join(notes))
-    return Evaluations(visits, churn, tuple(notes))
+    return Evaluations(visits, churn, tuple(notes), sample.points())
 
 
 def _churn_request(request: EvaluateRequest) -> ChurnRequest:
@@ -83,8 +88,10 @@ def _churn_request(request: EvaluateRequest) -> ChurnRequest:
     )
 
 
-def evaluate_bundle(request: EvaluateRequest, steps: Steps | None = None) -> Evaluation:
-    """Score the days and compare with what came of them.
+def evaluate_bundle(
+    request: EvaluateRequest, steps: Steps | None = None, look: Look | None = None
+) -> Evaluation:
+    """Score the days and compare with what came of them; `look` as `score_days` takes it.
 
     Visits that began before `first_day` are left out. Raises `NotEnoughDataError` when no event is
     left.
@@ -95,7 +102,13 @@ def evaluate_bundle(request: EvaluateRequest, steps: Steps | None = None) -> Eva
         raise NotEnoughDataError(f"{request.events} holds no events from {request.first_day} on")
     bundle = load_bundle(request.bundle)
     table = score_days(
-        bundle, days, request.first_day, ids=request.ids, workers=request.workers, steps=steps
+        bundle,
+        days,
+        request.first_day,
+        ids=request.ids,
+        workers=request.workers,
+        steps=steps,
+        look=look,
     )
     frame = table.to_pandas()
     begins = frame.groupby("session_id")["source_seq"].transform("min")

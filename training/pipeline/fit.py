@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.errors import NotEnoughDataError
+from training.drift import TrainingHistograms, histograms_of
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
 from training.models.baseline import BASELINE_FEATURES, fit_baseline
@@ -51,6 +52,7 @@ class FittedVisits:
     metrics: dict[str, Any]
     rows: int
     buyers: int
+    histograms: TrainingHistograms
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def fit_visits(
     baseline, _ = fit_baseline(rows)
     text = fit_conversion(rows, growth, params)
     parts = ConversionParts(text, rows.feature_names, track, _calibration_error(metrics), baseline)
-    return FittedVisits(parts, growth, metrics, len(rows), _buyers(rows))
+    histograms = histograms_of(rows.features, rows.feature_names, judged.conversion)
+    return FittedVisits(parts, growth, metrics, len(rows), _buyers(rows), histograms)
 
 
 def _splits(rows: DecisionRows, blocks: Sequence[Block]) -> list[Split]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -32,6 +33,8 @@ from training.publishing.bundle import read_baseline
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplaySettings, replay_parts
 
+Look = Callable[[pa.Table], None]
+
 SCORE_COLUMNS: Final = (
     "session_id",
     "event_id",
@@ -48,6 +51,16 @@ SCORE_COLUMNS: Final = (
     "cluster",
     "audiences",
     "lifecycle",
+)
+_EVALUATED_COLUMNS: Final = (
+    *SCORE_COLUMNS,
+    "visitor_id",
+    "epoch",
+    "feature_time",
+    "day",
+    "after_order",
+    "label",
+    "baseline",
 )
 
 
@@ -93,13 +106,15 @@ def score_days(
     ids: IdEncoder | None = None,
     workers: int = 2,
     steps: Steps | None = None,
+    look: Look | None = None,
 ) -> pa.Table:
     """Score the events from `first_day` on; earlier days are what users did before.
 
     `history` holds the users' snapshots of these days where they are cut already. Gives
     `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `feature_time`, `day`,
     `after_order`, `label` and the logistic baseline's probability as `baseline`; in order of time,
-    session and place.
+    session and place. `look` is shown what `score_table` gives for each part of the visits, one
+    part at a time.
     """
     steps = steps or Steps()
     settings = replay_settings(bundle, ids, workers)
@@ -124,7 +139,12 @@ def score_days(
                 advance=advance,
             )
         with steps.step("Score decision points"):
-            tables = [score_table(bundle, pq.read_table(path)) for path in report.outputs]
+            tables = []
+            for path in report.outputs:
+                scored = score_table(bundle, pq.read_table(path))
+                if look is not None:
+                    look(scored)
+                tables.append(scored.select(list(_EVALUATED_COLUMNS)))
     table = pa.concat_tables(tables)
     keys = [(name, "ascending") for name in ("event_time", "session_id", "source_seq")]
     return table.take(pc.sort_indices(table, keys))
@@ -141,7 +161,7 @@ def _history(
 
 
 def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
-    """Score decision rows of whole visits: the scores' columns and those that evaluation takes."""
+    """Score decision rows of whole visits: adds the scores, keeps the rows that are wanted."""
     rows = feature_matrix(bundle, table)
     outcomes = outcomes_of(bundle, rows, _point_states(table))
     columns = {
@@ -152,11 +172,10 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
         **segment_columns(bundle, table, outcomes),
     }
-    kept = [*SCORE_COLUMNS, "visitor_id", "epoch", "feature_time", "day", "after_order", "label"]
     for name, column in columns.items():
         table = table.append_column(name, column)
     # A visit that crossed midnight brings what it was settled into from the day before.
-    return table.filter(table["wanted"]).select([*kept, "baseline"])
+    return table.filter(table["wanted"])
 
 
 def _point_states(table: pa.Table) -> PointStates:

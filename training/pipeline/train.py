@@ -186,6 +186,7 @@ def _parts(
         training=_training_record(request, days, blocks) | learned.record,
         golden_events=golden_events,
         golden_users=golden_users,
+        histograms=learned.visits.histograms if learned.visits else None,
     )
 
 

@@ -33,6 +33,7 @@ from micromoment.scoring.manifest import (
     write_manifest,
 )
 from training.churn.baselines import ChurnBaselines, baselines_from_dict
+from training.drift import TrainingHistograms
 from training.models.baseline import LogisticBaseline
 from training.models.calibration_track import CalibrationTrack, track_from_dict
 from training.replay.run import ReplaySettings
@@ -47,6 +48,8 @@ BENTOML_FILE: Final = "model.yaml"  # the store's own
 BASELINE_FILE: Final = "baseline.json"
 CALIBRATION_FILE: Final = "calibration.json"
 CHURN_BASELINES_FILE: Final = "churn_baselines.json"
+# What the conversion model was trained on, by quantity: drift is measured against it.
+HISTOGRAMS_FILE: Final = "training_histograms.json"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ class BundleParts:
     training: Mapping[str, Any]
     golden_events: pa.Table
     golden_users: pa.Table
+    histograms: TrainingHistograms | None = None
 
 
 def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
@@ -129,6 +133,8 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
         if content is not None:
             _write_json(folder / file, content.model_dump(mode="json"))
     _write_json(folder / METRICS_FILE, dict(parts.metrics))
+    if parts.histograms is not None:
+        _write_json(folder / HISTOGRAMS_FILE, parts.histograms.to_dict())
     _write_table(folder / EVENTS_FILE, parts.golden_events)
     _write_table(folder / USERS_FILE, parts.golden_users)
     return finish_bundle(folder, _manifest(parts, tables))
@@ -243,6 +249,14 @@ def read_churn_baselines(folder: Path) -> ChurnBaselines | None:
         return None
     text = (folder / CHURN_BASELINES_FILE).read_text(encoding="utf-8")
     return baselines_from_dict(json.loads(text))
+
+
+def read_histograms(folder: Path) -> TrainingHistograms | None:
+    """Read what the conversion model was trained on; None where the bundle doesn't say."""
+    if not (folder / HISTOGRAMS_FILE).exists():
+        return None
+    text = (folder / HISTOGRAMS_FILE).read_text(encoding="utf-8")
+    return TrainingHistograms.from_dict(json.loads(text))
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

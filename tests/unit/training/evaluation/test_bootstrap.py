@@ -53,6 +53,17 @@ def test_intervals_hold_the_estimate(rng: np.random.Generator) -> None:
     assert found.roc_auc_difference.low < difference < found.roc_auc_difference.high
     assert found.pr_auc_ratio.low > 1
     assert found.replicates == 300
+    for bounds, value in (
+        (found.model_roc_auc, ours.roc_auc),
+        (found.baseline_roc_auc, theirs.roc_auc),
+        (found.model_log_loss, ours.log_loss),
+        (found.baseline_log_loss, theirs.log_loss),
+        (found.log_loss_difference, ours.log_loss - theirs.log_loss),
+        (found.predicted_over_observed, ours.predicted_over_observed),
+        (found.calibration_slope, ours.calibration_slope),
+        (found.pr_auc_over_alone, ours.pr_auc / label.mean()),
+    ):
+        assert bounds.low < value < bounds.high
 
 
 def test_pairing_removes_what_is_common(rng: np.random.Generator) -> None:

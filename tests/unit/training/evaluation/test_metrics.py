@@ -11,7 +11,13 @@ from sklearn.linear_model import LogisticRegression
 
 from training.evaluation.metrics import base_rates, log_loss, measure
 from training.evaluation.ranking import rank
-from training.evaluation.reliability import calibration_error, reliability_bins
+from training.evaluation.reliability import (
+    calibration_error,
+    calibration_slope,
+    ece_floor,
+    reliability_bins,
+    slope_groups,
+)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -134,6 +140,50 @@ def test_calibration_error_by_hand() -> None:
     probability = np.array([0.2, 0.2, 0.8, 0.8])
     error = calibration_error(reliability_bins(label, probability, np.ones(4)))
     assert error == pytest.approx((0.3 + 0.2) / 2)
+
+
+def test_floor_is_what_true_probabilities_read() -> None:
+    """Scores that are right read a calibration error as simulated, others lie above it."""
+    rng = np.random.default_rng(5)
+    probability = rng.beta(1, 30, 8_000)
+    floor = ece_floor(probability, np.random.default_rng(1))
+    weight = np.ones(len(probability))
+    errors = [
+        calibration_error(
+            reliability_bins(rng.random(len(probability)) < probability, probability, weight)
+        )
+        for _ in range(60)
+    ]
+    assert floor.mean == pytest.approx(np.mean(errors), rel=0.1)
+    assert 0 < floor.mean < floor.high
+    assert 0.8 < np.mean(np.array(errors) < floor.high) <= 1
+    label = rng.random(len(probability)) < probability / 2
+    assert calibration_error(reliability_bins(label, probability, weight)) > 2 * floor.high
+
+
+def test_floor_falls_with_the_number_of_cases() -> None:
+    """Four times the cases, half the floor; without cases there is none."""
+    probability = np.random.default_rng(5).beta(1, 30, 32_000)
+    few = ece_floor(probability[:8_000], np.random.default_rng(1)).mean
+    many = ece_floor(probability, np.random.default_rng(1)).mean
+    assert many == pytest.approx(few / 2, rel=0.1)
+    assert isnan(ece_floor(probability[:0], np.random.default_rng(1)).mean)
+
+
+def test_slope_of_groups_is_that_of_cases() -> None:
+    """Grouped by log-odds it differs by less than a hundredth; undefined where that is."""
+    rng = np.random.default_rng(6)
+    probability = rng.beta(1, 20, 20_000)
+    label = rng.random(20_000) < probability**1.2
+    groups = slope_groups(probability)
+    size = len(groups.log_odds)
+    assert 50 < size <= 401
+    count = np.bincount(groups.group, minlength=size).astype(np.float64)
+    bought = np.bincount(groups.group[label], minlength=size).astype(np.float64)
+    exact = calibration_slope(label, probability, np.ones(20_000))
+    assert groups.slope(count, bought) == pytest.approx(exact, abs=0.01)
+    assert isnan(groups.slope(count, np.zeros(size)))
+    assert isnan(groups.slope(np.zeros(size), np.zeros(size)))
 
 
 def test_slope_knows_too_extreme_scores() -> None:

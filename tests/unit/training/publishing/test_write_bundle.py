@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from micromoment.features.catalogue import FEATURE_NAMES
@@ -14,7 +15,15 @@ from micromoment.scoring.manifest import MANIFEST_FILE, LifecycleRecord, digest_
 from tests.support.bundles import bundle_parts, tiny_conversion
 from tests.support.folding import random_tables
 from tests.support.visits import in_order_of_sessions, made_up_visits
-from training.publishing.bundle import read_baseline, write_bundle
+from training.drift import histograms_of
+from training.publishing.bundle import (
+    HISTOGRAMS_FILE,
+    read_baseline,
+    read_histograms,
+    write_bundle,
+)
+
+HISTOGRAMS = histograms_of(np.arange(9, dtype=np.float32)[:, np.newaxis], ("n_events",), np.ones(4))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -44,6 +53,7 @@ def test_two_writings_are_alike(tmp_path: Path) -> None:
         {"metrics": {"n": 2}},
         {"training": {"data": "others"}},
         {"publish_lag_s": 0},
+        {"histograms": HISTOGRAMS},
         {"golden_events": in_order_of_sessions(made_up_visits(5, seed=5))},
     ],
     ids=lambda change: next(iter(change)),
@@ -89,6 +99,14 @@ def test_the_baseline_is_kept(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", parts)
     assert parts.conversion is not None
     assert read_baseline(tmp_path / "bundle") == parts.conversion.baseline
+
+
+def test_the_histograms_come_back(tmp_path: Path, tiny_bundle: LoadedBundle) -> None:
+    """What the model was trained on is in the bundle, exactly; None where it is not."""
+    manifest = write_bundle(tmp_path / "bundle", bundle_parts(histograms=HISTOGRAMS))
+    assert HISTOGRAMS_FILE in manifest.files
+    assert read_histograms(tmp_path / "bundle") == HISTOGRAMS
+    assert read_histograms(tiny_bundle.path) is None
 
 
 def test_an_unknown_feature_is_an_error(tmp_path: Path) -> None:
