@@ -26,8 +26,13 @@ id, and `says` words the value for `reasons` (`wording.py` has the forms). Its p
 place in the vector. In `src/micromoment/features/families/checkout.py`:
 
 ```python
-FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed",
-            group="coupons", says=wording.fact("No coupon applied", "Coupon applied")),
+FeatureSpec(
+    "coupon_applied",
+    "0/1",
+    "a coupon was applied and not removed",
+    group="coupons",
+    says=wording.fact("No coupon applied", "Coupon applied"),
+)
 ```
 
 **3. Observe.** `observe` folds one event into the state. It is compiled: it takes numbers, so words

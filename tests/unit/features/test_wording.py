@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import IntEnum
 
 import pytest
 
@@ -61,7 +62,9 @@ def test_a_group_is_an_id(spec: FeatureSpec) -> None:
         (sequence._STEPS, EventGroup, set()),
     ],
 )
-def test_every_code_has_a_word(words: dict[int, str], enum: type, silent: set[int]) -> None:
+def test_every_code_has_a_word(
+    words: dict[int, str], enum: type[IntEnum], silent: set[int]
+) -> None:
     """A kind that joins the vocabulary needs a word here."""
     assert set(words) == set(enum) - silent
 
