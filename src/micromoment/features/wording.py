@@ -83,12 +83,12 @@ def share(template: str, missing: str = NOT_KNOWN, none: str = "", every: str = 
     return _known(say, missing)
 
 
-def figure(template: str, missing: str = NOT_KNOWN, one: str = "") -> Wording:
-    """Word a plain number; `one` is said of 1 where given."""
+def figure(template: str, missing: str = NOT_KNOWN, one: str = "", none: str = "") -> Wording:
+    """Word a plain number; `one` and `none` are said of 1 and 0 where given."""
 
     def say(value: float, _: str) -> str:
         text = _decimal(value)
-        return one if one and text == "1" else template.format(text)
+        return {"1": one, "0": none}.get(text) or template.format(text)
 
     return _known(say, missing)
 

@@ -97,7 +97,8 @@ FEATURES = (
     FeatureSpec("micro_rate", "ratio", "hover, expand and scroll events per page", "no page",
                 group="attention", says=wording.figure(
                     "{} times hovered, expanded or scrolled per page", "No page seen",
-                    one="Hovered, expanded or scrolled once per page")),
+                    one="Hovered, expanded or scrolled once per page",
+                    none="No hovering, expanding or scrolling")),
     FeatureSpec("dead_clicks", "events", "clicks that did nothing",
                 group="trouble", says=wording.count("No click without effect",
                     "One click without effect", "{} clicks without effect")),
