@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime, timedelta
+from math import exp
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -155,9 +156,9 @@ def test_a_server_serves_it(folder: Path, bundle: LoadedBundle, tmp_path: Path) 
         ServerProcess(settings, tmp_path / "server.log") as server,
         Client(server.address, deadline_s=60.0) as client,
     ):
-        known = client.score("s1", [_view(now)], user_id=old)
+        known = client.score("s1", [_view(now)], user_id=old, explain=True)
         bought = client.score("s1", [_order(now + timedelta(minutes=1))], user_id=old)
-        nobody = client.score("s2", [_view(now)], user_id="nobody-yet")
+        nobody = client.score("s2", [_view(now)], user_id="nobody-yet", explain=True)
         first = client.score("s2", [_order(now + timedelta(minutes=1))], user_id="nobody-yet")
     assert bundle.churn is not None
     assert known.churn.target == "purchase"
@@ -166,6 +167,15 @@ def test_a_server_serves_it(folder: Path, bundle: LoadedBundle, tmp_path: Path) 
     assert not nobody.HasField("churn")
     assert first.HasField("churn")
     assert not known.HasField("conversion")
+    assert known.churn_reasons
+    assert all(reason.group and reason.sentence for reason in known.churn_reasons)
+    told = sum(reason.contribution for reason in known.churn_reasons)
+    totals = known.churn_reason_totals
+    log_odds = totals.base + told + totals.other
+    assert 1 / (1 + exp(-log_odds)) == pytest.approx(known.churn.probability, abs=1e-9)
+    assert not known.reasons
+    assert not nobody.churn_reasons
+    assert not known.evidence.abstain
 
 
 def test_neither_model_is_an_error_with_both_reasons(folder: Path) -> None:

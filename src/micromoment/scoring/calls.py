@@ -54,12 +54,25 @@ class ScoreCall:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One feature's contribution to the conversion score, in log-odds; `value` None is missing."""
+    """What a group of features contributes, in log-odds; `value` None is missing.
 
+    `feature` is the one that contributes most in the group's direction.
+    """
+
+    group: str
     feature: str
     value: float | None
     contribution: float
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a probability is what it is: base, reasons and other add up to its log-odds."""
+
+    base: float
+    reasons: tuple[Reason, ...]  # the largest first
+    other: float  # what contributes and is no reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +87,12 @@ class UserFeatureAge:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Churn of the customer: the probability, of what, within how many days."""
+    """Churn of the customer: the probability, of what, within how many days, and why if asked."""
 
     probability: float
     horizon_days: int
     target: str
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +137,7 @@ class Score:
     user: UserFeatureAge
     degraded: tuple[Degraded, ...]
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
-    reasons: tuple[Reason, ...]
+    explanation: Explanation | None  # of the conversion, if asked for
     summary: SessionSummary
 
     @property

@@ -66,6 +66,11 @@ class ConversionModel:
             raws = self.trees.raw_scores(rows[:, self.index]).tolist()
         return self.calibrator.probabilities(raws, events_seen.tolist())
 
+    def at(self, events_seen: int) -> CalibratedModel:
+        """Give the model as it is calibrated after so many events."""
+        calibrator = self.calibrator.at(events_seen)
+        return CalibratedModel(self.trees, calibrator, self.feature_names, self.index)
+
     def error_at(self, events_seen: int) -> float | None:
         """Give the calibration error measured at the nearest smaller number of events."""
         known = [k for k in self.calibration_error if k <= events_seen]
