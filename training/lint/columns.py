@@ -102,7 +102,7 @@ def lint_ahead(rows: DecisionRows) -> list[Finding]:
         at_k = visits_at(_numbered(rows), k)
         if len(at_k) < 200:
             continue
-        at_k = at_k.take(np.arange(len(at_k))[: _AHEAD_CASES])
+        at_k = at_k.take(np.arange(len(at_k))[:_AHEAD_CASES])
         place = at_k.features[:, -1].astype(np.int64)
         end = last[at_k.session]
         names = ("number of events", *(rows.feature_names[i] for i in rising))
@@ -116,7 +116,7 @@ def lint_ahead(rows: DecisionRows) -> list[Finding]:
 
 
 def _rho(finding: Finding) -> float:
-    return float(finding.numbers["rank_correlation"] or 0)
+    return float(finding.numbers["rank_correlation"])
 
 
 def _numbered(rows: DecisionRows) -> DecisionRows:
@@ -203,7 +203,11 @@ def lint_totals(rows: DecisionRows) -> list[Finding]:
 
 
 def _of_change(
-    name: str, change: FloatArray, label: npt.NDArray[np.bool_], own: FloatArray, earlier: FloatArray
+    name: str,
+    change: FloatArray,
+    label: npt.NDArray[np.bool_],
+    own: FloatArray,
+    earlier: FloatArray,
 ) -> Finding | None:
     if (change == change[0]).all():
         return None

@@ -18,6 +18,7 @@ from scipy import sparse
 from micromoment.features.catalogue import FEATURE_NAMES, family_of
 from micromoment.features.tables import N_FOLDS
 from training.churn.rows import CustomerHistory, describe_at
+from training.event_files import EventDays
 from training.lint.report import Finding, LintReport, Severity
 from training.lint.worlds import (
     PipelineParts,
@@ -28,7 +29,6 @@ from training.lint.worlds import (
     times_us,
     visitor_codes,
 )
-from training.event_files import EventDays
 from training.replay.run import session_folds
 from training.replay.sessions import group_by_session, visitor_ids
 from training.snapshots.cuts import cut_at
@@ -130,9 +130,9 @@ def choose_victims(base: World) -> Victims | None:
     grouped = group_by_session(events, settings.shop, settings.ids)
     session, time = grouped.session_of, times_us(events)
     purchase = pc.equal(events["type"], "purchase").to_numpy(zero_copy_only=False)
-    quiet = purchase | pc.fill_null(
-        pc.equal(events["page_type"], "confirmation"), False  # noqa: FBT003 - pyarrow's order
-    ).to_numpy(zero_copy_only=False)
+    quiet = purchase | pc.fill_null(pc.equal(events["page_type"], "confirmation"), False).to_numpy(
+        zero_copy_only=False
+    )
     n = grouped.n_sessions
     ordered = np.full(n, np.iinfo(np.int64).max)
     np.minimum.at(ordered, session[purchase], time[purchase])

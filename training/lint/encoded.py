@@ -67,7 +67,7 @@ def own_share(values: npt.NDArray[np.floating], label: npt.NDArray[np.bool_]) ->
     """Give the share of rows whose value is explained by their own outcomes, at best; else 0."""
     column = column_of(values)
     known = np.isfinite(column.values)
-    hits = np.bincount(column.group, label, minlength=len(column.values))[known]
+    hits = np.bincount(column.group, label, len(column.values))[known].astype(np.float64)
     n, held = column.counts[known].astype(np.float64), column.values[known]
     if len(held) < _MIN_VALUES or (hits > 0).sum() < _MIN_VALUES // 2 or len(held) > len(label) / 2:
         return 0.0

@@ -78,20 +78,47 @@ def lint_shuffled(fit: DecisionRows, judge: DecisionRows) -> tuple[list[Finding]
         buyers = int(at_k.label.sum())
         if buyers < MIN_BUYERS // 2:
             continue
-        aucs.append(roc_auc(at_k.label, _predict(_fit(ours), at_k)))
+        aucs.append(roc_auc(at_k.label, _predict(_fit(ours, eager=True), at_k)))
         errors.append(auc_error(0.5, buyers, len(at_k) - buyers))
     if not aucs:
         return [], {}
     mean, error = float(np.mean(aucs)), float(np.mean(errors)) / np.sqrt(len(aucs))
-    figures = {"roc_auc": round(mean, 4), "standard_error": round(float(error), 4), "shuffles": len(aucs)}
+    figures = {
+        "roc_auc": round(mean, 4),
+        "standard_error": round(float(error), 4),
+        "shuffles": len(aucs),
+    }
     if mean - 0.5 <= CHANCE_ERRORS * error:
         return [], figures
+    return [_no_chance("rows to judge on", mean, error)], figures
+
+
+def lint_shuffled_areas(
+    shuffles: list[dict[int, tuple[float, int, int]]],
+) -> tuple[list[Finding], dict[str, Any]]:
+    """Judge areas by k of fits to shuffled outcomes: their mean over shuffles must be chance."""
+    found = []
+    figures: dict[str, Any] = {}
+    for k in sorted({k for areas in shuffles for k in areas}):
+        at_k = [areas[k] for areas in shuffles if k in areas and areas[k][1] >= MIN_BUYERS // 2]
+        if not at_k:
+            continue
+        mean = float(np.mean([auc for auc, _, _ in at_k]))
+        errors = [auc_error(0.5, buyers, others) for _, buyers, others in at_k]
+        error = float(np.mean(errors)) / len(at_k) ** 0.5
+        figures[str(k)] = {"roc_auc": round(mean, 4), "standard_error": round(error, 4)}
+        if mean - 0.5 > CHANCE_ERRORS * error:
+            found.append(_no_chance(f"rows to judge on, after {k} events", mean, error))
+    return found, figures
+
+
+def _no_chance(subject: str, mean: float, error: float) -> Finding:
     evidence = (
-        f"with outcomes shuffled among visits, ROC-AUC on rows to judge on is {mean:.3f}, "
+        f"with outcomes shuffled among visits, ROC-AUC is {mean:.3f}, "
         f"{(mean - 0.5) / error:.0f} standard errors above chance"
     )
-    finding = Finding("shuffled-labels", Severity.ERROR, "rows to judge on", evidence, figures)
-    return [finding], figures
+    numbers = {"roc_auc": mean, "standard_error": error}
+    return Finding("shuffled-labels", Severity.ERROR, subject, evidence, numbers)
 
 
 def lint_split(fit: DecisionRows, judge: DecisionRows) -> list[Finding]:
@@ -156,7 +183,9 @@ def lint_days(earlier: DecisionRows, later: DecisionRows) -> tuple[list[Finding]
     for name, values in zip(earlier.feature_names, features.T, strict=True):
         alone = column_auc(column_of(values), is_later, visitor)
         if alone > _DATE_ALONE:
-            evidence = f"alone it tells earlier days from later ones with ROC-AUC {alone:.3f}"
+            evidence = f"alone it tells earlier days from later ones, ROC-AUC {alone:.3f}"
+            if days < _DATE_DAYS:
+                evidence += f"; of {days} days a weekday may do that"
             found.append(Finding("train-later", severity, name, evidence, {"roc_auc": alone}))
     half = half_of(visitor)
     trees = _train(features[~half], is_later[~half], np.ones(int((~half).sum())))
@@ -188,23 +217,24 @@ def _one_row_a_visit(rows: DecisionRows, limit: int | None = None) -> DecisionRo
     return rows.take(np.sort(chosen))
 
 
-def _fit(rows: DecisionRows) -> lgb.Booster:
+def _fit(rows: DecisionRows, *, eager: bool = False) -> lgb.Booster:
     weight = training_weight(rows.events_seen)
     # A sample that keeps the short visits' share: points after a few numbers of events.
     chosen = np.flatnonzero(prefix_weight(rows.events_seen, rows.session, (1, 3, 5, 10, 20)) > 0)
     if len(chosen) > _FIT_ROWS:
         keep = np.random.default_rng(4).random(len(chosen)) < _FIT_ROWS / len(chosen)
         chosen = chosen[keep | rows.label[chosen]]
-    return _train(rows.features[chosen], rows.label[chosen], weight[chosen])
+    return _train(rows.features[chosen], rows.label[chosen], weight[chosen], eager=eager)
 
 
 def _train(
-    features: npt.NDArray[np.float32], label: BoolArray, weight: FloatArray
+    features: npt.NDArray[np.float32], label: BoolArray, weight: FloatArray, *, eager: bool = False
 ) -> lgb.Booster:
+    """Fit trees; eager ones have leaves so small that they learn rows by heart."""
     params = REPEATABLE | {
         "learning_rate": 0.1,
-        "num_leaves": 15,
-        "min_data_in_leaf": max(5, min(50, int(label.sum()) // 5)),
+        "num_leaves": 63 if eager else 15,
+        "min_data_in_leaf": 5 if eager else max(5, min(50, int(label.sum()) // 5)),
         "lambda_l2": 2.0,
         "seed": 7,
         "num_threads": 2,

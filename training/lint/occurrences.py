@@ -135,17 +135,13 @@ def _coded(kind: str, event: IntArray, column: pa.Array) -> Tokens:
     return Tokens(kind, event[known], codes[known], encoded.dictionary)
 
 
-def _shaped(
-    kind: str, event: IntArray, column: pa.ChunkedArray, pattern: str, by: str
-) -> Tokens:
+def _shaped(kind: str, event: IntArray, column: pa.ChunkedArray, pattern: str, by: str) -> Tokens:
     encoded = pc.dictionary_encode(column.combine_chunks())
     words = pc.replace_substring_regex(encoded.dictionary, pattern, by)
     return _coded(kind, event, words.take(encoded.indices))
 
 
-def _with_type(
-    kind: str, event: IntArray, kinds: pa.DictionaryArray, column: pa.Array
-) -> Tokens:
+def _with_type(kind: str, event: IntArray, kinds: pa.DictionaryArray, column: pa.Array) -> Tokens:
     present = column.is_valid().to_numpy(zero_copy_only=False)
     codes = kinds.indices.to_numpy(zero_copy_only=False).astype(np.int64) * 2 + present
     words = [f"{word}, {has}" for word in kinds.dictionary.to_pylist() for has in ("no", "yes")]

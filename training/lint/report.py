@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from math import isfinite
@@ -14,8 +14,10 @@ from micromoment.errors import InvalidSettingError, MicromomentError
 CHECKS: Final[dict[str, tuple[str, str]]] = {
     "outcome-tokens": (
         "Do values of raw events occur before an order in visits that buy, and hardly elsewhere?",
-        "Find out when the value is written. If an order causes it, give its page the type "
-        "confirmation, or leave it out of the import.",
+        (
+            "Find out when the value is written. If an order causes it, give its page the type "
+            "confirmation, or leave it out of the import."
+        ),
     ),
     "outcome-values": (
         "Does one value of a feature, or its absence, nearly settle the outcome?",
@@ -100,7 +102,7 @@ class Finding:
     severity: Severity
     subject: str  # the feature, page, column or table
     evidence: str
-    numbers: dict[str, float | int | None] = field(default_factory=dict)
+    numbers: Mapping[str, float | int] = field(default_factory=dict)
 
     @property
     def advice(self) -> str:
@@ -173,11 +175,13 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     for name in asked:
         if name not in CHECKS:
             known = ", ".join(CHECKS)
-            raise InvalidSettingError("acknowledge", f"no check is called {name}; there are {known}")
+            raise InvalidSettingError(
+                "acknowledge", f"no check is called {name}; there are {known}"
+            )
     return asked
 
 
-def _plain(value: float | int | None) -> float | int | None:
-    if value is None or not isfinite(value):
+def _plain(value: float | int) -> float | int | None:
+    if not isfinite(value):
         return None
     return round(value, 6) if isinstance(value, float) else int(value)

@@ -146,18 +146,19 @@ def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:
         return None
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         column = pc.cast(column, pa.float64(), safe=False)
-    values = column.to_numpy().astype(np.float64)
+    values: npt.NDArray[np.float64] = column.to_numpy().astype(np.float64)
     # Numbers too long for float32 (ids, times) keep their order and their distinctness as ranks.
     whole = values[np.isfinite(values)]
     if len(whole) and np.abs(whole).max() >= 2**24:
-        distinct, place = np.unique(values, return_inverse=True, equal_nan=True)
+        place = np.unique(values, return_inverse=True, equal_nan=True)[1]
         values = np.where(np.isfinite(values), place.astype(np.float64), np.nan)
     return values.astype(np.float32)
 
 
 def _events_seen(table: pa.Table, session: IntArray) -> IntArray:
     if "events_seen" in table.column_names:
-        return np.maximum(pc.cast(table["events_seen"], pa.int64()).to_numpy(), 1)
+        seen_column: IntArray = pc.cast(table["events_seen"], pa.int64()).to_numpy()
+        return np.maximum(seen_column, 1)
     order = np.argsort(session, kind="stable")
     ordered = session[order]
     begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))

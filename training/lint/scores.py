@@ -135,7 +135,7 @@ def purest(column: Column, label: BoolArray) -> Purity:
     values, n = column.values, column.counts
     if column.constant:
         return Purity()
-    hits = np.bincount(column.group, label)
+    hits = np.bincount(column.group, label).astype(np.float64)
     known = np.isfinite(values)
     found = [_best(n, hits, lambda i: f"= {values[i]:g}" if known[i] else "missing")]
     counts, bought, numbers = n[known], hits[known], values[known]

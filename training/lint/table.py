@@ -55,8 +55,7 @@ def lint_table(table: RowTable, looked_at: str) -> LintReport:
         checked.append("train-later")
     else:
         skipped["train-later"] = "the table has no column day"
-    report = LintReport(looked_at, tuple(checked), tuple(found), skipped, figures)
-    return report
+    return LintReport(looked_at, tuple(checked), tuple(found), skipped, figures)
 
 
 def lint_features(rows: DecisionRows, judged: BoolArray | None = None) -> LintReport:

@@ -77,9 +77,7 @@ def _pure(
     return suspects
 
 
-def _absent(
-    found: VisitEvents, tokens: Tokens, seen: BoolArray, base: float
-) -> Iterator[_Suspect]:
+def _absent(found: VisitEvents, tokens: Tokens, seen: BoolArray, base: float) -> Iterator[_Suspect]:
     """Look at visits that lack the kind altogether, or a token that nearly all others hold."""
     used = found.before[tokens.event]
     visit, code = found.visit[tokens.event[used]], tokens.code[used]
@@ -96,7 +94,9 @@ def _absent(
         hits = np.array([found.buys[lacking].sum()])
         low = float(share_bound(hits, cases)[0])
         if low > pure_limit(base, PURE_WARNING):
-            yield _Suspect(f"{word} {tokens.kind}", low, float(hits[0] / cases[0]), int(cases[0]), -1)
+            yield _Suspect(
+                f"{word} {tokens.kind}", low, float(hits[0] / cases[0]), int(cases[0]), -1
+            )
 
 
 def _finding(one: _Suspect, base: float, of_kind: int) -> Finding:
@@ -122,9 +122,7 @@ def _only_after(found: VisitEvents, tokens: Tokens) -> Iterator[Finding]:
     pair, place = np.unique(found.visit[event] * len(tokens.words) + code, return_index=True)
     n = np.bincount(pair % len(tokens.words), minlength=len(tokens.words))
     # The first occurrence decides: a page that visits see before orders too is none.
-    late = np.bincount(
-        pair % len(tokens.words), after[place], minlength=len(tokens.words)
-    )
+    late = np.bincount(pair % len(tokens.words), after[place], minlength=len(tokens.words))
     for one in np.flatnonzero(share_bound(late, n) > _AFTER_SHARE)[:_NAMED]:
         evidence = (
             f"{late[one] / n[one]:.1%} of the {n[one]:,} visits that hold it see it only after an "
