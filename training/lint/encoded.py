@@ -22,8 +22,9 @@ from training.models.rows import DecisionRows
 FloatArray = npt.NDArray[np.float64]
 
 _MIN_VALUES: Final = 8
-_CLOSE: Final = 0.002  # of the values' spread
-_SHARE: Final = 0.9
+_CLOSE: Final = 0.01
+_SHARE: Final = 0.6
+_PAIRS: Final = 300
 _EARLIER: Final = 0.8
 
 
@@ -39,8 +40,8 @@ def lint_own_rows(rows: DecisionRows, judged: npt.NDArray[np.bool_] | None) -> l
             explained = own_share(values, part.label)
             if explained > _SHARE:
                 evidence = (
-                    f"{explained:.1%} of {what} have as its value the share of buyers among the "
-                    "rows of that value themselves, smoothed by one pair of numbers"
+                    f"{explained:.1%} of its values are the share of buyers among the rows that "
+                    f"have them, smoothed by one pair of numbers: it was fitted on {what}"
                 )
                 numbers = {"explained": explained, "n": len(part)}
                 found[name] = Finding("own-rows", Severity.ERROR, name, evidence, numbers)
@@ -64,17 +65,17 @@ def _parts(
 
 
 def own_share(values: npt.NDArray[np.floating], label: npt.NDArray[np.bool_]) -> float:
-    """Give the share of rows whose value is explained by their own outcomes, at best; else 0."""
+    """Give the part of a column's values that its rows' own outcomes explain, 0 for too few."""
     column = column_of(values)
     known = np.isfinite(column.values)
     hits = np.bincount(column.group, label, len(column.values))[known].astype(np.float64)
     n, held = column.counts[known].astype(np.float64), column.values[known]
-    if len(held) < _MIN_VALUES or (hits > 0).sum() < _MIN_VALUES // 2 or len(held) > len(label) / 2:
+    if len(held) < _MIN_VALUES or (hits > 0).sum() < _MIN_VALUES or len(held) > len(label) / 2:
         return 0.0
     base = float(label.mean())
     best = 0.0
     for decode in _decodings(base):
-        best = max(best, _explained(decode(held), n, hits))
+        best = max(best, _explained(decode(held), n, hits, base))
     return best
 
 
@@ -87,16 +88,35 @@ def _decodings(base: float) -> tuple[Callable[[FloatArray], FloatArray], ...]:
     )
 
 
-def _explained(share: FloatArray, n: FloatArray, hits: FloatArray) -> float:
+def _explained(share: FloatArray, n: FloatArray, hits: FloatArray, base: float) -> float:
+    """Give the part of the values with buyers that one pair of m and p explains, at best.
+
+    share (n + m) = hits + m p, hence share n - hits = m p - m share: a line through two values.
+    Categories that happen to share a value spoil their own point only, so that lines through many
+    pairs are tried and the one that most values lie on is taken (Fischler and Bolles 1981).
+    """
     if share.min() < 0 or share.max() > 1 or share.std() < 1e-9:
         return 0.0
-    # share (n + m) = hits + m p, hence share n - hits = m p - m share: a line in share.
-    weight = np.sqrt(n)
-    line = np.stack([np.ones_like(share), share], axis=1) * weight[:, np.newaxis]
-    (offset, slope), *_ = np.linalg.lstsq(line, (share * n - hits) * weight, rcond=None)
-    m = max(-slope, 0.0)
-    fitted = (hits + (offset if m > 0 else 0.0)) / (n + m)
-    close = np.abs(fitted - share) < _CLOSE * share.std() + 1e-7
-    # One common value must not speak for all: most values that anybody bought at must agree too.
-    values = float(close[hits > 0].mean())
-    return min(float(n[close].sum() / n.sum()), values)
+    # Single rows and certainties are explained by anything.
+    telling = (hits > 0) & (n > 1) & (share > 1e-4) & (share < 1 - 1e-4)
+    if telling.sum() < max(_MIN_VALUES, 0.2 * (hits > 0).sum()):
+        return 0.0
+    share, n, hits = (values[telling] for values in (share, n, hits))
+    random = np.random.default_rng(0)
+    one, other = random.integers(0, len(share), (2, _PAIRS))
+    rise = share[one] - share[other]
+    height = share * n - hits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        m = np.maximum(-(height[one] - height[other]) / rise, 0.0)
+        offset = height[one] + m * share[one]
+        p = offset / m
+    # What is mixed in is a share not far from the average, or nothing.
+    fits = np.isfinite(m) & np.isfinite(p) & (p > base / 5) & (p < min(5 * base, 1.0))
+    m, offset = np.append(m[fits], 0.0), np.append(offset[fits], 0.0)
+    fitted = (hits + offset[:, np.newaxis]) / (n + m[:, np.newaxis])
+    # Close against the distance from p: where m is large, all that is near p would seem explained.
+    prior = np.where(m > 0, offset / np.maximum(m, 1e-12), base)
+    distance = np.abs(share - prior[:, np.newaxis])
+    close = (np.abs(fitted - share) < _CLOSE * distance) & (distance > 1e-5)
+    close &= np.abs(fitted - share) < _CLOSE * np.minimum(share, 1 - share)
+    return float(close.mean(axis=1).max())
