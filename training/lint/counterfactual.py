@@ -32,6 +32,7 @@ from training.lint.worlds import (
 from training.replay.run import session_folds
 from training.replay.sessions import group_by_session, visitor_ids
 from training.snapshots.cuts import cut_at
+from training.tables.products import shop_days
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -145,9 +146,9 @@ def choose_victims(base: World) -> Victims | None:
     np.maximum.at(last, session, time)
     good &= last - np.where(good, ordered, 0) < settings.expiry_us
     good[session[_shared(visitor_codes(events), session)]] = False
-    day = np.zeros(n, np.int64)
-    numbers = events["day"].to_numpy().astype(np.int64)
-    day[session[purchase]] = numbers[purchase]
+    day = np.full(n, np.iinfo(np.int64).max)  # of the first order
+    # By the shop's clock, whatever days the files go by.
+    np.minimum.at(day, session[purchase], shop_days(time, settings.shop)[purchase])
     fold = session_folds(grouped)
     picked = _fold_and_day(fold[good], day[good])
     if picked is None:

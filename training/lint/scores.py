@@ -18,7 +18,7 @@ IntArray = npt.NDArray[np.int64]
 
 _BINS: Final = 48
 _PRIOR: Final = 2.0  # cases of the average that each rate starts with
-_TAIL: Final = 1e-5  # of the binomial bounds: some 10,000 values are looked at
+_TAIL: Final = 1e-3  # of the binomial bounds; the limits leave room for many values
 _MIN_CASES: Final = 15
 _MIN_SHARE: Final = 0.5
 
