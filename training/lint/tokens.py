@@ -22,6 +22,9 @@ _AFTER_SHARE: Final = 0.9
 _PAGE_KINDS: Final = ("page_id", "page_title", "shape of page_id")
 # Of one kind the clearest are named; the rest are counted.
 _NAMED: Final = 3
+# How a visit begins tells far less of it than how far it came.
+_FIRST_ERROR: Final = 0.7
+_FIRST_WARNING: Final = 0.4
 _US_PER_SECOND: Final = 1_000_000
 
 
@@ -32,6 +35,7 @@ class _Suspect:
     share: float
     visits: int
     seconds: float  # from the token's first occurrence to the order, median over buying visits
+    severe: bool
 
 
 def lint_tokens(found: VisitEvents) -> list[Finding]:
@@ -49,13 +53,23 @@ def lint_tokens(found: VisitEvents) -> list[Finding]:
         findings += [_finding(one, base, len(suspects)) for one in suspects[:_NAMED]]
         if tokens.kind in _PAGE_KINDS:
             findings += _only_after(found, tokens)
-    return findings
+    return _distinct(findings)
+
+
+def _distinct(findings: list[Finding]) -> list[Finding]:
+    """Keep the first of those that the same visits hold: a type, its page, that page's title."""
+    kept: dict[tuple[float, ...], Finding] = {}
+    for one in findings:
+        kept.setdefault((one.severity is Severity.ERROR, *one.numbers.values()), one)
+    return list(kept.values())
 
 
 def _pure(
     found: VisitEvents, tokens: Tokens, base: float, *, first: bool = False
 ) -> list[_Suspect]:
-    usable = found.before[tokens.event] & (~first | found.first[tokens.event])
+    usable = found.before[tokens.event]
+    if first:
+        usable = usable & found.first[tokens.event]
     event, code = tokens.event[usable], tokens.code[usable]
     if not len(event):
         return []
@@ -66,14 +80,17 @@ def _pure(
     hits = np.bincount(code, found.buys[visit], minlength=len(tokens.words))
     low = share_bound(hits, n)
     suspects = []
-    for one in np.flatnonzero(low > pure_limit(base, PURE_WARNING)):
+    least = _FIRST_WARNING if first else PURE_WARNING
+    for one in np.flatnonzero(low > pure_limit(base, least)):
         held = code == one
         if len(np.unique(found.visitor[visit[held]])) < _MIN_VISITORS:
             continue
         wait = found.order_time[visit[held]] - found.time[event[place[held]]]
         seconds = float(np.median(wait[found.buys[visit[held]]])) / _US_PER_SECOND
         name = f"{tokens.name(int(one))}{' at the first event' if first else ''}"
-        suspects.append(_Suspect(name, low[one], hits[one] / n[one], int(n[one]), seconds))
+        severe = pure_limit(base, _FIRST_ERROR if first else PURE_ERROR)
+        share = float(hits[one] / n[one])
+        suspects.append(_Suspect(name, low[one], share, int(n[one]), seconds, low[one] > severe))
     return suspects
 
 
@@ -94,13 +111,14 @@ def _absent(found: VisitEvents, tokens: Tokens, seen: BoolArray, base: float) ->
         hits = np.array([found.buys[lacking].sum()])
         low = float(share_bound(hits, cases)[0])
         if low > pure_limit(base, PURE_WARNING):
+            severe = low > pure_limit(base, PURE_ERROR)
             yield _Suspect(
-                f"{word} {tokens.kind}", low, float(hits[0] / cases[0]), int(cases[0]), -1
+                f"{word} {tokens.kind}", low, float(hits[0] / cases[0]), int(cases[0]), -1, severe
             )
 
 
 def _finding(one: _Suspect, base: float, of_kind: int) -> Finding:
-    severity = Severity.ERROR if one.low > pure_limit(base, PURE_ERROR) else Severity.WARNING
+    severity = Severity.ERROR if one.severe else Severity.WARNING
     evidence = (
         f"{one.share:.1%} of the {one.visits:,} visits that hold it before an order buy "
         f"(lower bound {one.low:.1%}, base rate {base:.2%})"

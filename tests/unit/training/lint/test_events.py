@@ -98,7 +98,7 @@ def language_of_buyers(visits: Sequence[AnEvent]) -> list[AnEvent]:
     [
         (page_before, Severity.ERROR, "page_id = '/thanks'"),
         (page_after, Severity.WARNING, "page_id = '/thanks'"),
-        (language_of_buyers, Severity.ERROR, "locale = 'en'"),
+        (language_of_buyers, Severity.ERROR, "locale = 'en' at the first event"),
     ],
 )
 def test_values_that_only_buyers_have_are_found(
