@@ -23,7 +23,7 @@ IntArray = npt.NDArray[np.int64]
 
 # Told by value; numbers too, because a repeated exact number is a word.
 _VALUES: Final = (
-    "type", "page_type", "page_id", "page_title", "order_id", "currency", "value_micros",
+    "page_id", "page_title", "type", "page_type", "order_id", "currency", "value_micros",
     "referrer_medium", "referrer_campaign", "referrer_source", "device", "locale",
     "utc_offset_minutes", "scroll_percent", "dwell_ms", "hover_ms", "engagement_ms",
     "search_terms_hash", "consent_analytics", "consent_personalization", "consent_ads",

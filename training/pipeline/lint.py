@@ -16,6 +16,7 @@ from training.event_files import EventDays
 from training.lint.counterfactual import lint_pipeline
 from training.lint.customers import lint_churn_auc, lint_customers
 from training.lint.models import MID_VISIT, lint_days, lint_mid_visit, lint_shuffled_areas
+from training.lint.numbers import lint_numbers
 from training.lint.occurrences import visit_events
 from training.lint.report import LeakError, LintReport
 from training.lint.table import lint_features
@@ -42,7 +43,8 @@ def lint_source(
     days: EventDays, parts: list[Path], settings: ReplaySettings, publish_lag: timedelta
 ) -> LintReport:
     """Look at raw events, and at the pipeline itself by counterfactual worlds."""
-    found = tuple(lint_tokens(visit_events(parts, settings, MAX_TOKEN_EVENTS)))
+    events = visit_events(parts, settings, MAX_TOKEN_EVENTS)
+    found = (*lint_tokens(events), *lint_numbers(events))
     tokens = LintReport("events", ("outcome-tokens",), found)
     steps = PipelineParts(build_history, fit_tables, settings, publish_lag)
     return tokens.joined(lint_pipeline(days, steps))
