@@ -47,15 +47,15 @@ def made_up_rows(seed: int, visits: int = 6_000) -> MadeUp:
     day = FIRST_DAY + np.sort(random.integers(0, DAYS, visits))[random.permutation(visits)]
     by_time = np.lexsort((day, visitor))
     visitor, day = visitor[by_time], day[by_time]
-    before = np.cumsum(buys) - buys
+    before: FloatArray = np.cumsum(buys).astype(np.float64) - buys
     begins = np.concatenate([[True], visitor[1:] != visitor[:-1]])
     past = before - np.maximum.accumulate(np.where(begins, before, 0))
-    total = np.bincount(visitor, buys)[visitor]
+    total = np.bincount(visitor, buys)[visitor].astype(np.float64)
     session = np.repeat(np.arange(visits), length)
     seen = np.arange(len(session)) - np.repeat(np.cumsum(length) - length, length) + 1
     looks = random.random(len(session)) < 1 / (1 + np.exp(-taste[session]))
     so_far = np.cumsum(looks)
-    start = np.repeat((so_far - looks)[np.cumsum(length) - length], length)
+    start: npt.NDArray[np.int64] = np.repeat((so_far - looks)[np.cumsum(length) - length], length)
     features = np.stack(
         [
             seen,

@@ -53,7 +53,8 @@ def own_encoding(made_up: MadeUp) -> npt.NDArray[np.generic]:
     """The smoothed share of buyers of 300 categories, the row's own outcome included."""
     n = np.bincount(made_up.category)
     hits = np.bincount(made_up.category, made_up.rows.label)
-    return ((hits + 10 * made_up.rows.label.mean()) / (n + 10))[made_up.category]
+    shares: npt.NDArray[np.generic] = (hits + 10 * made_up.rows.label.mean()) / (n + 10)
+    return shares[made_up.category]
 
 
 def whole_length(made_up: MadeUp) -> npt.NDArray[np.generic]:
