@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 # Tokens are looked for in whole parts until so many events are there: about 8 s of CPU.
 MAX_TOKEN_EVENTS: Final = 600_000
-_SHUFFLES: Final = 2
+_SHUFFLES: Final = 1
+_CALIBRATION_LOG: Final = logging.getLogger("training.models.calibration")
 
 
 def lint_source(
@@ -88,10 +90,13 @@ def _shuffled_areas(
     for seed in range(_SHUFFLES):
         shuffled = buys.copy()
         shuffled[visits] = np.random.default_rng(seed).permutation(buys[visits])
+        _CALIBRATION_LOG.disabled = True  # it would wonder at outcomes that follow nothing
         try:
             fitted = fit_visits(replace(rows, label=shuffled[rows.session]), blocks, eager)
         except NotEnoughDataError:
             continue
+        finally:
+            _CALIBRATION_LOG.disabled = False
         found.append(_areas(fitted.metrics, (1, *MID_VISIT)))
     return found
 
