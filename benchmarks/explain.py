@@ -93,8 +93,12 @@ def _timed(times: dict[str, Seconds], name: str, work: Callable[[], _Result]) ->
 
 
 def _models(bundle: LoadedBundle) -> dict[str, CalibratedModel]:
-    models = {"conversion": bundle.conversion, "churn": bundle.churn}
-    return {kind: one.model for kind, one in models.items() if one is not None}
+    models = {}
+    if bundle.conversion is not None:
+        models["conversion"] = bundle.conversion.at(VISIT_EVENTS)
+    if bundle.churn is not None:
+        models["churn"] = bundle.churn.model
+    return models
 
 
 def _calls(bundle: LoadedBundle, visit: int) -> Iterator[ScoreCall]:

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(imports, name="import")
     for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
         app.command()(command)
+    app.command("lint-data")(lint_data)
 
 
 @imports.command("ga4")
@@ -135,10 +136,15 @@ def train(
     audiences: Annotated[
         Path | None, typer.Option(help="YAML with the shop's own audiences.")
     ] = None,
+    acknowledge_leak: Annotated[
+        list[str] | None,
+        typer.Option(help="Check of lint-data whose errors are known and don't stop the run."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.lint.report import check_names  # noqa: PLC0415
     from training.pipeline import TrainRequest  # noqa: PLC0415
     from training.pipeline import train as run  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
@@ -153,6 +159,7 @@ def train(
         publish_lag=timedelta(minutes=publish_lag_minutes),
         audiences=audiences,
         workers=workers,
+        acknowledged=check_names(acknowledge_leak or ()),
     )
     report = run(request, Steps(console))
     console.print(
@@ -162,7 +169,44 @@ def train(
     )
     for model, reason in report.absent.items():
         console.print(f"no {model}: {reason}")
+    for found in report.leaks.findings:
+        console.print(f"{found.severity}: {found.check}: {found.subject}: {found.evidence}")
     typer.echo(report.tag)
+
+
+def lint_data(
+    events: Annotated[Path | None, typer.Option(help="Folder of events.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Parquet file of decision rows, in place of events.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of events, included.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    acknowledge: Annotated[
+        list[str] | None, typer.Option(help="Checks whose errors are known, commas between.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for lint.json and lint.html.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Look for leaks: what tells the outcome and must not. Ends with status 1 when it finds one."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.lint.report import check_names  # noqa: PLC0415
+    from training.lint.view import lint_table_view, write_lint  # noqa: PLC0415
+    from training.outputs import make_folder  # noqa: PLC0415
+    from training.pipeline.lint_data import LintRequest, lint_anything  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    known = check_names(acknowledge or ())
+    if out is not None:
+        make_folder(out)
+    request = LintRequest(events, rows, _day(until), Shop(currency, time_zone), workers=workers)
+    report = lint_anything(request, Steps(console))
+    Console().print(lint_table_view(report, known))
+    if out is not None:
+        console.print(f"page: {write_lint(report, out, known)}")
+    raise typer.Exit(1 if report.unacknowledged(known) else 0)
 
 
 def evaluate(

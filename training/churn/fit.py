@@ -36,6 +36,7 @@ class FittedChurn:
     parts: ChurnParts
     metrics: dict[str, Any]
     record: dict[str, Any]
+    rows: ChurnRows | None = None  # what it was trained on
 
 
 def fit_churn(
@@ -65,6 +66,7 @@ def fit_churn(
         metrics=_metrics(rows, held_out.raw, calibrator, baselines, target)
         | _time_to_next_order(gaps, target),
         record=_record(rows, plan, params, held_out.trees, choice.reason),
+        rows=rows,
     )
 
 

@@ -22,6 +22,7 @@ from micromoment.stores.bundles import default_bundle_store
 from training.churn.model import ChurnParams
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
+from training.lint import LintReport
 from training.models.conversion import ConversionParams
 from training.outputs import make_folder
 from training.pipeline.blocks import Block, forward_blocks
@@ -44,6 +45,7 @@ class TrainRequest:
     """What to train on and where the results go. `until` is the last day, included.
 
     `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
+    `acknowledged` are checks of the leak linter whose errors do not stop the run.
     """
 
     events: Path
@@ -60,6 +62,7 @@ class TrainRequest:
     audiences: Path | None = None
     ids: IdEncoder | None = None
     workers: int = 2
+    acknowledged: tuple[str, ...] = ()
 
     @property
     def replay(self) -> ReplaySettings:
@@ -80,6 +83,7 @@ class TrainReport:
     buyers: int
     metrics: dict[str, Any]
     absent: dict[str, str]  # why the bundle lacks a model
+    leaks: LintReport
 
 
 def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
@@ -87,7 +91,8 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
 
     Raises `NotEnoughDataError` when there is too little to learn from, `InvalidDataError` when a
     file can't be read or a folder can't be written, `InvalidSettingError` when the name can't be
-    one. Nothing of that waits for the long work.
+    one. Nothing of that waits for the long work. Raises `LeakError`, and publishes nothing, when
+    something tells the outcome that must not.
     """
     steps = steps or Steps()
     if re.match(NAME_PATTERN, request.name) is None:
@@ -154,6 +159,7 @@ def _train(
         buyers=learned.visits.buyers if learned.visits else 0,
         metrics=learned.metrics,
         absent=learned.absent,
+        leaks=learned.leaks,
     )
 
 
