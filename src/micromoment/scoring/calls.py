@@ -12,6 +12,7 @@ from micromoment.events.record import EventBatch
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.user_snapshot import UserLookup
 from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.scoring.orders import OrderForecast
 
 
 class Degraded(StrEnum):
@@ -74,11 +75,12 @@ class UserFeatureAge:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Churn of the customer: the probability, of what, within how many days."""
+    """Churn of the customer: the probability, of what, within how many days; what comes."""
 
     probability: float
     horizon_days: int
     target: str
+    coming: OrderForecast | None  # of churn of orders alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class Scorer:
         model = self.bundle.churn
         if model is None or outcome.churn is None:
             return None
-        return Churn(outcome.churn, model.horizon_days, model.target)
+        return Churn(outcome.churn, model.horizon_days, model.target, outcome.coming)
 
     def _reasons(self, row: npt.NDArray[np.float32]) -> tuple[Reason, ...]:
         model = self.bundle.conversion

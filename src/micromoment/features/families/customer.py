@@ -63,12 +63,15 @@ FEATURES = (
                 "no order placed"),
     FeatureSpec("customer_discount_order_share", "ratio", "orders within 365 days at a discount",
                 "no such order"),
+    FeatureSpec("customer_year_day", "days", "time since the year began, in UTC, all years alike"),
 )  # fmt: skip
 
 _COUPON_APPLY = int(EventType.COUPON_APPLY)
 _PURCHASE = int(EventType.PURCHASE)
 _STATUS_UNAVAILABLE = int(UserStatus.UNAVAILABLE)
 _COUNTER_CAP = 255
+# Mean year of the Gregorian calendar, so that no calendar is needed: off by a day at most.
+DAYS_PER_YEAR = 365.2425
 
 
 @compiled
@@ -134,6 +137,7 @@ def _describe_times(state: Any, now: int, out: Any) -> None:
         if np.isnan(tenure) and state["user_status"] != _STATUS_UNAVAILABLE:
             tenure = (now - state["first_time"]) / US_PER_DAY
     out["customer_idle_days"] = idle
+    out["customer_year_day"] = np.floor((now / US_PER_DAY) % DAYS_PER_YEAR)
     out["customer_tenure_days"] = tenure
 
 
