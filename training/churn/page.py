@@ -83,7 +83,7 @@ def _figures(evaluation: ChurnEvaluation) -> str:
 
 def _groups(evaluation: ChurnEvaluation) -> str:
     headings = (
-        "customers", "n", "churned", "score", "ROC-AUC", "log loss", "ECE", "predicted / observed",
+        "customers", "n", "churned", "score", "ROC-AUC", "ECE", "predicted / observed",
     )  # fmt: skip
     rows = [
         [

@@ -98,7 +98,7 @@ def _by_cut(evaluation: ChurnEvaluation) -> Table:
 
 def _groups(evaluation: ChurnEvaluation) -> Table:
     table = _table("By whether the customer ordered on more than one day", "customers")
-    for heading in ("n", "churned", "score", "ROC-AUC", "log loss", "ECE", "pred. / obs."):
+    for heading in ("n", "churned", "score", "ROC-AUC", "ECE", "pred. / obs."):
         table.add_column(heading, justify="right", no_wrap=True)
     for group in evaluation.groups:
         head = [group.name, f"{group.n:,}", f"{group.churned / group.n:.3f}"]
@@ -112,7 +112,6 @@ def group_cells(metrics: MetricSet) -> list[str]:
     """Write a score's figures among a group of customers."""
     return [
         number(metrics.roc_auc),
-        number(metrics.log_loss, 4),
         number(metrics.ece),
         number(metrics.predicted_over_observed, 2),
     ]

@@ -103,7 +103,7 @@ def test_a_feature_defined_otherwise(folder: Path) -> None:
 def test_a_bundle_of_another_format(folder: Path) -> None:
     """The message names both formats."""
     rewrite(folder, lambda values: values.update(format=1))
-    with pytest.raises(BundleError, match="format 1, this code reads 2"):
+    with pytest.raises(BundleError, match="format 1, this code reads 3"):
         load_bundle(folder)
 
 
