@@ -14,7 +14,6 @@ All is plain arithmetic on one customer, so that a visit and a file of visits gi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import Final
@@ -158,8 +157,3 @@ class OrderModel:
         return OrderForecast(
             count, count * order_value(value, orders, mean) if value is not None else None
         )
-
-
-def histories(columns: Sequence[Sequence[float]]) -> list[OrderHistory]:
-    """Make histories of n customers from the three columns of `order_history`."""
-    return [order_history(*one) for one in zip(*columns, strict=True)]

@@ -24,7 +24,9 @@ RECORD = OrdersRecord(
 MODEL = OrderModel(RECORD, HORIZON)
 
 
-def customers(seed: int, n: int, longest: float = 60, year_day: float = 100) -> ChurnRows:
+def customers(
+    seed: int, n: int, longest: float = 60, year_day: float | np.ndarray = 100.0
+) -> ChurnRows:
     """Draw customers, at most so many days since the first order, who follow the model of orders.
 
     A third of the visitors is in each of three cuts.
@@ -120,17 +122,19 @@ def test_where_bg_nbd_is_wrong_trees_count_alone(taught: ChurnRows) -> None:
 
 
 def test_a_season_is_not_learnt_twice() -> None:
-    """Cuts before a busy time teach trees nothing that the season explains."""
+    """Trees that can tell the busy time leave to the season what is the season's."""
     season = tuple(2.5 if week >= 40 else 1.0 for week in range(WEEKS))
     record = RECORD.model_copy(update={"season": season})
-    busy = customers(6, 9_000, year_day=300)
-    busy = replace(busy, label=np.random.default_rng(7).random(len(busy)) < sure(
-        order_columns(MODEL, busy).flat + order_columns(OrderModel(record, HORIZON), busy).season
-    ))  # fmt: skip
-    fitted = fit_blend(busy, busy, record, HORIZON, PARAMS)
-    quiet = customers(8, 4_000, year_day=100)
-    assert probabilities(fitted, quiet).mean() == pytest.approx(quiet.label.mean(), abs=0.03)
-    assert busy.label.mean() < quiet.label.mean() - 0.1
+    busy = np.arange(9_000) % 2 == 0
+    rows = customers(6, len(busy), year_day=np.where(busy, 300.0, 100.0))
+    columns = order_columns(OrderModel(record, HORIZON), rows)
+    chance = sure(columns.flat + columns.season)
+    rows = replace(rows, label=np.random.default_rng(7).random(len(rows)) < chance)
+    rows.features[:, CHURN_FEATURES.index("customer_tenure_days")] = busy
+    found = probabilities(fit_blend(rows, rows, record, HORIZON, PARAMS), rows)
+    gap = chance[~busy].mean() - chance[busy].mean()
+    assert gap > 0.1
+    assert found[~busy].mean() - found[busy].mean() == pytest.approx(gap, abs=0.03)
 
 
 def test_two_fits_give_one_model(taught: ChurnRows, blended: FittedModel) -> None:
