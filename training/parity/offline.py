@@ -52,6 +52,8 @@ class Answer:
     conversion: float | None
     abandonment: float | None
     churn: float | None
+    expected_orders: float | None
+    expected_value_micros: int | None
     converted: bool
     segment: str
     cluster: str
@@ -193,6 +195,8 @@ def _points(
             conversion=outcome.conversion,
             abandonment=outcome.abandonment,
             churn=outcome.churn,
+            expected_orders=outcome.coming.orders if outcome.coming else None,
+            expected_value_micros=outcome.coming.value_micros if outcome.coming else None,
             converted=bool(moment["converted"]),
             segment="",
             cluster="",

@@ -46,6 +46,8 @@ SCORE_COLUMNS: Final = (
     "abandonment",
     "converted",
     "churn",
+    "expected_orders",
+    "expected_value_micros",
     "segment",
     "journey_stage",
     "cluster",
@@ -168,6 +170,12 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
         "conversion": pa.array([one.conversion for one in outcomes], pa.float64()),
         "abandonment": pa.array([one.abandonment for one in outcomes], pa.float64()),
         "churn": pa.array([one.churn for one in outcomes], pa.float64()),
+        "expected_orders": pa.array(
+            [one.coming.orders if one.coming else None for one in outcomes], pa.float64()
+        ),
+        "expected_value_micros": pa.array(
+            [one.coming.value_micros if one.coming else None for one in outcomes], pa.int64()
+        ),
         "lifecycle": pa.array([one.lifecycle.value for one in outcomes], pa.string()),
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
         **segment_columns(bundle, table, outcomes),

@@ -28,6 +28,7 @@ from micromoment.scoring.manifest import (
     FeatureRecord,
     LifecycleRecord,
     Manifest,
+    OrdersRecord,
     ShopRecord,
     digest_file,
     write_manifest,
@@ -78,11 +79,12 @@ class ConversionParts:
 
 @dataclass(frozen=True)
 class ChurnParts:
-    """The churn model, what it predicts, and its baselines."""
+    """The churn model, what it predicts, and its baselines; `orders` for churn of orders alone."""
 
     model: ModelParts
     target: ChurnTarget
     horizon_days: int
+    orders: OrdersRecord | None
     baselines: ChurnBaselines
 
 
@@ -222,6 +224,7 @@ def _churn_record(parts: ChurnParts | None) -> ChurnRecord | None:
         intercept=parts.model.calibrator.intercept,
         target=parts.target,
         horizon_days=parts.horizon_days,
+        orders=parts.orders,
     )
 
 

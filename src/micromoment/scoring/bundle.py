@@ -23,7 +23,14 @@ from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.clusters import Clusters, load_clusters
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from micromoment.scoring.manifest import Manifest, ModelRecord, digest_file, read_manifest
-from micromoment.scoring.models import ELIGIBLE_BY, CalibratedModel, ChurnModel, ConversionModel
+from micromoment.scoring.models import (
+    ELIGIBLE_BY,
+    ORDER_FEATURES,
+    CalibratedModel,
+    ChurnModel,
+    ConversionModel,
+)
+from micromoment.scoring.orders import OrderModel
 
 _US_PER_SECOND: Final = 1_000_000
 
@@ -149,10 +156,17 @@ def _load_churn(folder: Path, manifest: Manifest) -> ChurnModel | None:
         return None
     names = [feature.name for feature in manifest.features]
     eligible = ELIGIBLE_BY[record.target]
-    if eligible not in names:
-        raise BundleError(manifest.tag, f"churn of {record.target} needs the feature {eligible}")
-    model = _load_model(folder, manifest, record)
-    return ChurnModel(model, record.target, record.horizon_days, names.index(eligible))
+    for name in (eligible, *(ORDER_FEATURES if record.orders else ())):
+        if name not in names:
+            raise BundleError(manifest.tag, f"churn of {record.target} needs the feature {name}")
+    return ChurnModel(
+        model=_load_model(folder, manifest, record),
+        target=record.target,
+        horizon_days=record.horizon_days,
+        eligible_at=names.index(eligible),
+        orders=OrderModel(record.orders, record.horizon_days) if record.orders else None,
+        order_places=tuple(names.index(name) for name in ORDER_FEATURES) if record.orders else (),
+    )
 
 
 def _load_model(folder: Path, manifest: Manifest, record: ModelRecord) -> CalibratedModel:

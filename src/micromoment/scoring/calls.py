@@ -12,6 +12,7 @@ from micromoment.events.record import EventBatch
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.user_snapshot import UserLookup
 from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.scoring.orders import OrderForecast
 
 
 class Degraded(StrEnum):
@@ -87,12 +88,13 @@ class UserFeatureAge:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Churn of the customer: the probability, of what, within how many days, and why if asked."""
+    """Churn of the customer: the probability, of what, within how many days; what comes; why."""
 
     probability: float
     horizon_days: int
     target: str
-    explanation: Explanation | None = None
+    coming: OrderForecast | None  # of churn of orders alone
+    explanation: Explanation | None = None  # where it was asked for
 
 
 @dataclass(frozen=True, slots=True)

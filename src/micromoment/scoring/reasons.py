@@ -14,7 +14,7 @@ from typing import Final
 
 from micromoment.features.catalogue import SESSION_FEATURES
 from micromoment.scoring.calls import Explanation, Reason
-from micromoment.scoring.models import CalibratedModel, Float32Array
+from micromoment.scoring.models import CalibratedModel, ChurnModel, Float32Array
 
 MAX_REASONS: Final = 5
 # In log-odds: less changes a probability by one percentage point at most, and is no reason.
@@ -32,12 +32,37 @@ def explain(model: CalibratedModel, row: Float32Array, currency: str) -> Explana
 
     Money is worded in `currency`, "" for any.
     """
-    own = row[model.index]
     slope, intercept = model.calibrator.slope, model.calibrator.intercept
-    contributions = (slope * model.trees.contributions(own)).tolist()
-    base = contributions.pop() + intercept
+    base, parts = _of_trees(model, row, slope)
+    return _in_groups(base + intercept, parts, currency)
+
+
+def explain_churn(model: ChurnModel, row: Float32Array, currency: str) -> Explanation:
+    """Explain the churn of one eligible row of the bundle's features, shape (n,).
+
+    What BG/NBD says of the customer's orders beyond what it says of the shop's customers on the
+    mean counts with their recency, what the season does to it with the day of the year.
+    """
+    if model.orders is None:
+        return explain(model.model, row, currency)
+    slope, intercept = model.model.calibrator.slope, model.model.calibrator.intercept
+    said = model.order_parts(row)
+    base, parts = _of_trees(model.model, row, slope * (1.0 - said.share))
+    parts.append((slope * said.share * said.beyond_typical, *said.recency))
+    parts.append((slope * said.season, *said.year_day))
+    return _in_groups(base + intercept + slope * said.share * said.typical, parts, currency)
+
+
+def _of_trees(model: CalibratedModel, row: Float32Array, scale: float) -> tuple[float, list[_Part]]:
+    own = row[model.index]
+    contributions = (scale * model.trees.contributions(own)).tolist()
+    base: float = contributions.pop()
+    return base, list(zip(contributions, model.feature_names, own.tolist(), strict=True))
+
+
+def _in_groups(base: float, parts: Iterable[_Part], currency: str) -> Explanation:
     groups: dict[str, list[_Part]] = {}
-    for part in zip(contributions, model.feature_names, own.tolist(), strict=True):
+    for part in parts:
         groups.setdefault(_SPECS[part[1]].group, []).append(part)
     sums = {group: sum(part[0] for part in parts) for group, parts in groups.items()}
     counting = (group for group in sums if abs(sums[group]) >= _LEAST)

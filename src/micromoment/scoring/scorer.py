@@ -28,6 +28,7 @@ from micromoment.scoring.calls import (
 from micromoment.scoring.models import Float32Array
 from micromoment.scoring.outcome import Outcome, outcomes_of, point_states
 from micromoment.scoring.reasons import explain as explanation_of
+from micromoment.scoring.reasons import explain_churn
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.scoring.settling import assignment_of, keep_assignment, settle
 
@@ -180,8 +181,8 @@ class Scorer:
         model = self.bundle.churn
         if model is None or outcome.churn is None:
             return None
-        why = explanation_of(model.model, row, self.bundle.shop.currency) if explain else None
-        return Churn(outcome.churn, model.horizon_days, model.target, why)
+        why = explain_churn(model, row, self.bundle.shop.currency) if explain else None
+        return Churn(outcome.churn, model.horizon_days, model.target, outcome.coming, why)
 
     def _explanation(
         self, outcome: Outcome, row: Float32Array, events_seen: int

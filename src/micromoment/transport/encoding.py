@@ -107,8 +107,13 @@ class ReplyEncoder:
 
 
 def _churn(churn: Churn) -> pb.Churn:
+    coming = churn.coming
     return pb.Churn(
-        probability=churn.probability, horizon_days=churn.horizon_days, target=churn.target
+        probability=churn.probability,
+        horizon_days=churn.horizon_days,
+        target=churn.target,
+        expected_orders=coming.orders if coming else None,
+        expected_value_micros=coming.value_micros if coming else None,
     )
 
 

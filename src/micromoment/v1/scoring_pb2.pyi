@@ -258,24 +258,41 @@ class Churn(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     HORIZON_DAYS_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    EXPECTED_ORDERS_FIELD_NUMBER: _builtins.int
+    EXPECTED_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
     """Probability, 0 to 1."""
     horizon_days: _builtins.int
     """Days within which the customer would have to come back."""
     target: _builtins.str
     """What was predicted: "purchase" (no order) or "activity" (no visit)."""
+    expected_orders: _builtins.float
+    """Expected number of orders within horizon_days. Absent: the target is not "purchase"."""
+    expected_value_micros: _builtins.int
+    """Their expected value in millionths of the shop's currency. Absent: as expected_orders, or the
+    shop's orders had no values to learn from.
+    """
     def __init__(
         self,
         *,
         probability: _builtins.float = ...,
         horizon_days: _builtins.int = ...,
         target: _builtins.str = ...,
+        expected_orders: _builtins.float | None = ...,
+        expected_value_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders", "_expected_value_micros", b"_expected_value_micros", "expected_orders", b"expected_orders", "expected_value_micros", b"expected_value_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon_days", b"horizon_days", "probability", b"probability", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders", "_expected_value_micros", b"_expected_value_micros", "expected_orders", b"expected_orders", "expected_value_micros", b"expected_value_micros", "horizon_days", b"horizon_days", "probability", b"probability", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_orders: _TypeAlias = _typing.Literal["expected_orders"]  # noqa: Y015
+    _WhichOneofArgType__expected_orders: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders"]  # noqa: Y015
+    _WhichOneofReturnType__expected_value_micros: _TypeAlias = _typing.Literal["expected_value_micros"]  # noqa: Y015
+    _WhichOneofArgType__expected_value_micros: _TypeAlias = _typing.Literal["_expected_value_micros", b"_expected_value_micros"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_orders) -> _WhichOneofReturnType__expected_orders | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_value_micros) -> _WhichOneofReturnType__expected_value_micros | None: ...
 
 Global___Churn: _TypeAlias = Churn  # noqa: Y015
 

@@ -140,7 +140,7 @@ def test_everything_of_an_answer_is_told() -> None:
     score = a_score(
         degraded=tuple(Degraded),
         explanation=an_explanation(0.5),
-        churn=Churn(0.5, 30, "activity", an_explanation(0.75)),
+        churn=Churn(0.5, 30, "activity", None, an_explanation(0.75)),
         conversion=0.3,
         events_seen=2,
         user=UserFeatureAge(found=True, snapshot_time_us=5_000_001, age_us=90_000_002, stale=True),

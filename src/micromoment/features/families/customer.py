@@ -124,12 +124,17 @@ FEATURES = (
                     "{} of orders within a year were at a discount", "No order within a year",
                     "No order within a year was at a discount",
                     "All orders within a year were at a discount")),
+    FeatureSpec("customer_year_day", "days", "time since the year began, in UTC, all years alike",
+                group="season", says=wording.count("The year has just begun",
+                    "One day into the year", "{} days into the year")),
 )  # fmt: skip
 
 _COUPON_APPLY = int(EventType.COUPON_APPLY)
 _PURCHASE = int(EventType.PURCHASE)
 _STATUS_UNAVAILABLE = int(UserStatus.UNAVAILABLE)
 _COUNTER_CAP = 255
+# Mean year of the Gregorian calendar, so that no calendar is needed: off by a day at most.
+DAYS_PER_YEAR = 365.2425
 
 
 @compiled
@@ -195,6 +200,7 @@ def _describe_times(state: Any, now: int, out: Any) -> None:
         if np.isnan(tenure) and state["user_status"] != _STATUS_UNAVAILABLE:
             tenure = (now - state["first_time"]) / US_PER_DAY
     out["customer_idle_days"] = idle
+    out["customer_year_day"] = np.floor((now / US_PER_DAY) % DAYS_PER_YEAR)
     out["customer_tenure_days"] = tenure
 
 

@@ -21,6 +21,8 @@ def customers(*, leak: bool) -> ChurnRows:
         label=churned,
         visitor=np.arange(4_000, dtype=np.uint64),
         cut=np.full(4_000, 738_000),
+        orders=np.zeros(4_000),
+        value=np.zeros(4_000),
     )
 
 
