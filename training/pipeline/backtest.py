@@ -175,6 +175,7 @@ class _Walk:
             until=day - timedelta(days=1),
             store=self._store,
             workspace=self._scratch / f"workspace-{day.isoformat()}",
+            lint=self._trained_for is None,
         )
         report = train(request, self._steps)
         self._trained_for = day

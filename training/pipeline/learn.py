@@ -127,6 +127,8 @@ def learn(material: Material, plan: SegmentPlan, steps: Steps) -> Learned:
 
 def _look_for_leaks(material: Material, rows: DecisionRows | None) -> LintReport:
     request = material.request
+    if not request.lint:
+        return LintReport("nothing", skipped={"all": "looked at before"})
     source = lint_source(material.days, material.parts, request.replay, request.publish_lag)
     known = None if rows is None else learnable(rows, material.span_days)
     return source.joined(lint_decisions(known, material.blocks[-1], request.params))

@@ -45,7 +45,8 @@ class TrainRequest:
     """What to train on and where the results go. `until` is the last day, included.
 
     `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
-    `acknowledged` are checks of the leak linter whose errors do not stop the run.
+    `acknowledged` are checks of the leak linter whose errors do not stop the run. Without `lint` it
+    looks at models alone: for trainings one after another on the same data, after the first.
     """
 
     events: Path
@@ -63,6 +64,7 @@ class TrainRequest:
     ids: IdEncoder | None = None
     workers: int = 2
     acknowledged: tuple[str, ...] = ()
+    lint: bool = True
 
     @property
     def replay(self) -> ReplaySettings:
