@@ -179,7 +179,7 @@ def evaluate(
         typer.Option(min=1, help="Days between cuts for churn; 14 for orders, 1 for activity."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the model card, card.html, and evaluation.json.")
+        Path | None, typer.Option(help="Folder for card.html, evaluation.json, portraits.json.")
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
@@ -197,6 +197,7 @@ def evaluate(
         gather_card,
     )
     from training.progress import Steps  # noqa: PLC0415
+    from training.segments.portraits import PORTRAITS_FILE, write_portraits  # noqa: PLC0415
 
     request = EvaluateRequest(
         bundle=_bundle(bundle, store),
@@ -219,6 +220,7 @@ def evaluate(
         console.print(note)
     if out is not None:
         page = write_card(gather_card(request, found, Steps(console)), out)
+        write_portraits(out / PORTRAITS_FILE, found.portraits)
         console.print(f"page: {page}")
 
 

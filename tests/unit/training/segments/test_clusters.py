@@ -43,7 +43,9 @@ def test_the_file_states_how_the_number_was_chosen(fitted: tuple) -> None:
     assert file.quality["chosen"] == len(file.clusters)
     assert file.quality["visits"] == 1_500
     for trial in file.quality["by_number"].values():
-        assert set(trial) == {"stability", "least_stability", "separation"}
+        weeks = {"between_weeks", "least_between_weeks"}
+        assert set(trial) == {"stability", "least_stability", "separation", *weeks}
+        assert {trial[name] for name in weeks} == {None}  # all is of one day
         assert trial["least_stability"] <= trial["stability"] <= 1
     assert sum(one.share for one in file.clusters) == pytest.approx(1, abs=1e-5)
     numbers = Clusters(file, rows.feature_names).numbers(rows.features)
