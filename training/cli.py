@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
+from training.cli_audience import audience
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -18,6 +19,7 @@ imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_
 def register(app: typer.Typer) -> None:
     """Add the offline commands to the command line."""
     app.add_typer(imports, name="import")
+    app.add_typer(audience, name="audience")
     for command in (train, evaluate, score, simulate, parity, demo):
         app.command()(command)
 

@@ -34,11 +34,13 @@ class VisitRecords:
         clusters, audiences = segment_ids(self._bundle)
         self._frames.append(visits_of(scored, clusters, audiences, begun=self._begun))
 
-    def portraits(self) -> list[Portrait]:
-        """Portray the visits so far; none where there were none."""
+    def portraits(self, *, trained_on: bool = False) -> list[Portrait]:
+        """Portray the visits so far, as `portray` does; none where there were none."""
         if not self._frames:
             return []
-        return portray(pd.concat(self._frames, ignore_index=True), self._bundle)
+        return portray(
+            pd.concat(self._frames, ignore_index=True), self._bundle, trained_on=trained_on
+        )
 
 
 def segment_ids(bundle: LoadedBundle) -> tuple[list[str], list[str]]:
@@ -57,7 +59,7 @@ def portray_training(bundle: LoadedBundle, decisions: Sequence[Path]) -> list[Po
     for path, kept in zip(decisions, _sample(decisions), strict=True):
         if kept.any():
             records.look(score_table(bundle, pq.read_table(path).filter(pa.array(kept))))
-    return records.portraits()
+    return records.portraits(trained_on=True)
 
 
 def _sample(decisions: Sequence[Path]) -> list[np.ndarray[tuple[int], np.dtype[np.bool_]]]:

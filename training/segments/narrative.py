@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Fewer visits than these are counted but not described: their medians would be an accident.
 MIN_VISITS: Final = 30
 _MIN_PRICED: Final = 30
+_FEW_BUYERS: Final = 5  # are told as a number: their share is an accident as well
 # What is told as different: by this factor, or by so much of the visits.
 _FACTOR: Final = 1.5
 _GAP: Final = 0.1
@@ -104,6 +105,8 @@ def _conversion(own: Figures, every: Figures) -> str:
     buyers = round((own.conversion or 0.0) * own.n)
     if not buyers or own.conversion is None:
         return f"none of these {own.n:,} buys"
+    if buyers < _FEW_BUYERS:
+        return f"{buyers} of these {own.n:,} {'buys' if buyers == 1 else 'buy'}"
     said = f"{percent(own.conversion)} of these buy"
     if own.n == every.n or not every.conversion:
         return said
@@ -176,7 +179,7 @@ def _prices(own: Figures, every: Figures) -> str:
     if own.prices is None or every.prices is None or own.priced < _MIN_PRICED:
         return ""
     low, _, high = own.prices
-    text = f"The middle half by price looks at {_band(low, high, own.currency)} a product"
+    text = f"Of those that look at products the middle half sees {_band(low, high, own.currency)}"
     if own.n == every.n:
         return f"{text}."
     return f"{text} (all visits: {_band(every.prices[0], every.prices[2], own.currency)})."

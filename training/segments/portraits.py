@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ from training.segments.visits import points_in
 
 # For comparison and for the sizes that audiences had; no server reads it.
 PORTRAITS_FILE: Final = "portraits.json"
+TRAINED_ON: Final = "The model that judged these visits was trained on them: expect less of others."
+_SCORE: Final = re.compile(r"(?<![\w.])(conversion|abandonment)\b")
 _DIGITS: Final = 4
 _COUNTS: Final = {
     "events": "n_events",
@@ -85,8 +88,14 @@ class Portrait:
         return asdict(self)
 
 
-def portray(visits: pd.DataFrame, bundle: LoadedBundle) -> list[Portrait]:
-    """Portray a bundle's clusters, then its audiences, by visits as `visits_of` sums them up."""
+def portray(
+    visits: pd.DataFrame, bundle: LoadedBundle, *, trained_on: bool = False
+) -> list[Portrait]:
+    """Portray a bundle's clusters, then its audiences, by visits as `visits_of` sums them up.
+
+    `trained_on` says that the bundle's models know these visits' outcomes: the portraits of
+    audiences whose rules use a score then say so, for they look better than they will be.
+    """
     if not len(visits):
         return []
     currency = bundle.shop.currency
@@ -95,7 +104,16 @@ def portray(visits: pd.DataFrame, bundle: LoadedBundle) -> list[Portrait]:
     audiences = bundle.audiences.file.audiences if bundle.audiences else ()
     members = [(CLUSTER, one, visits["cluster"] == one.id) for one in clusters]
     members += [(AUDIENCE, one, visits[points_in(AUDIENCE, one.id)] > 0) for one in audiences]
-    return [_portrait(kind, one, visits, held, every) for kind, one, held in members]
+    found = [_portrait(kind, one, visits, held, every) for kind, one, held in members]
+    if not trained_on:
+        return found
+    flattered = {one.id for one in audiences if _SCORE.search(one.rule)}
+    return [
+        replace(one, text=f"{one.text} {TRAINED_ON}")
+        if one.kind == AUDIENCE and one.id in flattered and one.visits
+        else one
+        for one in found
+    ]
 
 
 def _portrait(
@@ -113,8 +131,8 @@ def _portrait(
         name=record.name,
         text=tell(kind, own, every),
         visits=int(held.sum()),
-        share=round(float(held.mean()), _DIGITS + 2),
-        points=round(float(points), _DIGITS + 2),
+        share=round(float(held.mean()), 2 * _DIGITS),
+        points=round(float(points), 2 * _DIGITS),
         conversion=own.conversion if own else None,
         figures=own,
     )

@@ -22,7 +22,6 @@ DESCRIBED: Final = (
     "n_page_views",
     "n_item_views",
     "n_searches",
-    "n_promo_clicks",
     "n_cart_adds",
     "cart_value",
     "n_checkout_steps",
@@ -31,7 +30,6 @@ DESCRIBED: Final = (
     "device",
     "referrer_medium",
     "user_prior_sessions",
-    "customer_orders",
 )
 # The steps of a path, in the order in which those of one moment are told, what counts them, and the
 # landing that is the first of them: such a step is told from the second on.
@@ -135,7 +133,11 @@ def _paths(
     for visit, (*first, end, bought) in enumerate(
         zip(*(one.tolist() for one in firsts), ends, visits["bought"].tolist(), strict=True)
     ):
-        steps = [names[step] for at, step in sorted(zip(first, range(len(first)), strict=True)) if at < end]
+        steps = [
+            names[step]
+            for at, step in sorted(zip(first, range(len(first)), strict=True))
+            if at < end
+        ]
         if not steps and pages[visit] > 1:
             steps = [MORE_PAGES]
         outcome = ORDERS if bought else LEAVES
