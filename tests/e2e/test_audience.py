@@ -36,8 +36,8 @@ def test_list_tells_who_is_in_them_and_how_many(shop: TrainedShop) -> None:
     assert "many_events is " in done.stdout
 
 
-def test_export_writes_the_members_that_score_names(shop: TrainedShop, tmp_path: Path) -> None:
-    """The sessions that `score` puts into the audience are those of the visitors written."""
+def test_export_writes_a_line_per_member(shop: TrainedShop, tmp_path: Path) -> None:
+    """Each visitor once; those who are in it at the end are some of them, on standard output too."""
     out = tmp_path / "members.csv"
     which = ("--bundle", "shop:latest", "--events", shop.events, *PERIOD)
     done = shop.home.succeed(

@@ -20,14 +20,15 @@ from training.evaluation.segments import AUDIENCE, CLUSTER
 
 JSON_FILE: Final = "sizes.json"
 PAGE_FILE: Final = "sizes.html"
+_ONE_COLUMN: Final = "main { max-width: 1400px; margin: 0 auto; padding: 24px 14px; }"
 _HEADINGS: Final = {
     CLUSTER: (
         "Clusters",
-        "Share of the day's visits whose last decision point of the day is in the cluster.",
+        "Share of the day's visits that end in it, with 95 % intervals.",
     ),
     AUDIENCE: (
         "Audiences",
-        "Share of the day's visits that were in it at any decision point of the day.",
+        "Share of the day's visits that were in it at any point, with 95 % intervals.",
     ),
 }
 
@@ -55,7 +56,7 @@ def render_sizes(sizes: Sequence[DaySize], names: Mapping[str, str], title: str)
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         "<link rel='icon' href='data:,'>"
-        f"<title>{escape(title)}</title><style>{STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{STYLE}{_ONE_COLUMN}</style>"
         f"<script>{get_plotlyjs()}</script></head>"
         f"<body><main><h1>{escape(title)}</h1>{parts}</main></body></html>\n"
     )

@@ -58,7 +58,9 @@ def export_members(
     scored = _score(request, bundle, days, steps)
     with steps.step("List the members"):
         members = members_of(scored, audience, at_end=at_end)
-        return with_people(members, read_people(days, request.ids), for_ads=for_ads)
+        # Of all days: who denied after the period has denied.
+        people = read_people(event_days(request.events), request.ids)
+        return with_people(members, people, for_ads=for_ads)
 
 
 def measure_sizes(request: AudienceRequest, steps: Steps | None = None) -> list[DaySize]:

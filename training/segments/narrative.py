@@ -127,7 +127,7 @@ def _typical(own: Figures) -> str:
     if own.carted >= _GAP:
         text += f"; {percent(own.carted)} put something into the cart"
         if own.cart_value is not None:
-            text += f", which then holds a median of {_money(own.cart_value, own.currency)}"
+            text += f", then worth {_money(own.cart_value, own.currency)} (median)"
     return f"{text}."
 
 
@@ -179,7 +179,8 @@ def _prices(own: Figures, every: Figures) -> str:
     if own.prices is None or every.prices is None or own.priced < _MIN_PRICED:
         return ""
     low, _, high = own.prices
-    text = f"Of those that look at products the middle half sees {_band(low, high, own.currency)}"
+    band = _band(low, high, own.currency)
+    text = f"Of those that look at products the middle half sees prices of {band}"
     if own.n == every.n:
         return f"{text}."
     return f"{text} (all visits: {_band(every.prices[0], every.prices[2], own.currency)})."

@@ -98,12 +98,12 @@ def test_a_bundle_s_segments_are_portrayed(bundle: LoadedBundle) -> None:
     assert many.text == (
         "25 % of the visits end here; 25 % of these buy, 4.0 times the share of all visits (6.2 %)."
         " The typical one has 20 events, 9 pages and 5 looks at products over 10 minutes; 25 % put"
-        " something into the cart, which then holds a median of 30 EUR. The commonest path (75 %):"
+        " something into the cart, then worth 30 EUR (median). The commonest path (75 %):"
         " lands on the home page, looks at lists of products, searches, looks at products (5 times"
         " in all), leaves. Compared with all visits: 4.0 times as many looks at products (5 a visit"
         " against 1.2), 4.0 times as many searches (4 a visit against 1) and 3.0 times as many"
-        " pages (9 a visit against 3). Of those that look at products the middle half sees 11 to 12"
-        " EUR (all visits: 11 to 12 EUR)."
+        " pages (9 a visit against 3). Of those that look at products the middle half sees prices of 11"
+        " to 12 EUR (all visits: 11 to 12 EUR)."
     )
 
 
@@ -174,7 +174,7 @@ def test_what_is_not_known_is_not_told() -> None:
     for word in ("sees", "been here before", "phone", "against"):
         assert word not in text
     every: Figures = figures_of(a_shop(), "")
-    assert "sees 11 to 12." in tell("cluster", every, every)
+    assert "sees prices of 11 to 12." in tell("cluster", every, every)
 
 
 def test_paths_that_differ_are_said_to() -> None:
