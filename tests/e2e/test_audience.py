@@ -37,7 +37,7 @@ def test_list_tells_who_is_in_them_and_how_many(shop: TrainedShop) -> None:
 
 
 def test_export_writes_a_line_per_member(shop: TrainedShop, tmp_path: Path) -> None:
-    """Each visitor once; those who are in it at the end are some of them, on standard output too."""
+    """Each visitor once; those who are in it at the end are some of them."""
     out = tmp_path / "members.csv"
     which = ("--bundle", "shop:latest", "--events", shop.events, *PERIOD)
     done = shop.home.succeed(

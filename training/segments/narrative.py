@@ -73,7 +73,7 @@ _ACTS: Final = {
 
 
 def tell(kind: str, own: Figures | None, every: Figures) -> str:
-    """Tell of a cluster or an audience beside all visits, in one to five sentences."""
+    """Tell of a cluster or an audience beside all visits, in one to four sentences."""
     where = "end here" if kind == CLUSTER else "are in it at some point before an order"
     if own is None:
         return f"None of the {every.n:,} visits was in it."
@@ -82,11 +82,10 @@ def tell(kind: str, own: Figures | None, every: Figures) -> str:
         count = "1 visit" if own.n == 1 else f"{own.n} visits"
         return f"{size} ({count} of {every.n:,}): too few for a portrait."
     sentences = [f"{size}; {_conversion(own, every)}.", _typical(own), _path(own)]
-    facts = _facts(own, every)
+    facts = [*_facts(own, every), *_prices(own, every)]
     if facts:
         sentences.append(f"Compared with all visits: {_listed(facts)}.")
-    prices = _prices(own, every)
-    return " ".join([*sentences, prices] if prices else sentences)
+    return " ".join(sentences)
 
 
 def percent(share: float) -> str:
@@ -175,15 +174,12 @@ def _kinds(
     return [(1 + 2 * gaps[kind], f"more {words[kind]} ({numbers})")]
 
 
-def _prices(own: Figures, every: Figures) -> str:
+def _prices(own: Figures, every: Figures) -> list[str]:
     if own.prices is None or every.prices is None or own.priced < _MIN_PRICED:
-        return ""
-    low, _, high = own.prices
-    band = _band(low, high, own.currency)
-    text = f"Of those that look at products the middle half sees prices of {band}"
-    if own.n == every.n:
-        return f"{text}."
-    return f"{text} (all visits: {_band(every.prices[0], every.prices[2], own.currency)})."
+        return []
+    here = _band(own.prices[0], own.prices[2], own.currency)
+    there = _band(every.prices[0], every.prices[2], every.currency)
+    return [f"the middle half of prices looked at is {here} (against {there})"]
 
 
 def _band(low: float, high: float, currency: str) -> str:

@@ -24,7 +24,9 @@ from training.segments.visits import points_in
 
 # For comparison and for the sizes that audiences had; no server reads it.
 PORTRAITS_FILE: Final = "portraits.json"
-TRAINED_ON: Final = "The model that judged these visits was trained on them: expect less of others."
+TRAINED_ON: Final = (
+    "The model that judged these visits was trained on them: it tells others apart less well."
+)
 _SCORE: Final = re.compile(r"(?<![\w.])(conversion|abandonment)\b")
 _DIGITS: Final = 4
 _COUNTS: Final = {
@@ -94,7 +96,7 @@ def portray(
     """Portray a bundle's clusters, then its audiences, by visits as `visits_of` sums them up.
 
     `trained_on` says that the bundle's models know these visits' outcomes: the portraits of
-    audiences whose rules use a score then say so, for they look better than they will be.
+    audiences whose rules use a score then say so, for it tells other visits apart less well.
     """
     if not len(visits):
         return []

@@ -101,9 +101,9 @@ def test_a_bundle_s_segments_are_portrayed(bundle: LoadedBundle) -> None:
         " something into the cart, then worth 30 EUR (median). The commonest path (75 %):"
         " lands on the home page, looks at lists of products, searches, looks at products (5 times"
         " in all), leaves. Compared with all visits: 4.0 times as many looks at products (5 a visit"
-        " against 1.2), 4.0 times as many searches (4 a visit against 1) and 3.0 times as many"
-        " pages (9 a visit against 3). Of those that look at products the middle half sees prices of 11"
-        " to 12 EUR (all visits: 11 to 12 EUR)."
+        " against 1.2), 4.0 times as many searches (4 a visit against 1), 3.0 times as many pages"
+        " (9 a visit against 3) and the middle half of prices looked at is 11 to 12 EUR (against 11 to"
+        " 12 EUR)."
     )
 
 
@@ -171,10 +171,10 @@ def test_conversion_is_set_beside_that_of_all_visits(conversion: float, words: s
 def test_what_is_not_known_is_not_told() -> None:
     """No price, no source, no history, no currency: no word of them."""
     text = told(prices=None, returning=None, device={}, source={})
-    for word in ("sees", "been here before", "phone", "against"):
+    for word in ("prices", "been here before", "phone", "against"):
         assert word not in text
     every: Figures = figures_of(a_shop(), "")
-    assert "sees prices of 11 to 12." in tell("cluster", every, every)
+    assert "looked at is 11 to 12 (against 11 to 12)." in tell("cluster", every, every)
 
 
 def test_paths_that_differ_are_said_to() -> None:
