@@ -95,7 +95,7 @@ def portraits_html(portraits: Sequence[Portrait]) -> str:
     """Compose the portraits of clusters and audiences, a box each."""
     boxes = "".join(
         f"<div><strong>{escape(one.name)}</strong>"
-        f"<br><span class='muted'>{_size(one)}</span><p>{escape(one.text)}</p></div>"
+        f"<br><span class='muted'>{_size(one)}</span><p>{escape(one.text).replace(' %', '&nbsp;%')}</p></div>"
         for one in portraits
     )
     return section("Portraits", "", f"<div class='portraits'>{boxes}</div>")

@@ -17,7 +17,7 @@ _FEW_BUYERS: Final = 5  # are told as a number: their share is an accident as we
 # What is told as different: by this factor, or by so much of the visits.
 _FACTOR: Final = 1.5
 _GAP: Final = 0.1
-_MOST_FACTS: Final = 3
+_MOST_FACTS: Final = 2
 
 _LANDINGS: Final = {
     "home": "lands on the home page",
@@ -195,9 +195,9 @@ def _money(value: float, currency: str) -> str:
 
 
 def _times(ratio: float) -> str:
-    if ratio < 1.75:
-        return f"{ratio:.1f} times"
-    return "twice" if ratio < 2.25 else f"{ratio:.1f} times" if ratio < 5 else f"{ratio:.0f} times"
+    if 1.75 <= ratio < 2.25:
+        return "twice"
+    return f"{ratio:.0f} times" if ratio >= 5 else f"{ratio:.1f} times".replace(".0 ", " ")
 
 
 def _part(ratio: float) -> str:
