@@ -104,7 +104,9 @@ def portray(
     every = figures_of(visits, currency)
     clusters = bundle.clusters.file.clusters if bundle.clusters else ()
     audiences = bundle.audiences.file.audiences if bundle.audiences else ()
-    members = [(CLUSTER, one, visits["cluster"] == one.id) for one in clusters]
+    members: list[tuple[str, ClusterRecord | AudienceRecord, pd.Series]] = [
+        (CLUSTER, one, visits["cluster"] == one.id) for one in clusters
+    ]
     members += [(AUDIENCE, one, visits[points_in(AUDIENCE, one.id)] > 0) for one in audiences]
     found = [_portrait(kind, one, visits, held, every) for kind, one, held in members]
     if not trained_on:
@@ -193,8 +195,8 @@ def _from_dict(values: dict[str, Any]) -> Portrait:
 
 
 def _known(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]]:
-    numbers = values.to_numpy(np.float64)
-    return numbers[~np.isnan(numbers)]
+    numbers: np.ndarray[Any, np.dtype[np.float64]] = values.dropna().to_numpy(np.float64)
+    return numbers
 
 
 def _rounded(values: pd.Series) -> dict[str, float]:

@@ -113,8 +113,8 @@ def test_people_go_by_user_id_else_anonymous_id(tmp_path: Path) -> None:
     )
     people = read_people(event_days(folder))
     assert list(people.index) == ["a", "u"]
-    assert people.loc["u", ["user_id", "anonymous_id"]].tolist() == ["u", "c"]
-    assert people.loc["u", ["is_bot", "opted_out"]].tolist() == [True, True]
+    assert people[["user_id", "anonymous_id"]].to_numpy().tolist()[1] == ["u", "c"]
+    assert people[["is_bot", "opted_out"]].to_numpy().tolist()[1] == [True, True]
     ids = IdEncoder([IdKey("k1", b"secret")])
     encoded = read_people(event_days(folder), ids)
     assert encoded.loc[ids.encode("u"), "user_id"] == "u"
