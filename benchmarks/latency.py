@@ -75,11 +75,12 @@ def main(arguments: list[str] | None = None) -> None:
         if given.store:
             served = Served(given.store, given.bundle, given.features)
         else:
-            served = _simulated(scratch)
+            served = simulated(scratch)
         _run(replace(served, redis=given.redis), scratch, given.rounds, given.calls)
 
 
-def _simulated(scratch: Path) -> Served:
+def simulated(scratch: Path) -> Served:
+    """Train a simulated shop's bundle below `scratch`."""
     # Feast and the learners take seconds to import and are needed here alone.
     from training.demo import prepare_events  # noqa: PLC0415
     from training.pipeline import TrainRequest, train  # noqa: PLC0415

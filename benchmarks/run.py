@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = ("replay", "latency", "segments", "truth")
+BENCHMARKS = ("replay", "latency", "explain", "segments", "truth")
 
 
 def main(names: Sequence[str]) -> int:

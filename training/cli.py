@@ -20,8 +20,9 @@ def register(app: typer.Typer) -> None:
     """Add the offline commands to the command line."""
     app.add_typer(imports, name="import")
     app.add_typer(audience, name="audience")
-    for command in (train, evaluate, score, simulate, parity, demo):
+    for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
         app.command()(command)
+    app.command("lint-data")(lint_data)
 
 
 @imports.command("ga4")
@@ -137,10 +138,15 @@ def train(
     audiences: Annotated[
         Path | None, typer.Option(help="YAML with the shop's own audiences.")
     ] = None,
+    acknowledge_leak: Annotated[
+        list[str] | None,
+        typer.Option(help="Check of lint-data whose errors are known and don't stop the run."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.lint.report import check_names  # noqa: PLC0415
     from training.pipeline import TrainRequest  # noqa: PLC0415
     from training.pipeline import train as run  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
@@ -155,6 +161,7 @@ def train(
         publish_lag=timedelta(minutes=publish_lag_minutes),
         audiences=audiences,
         workers=workers,
+        acknowledged=check_names(acknowledge_leak or ()),
     )
     report = run(request, Steps(console))
     console.print(
@@ -164,7 +171,44 @@ def train(
     )
     for model, reason in report.absent.items():
         console.print(f"no {model}: {reason}")
+    for found in report.leaks.findings:
+        console.print(f"{found.severity}: {found.check}: {found.subject}: {found.evidence}")
     typer.echo(report.tag)
+
+
+def lint_data(
+    events: Annotated[Path | None, typer.Option(help="Folder of events.")] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Parquet file of decision rows, in place of events.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day of events, included.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    acknowledge: Annotated[
+        list[str] | None, typer.Option(help="Checks whose errors are known, commas between.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for lint.json and lint.html.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Look for leaks: what tells the outcome and must not. Ends with status 1 when it finds one."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.lint.report import check_names  # noqa: PLC0415
+    from training.lint.view import lint_table_view, write_lint  # noqa: PLC0415
+    from training.outputs import make_folder  # noqa: PLC0415
+    from training.pipeline.lint_data import LintRequest, lint_anything  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    known = check_names(acknowledge or ())
+    if out is not None:
+        make_folder(out)
+    request = LintRequest(events, rows, _day(until), Shop(currency, time_zone), workers=workers)
+    report = lint_anything(request, Steps(console))
+    Console().print(lint_table_view(report, known))
+    if out is not None:
+        console.print(f"page: {write_lint(report, out, known)}")
+    raise typer.Exit(1 if report.unacknowledged(known) else 0)
 
 
 def evaluate(
@@ -224,6 +268,89 @@ def evaluate(
         page = write_card(gather_card(request, found, Steps(console)), out)
         write_portraits(out / PORTRAITS_FILE, found.portraits)
         console.print(f"page: {page}")
+
+
+def backtest(
+    events: Annotated[Path, typer.Option(help="Folder of events, as the importers write it.")],
+    from_: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day to serve.")
+    ],
+    to: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")],
+    retrain_every: Annotated[
+        int, typer.Option(min=0, help="Days between trainings; 0 trains once, before the first.")
+    ] = 7,
+    keep_tables: Annotated[
+        bool, typer.Option("--keep-tables", help="Fit tables with the models only, not each night.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for scores.parquet, backtest.json and the page.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the bundles.")] = "shop",
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Walk forward: score each day as it would have been served, and judge all of them."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.evaluation import evaluation_table  # noqa: PLC0415
+    from training.outputs import make_folder  # noqa: PLC0415
+    from training.pipeline import TrainRequest  # noqa: PLC0415
+    from training.pipeline.backtest import BacktestRequest, write_backtest  # noqa: PLC0415
+    from training.pipeline.backtest import backtest as run  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    if out is not None:
+        make_folder(out)
+    request = BacktestRequest(
+        training=TrainRequest(
+            events=events,
+            workspace=WORKSPACE,
+            name=name,
+            shop=Shop(currency, time_zone),
+            workers=workers,
+        ),
+        first_day=from_.date(),
+        last_day=to.date(),
+        retrain_every=retrain_every or None,
+        refresh_tables=not keep_tables,
+        bootstrap=bootstrap,
+    )
+    found = run(request, Steps(console))
+    Console().print(evaluation_table(found.evaluation))
+    if out is not None:
+        console.print(f"page: {write_backtest(found, out)}")
+
+
+def recalibrate(
+    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")],
+    events: Annotated[Path, typer.Option(help="Folder of events, later days included.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day to learn from.")
+    ] = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Fit the tables of pages, sources, products anew too.")
+    ] = False,
+    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Publish a bundle with its calibration carried on through later days; prints its tag."""
+    from training.pipeline.recalibrate import RecalibrateRequest  # noqa: PLC0415 - heavy imports
+    from training.pipeline.recalibrate import recalibrate as run  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    request = RecalibrateRequest(
+        _bundle(bundle, store), events, _day(until), tables, store, workers=workers
+    )
+    report = run(request, Steps(console))
+    first, last = report.days[0], report.days[-1]
+    console.print(f"{len(report.days)} days, {first} to {last}: {report.visits:,} visits")
+    for depth, before, after in report.changes():
+        console.print(
+            f"{depth}: level {before.intercept:+.3f} -> {after.intercept:+.3f}, "
+            f"slope {before.slope:.3f} -> {after.slope:.3f}"
+        )
+    typer.echo(report.tag)
 
 
 def score(

@@ -12,6 +12,7 @@ import uvloop
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stopped
+from micromoment.scoring.abstention import Abstention
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import check_golden
 from micromoment.scoring.scorer import Scorer
@@ -89,7 +90,7 @@ def load_parts(
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     decoder = RequestDecoder(bundle.shop, ids, clock_us)
-    encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint)
+    encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint, _abstention(settings))
     scorer = _scorer(bundle, settings)
     warm_up(scorer, decoder, encoder)
     sessions = _open_sessions(settings)
@@ -109,6 +110,15 @@ def load_parts(
 def _scorer(bundle: LoadedBundle, settings: Settings) -> Scorer:
     max_age_us = round(settings.max_user_feature_age * _US_PER_SECOND)
     return Scorer(bundle, max_user_feature_age_us=max_age_us)
+
+
+def _abstention(settings: Settings) -> Abstention:
+    return Abstention(
+        below_evidence=settings.abstain_below_evidence,
+        within=settings.abstain_within,
+        above_calibration_error=settings.abstain_above_calibration_error,
+        degraded=settings.abstain_degraded,
+    )
 
 
 def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore:

@@ -145,7 +145,9 @@ class Service:
             await asyncio.to_thread(self._metrics_server.close)
         # Extension modules call what was frozen leaked.
         gc.unfreeze()
-        _log.info("stopped")
+        # Of a start that failed the error tells alone.
+        if self._loaded is not None:
+            _log.info("stopped")
 
     def _save_sessions(self, sessions: MemorySessionStore) -> None:
         path = self._settings.state_file

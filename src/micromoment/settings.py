@@ -20,7 +20,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
 from micromoment.stores.bundles import default_bundle_store
@@ -28,6 +28,8 @@ from micromoment.stores.bundles import default_bundle_store
 PREFIX: Final = "MICROMOMENT_"
 # Variables with the prefix that are read elsewhere: the tests' real data.
 OTHER_VARIABLES: Final = frozenset({"MICROMOMENT_DATA_DIR"})
+
+_A_BAND: Final = "must be low:high with 0 <= low <= high <= 1, such as 0.25:0.35"
 
 
 def _empty_is_none(value: object) -> object:
@@ -42,6 +44,24 @@ def _check_store(url: SecretStr | None) -> SecretStr | None:
     if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
         raise ValueError("must be memory, redis://... or rediss://...")
     return url
+
+
+def _band(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value == "":
+        return None
+    low, _, high = value.partition(":")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise ValueError(_A_BAND) from None
+
+
+def _check_band(band: tuple[float, float] | None) -> tuple[float, float] | None:
+    if band is not None and not 0 <= band[0] <= band[1] <= 1:
+        raise ValueError(_A_BAND)
+    return band
 
 
 def _default_state_dir() -> Path:
@@ -62,6 +82,12 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 # Secret, because it may hold a password; the empty one is `memory`.
 SessionStoreUrl = Annotated[
     SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)
+]
+Band = Annotated[
+    tuple[float, float] | None, NoDecode, BeforeValidator(_band), AfterValidator(_check_band)
+]
+OptionalError = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_empty_is_none)
 ]
 OptionalPort = Annotated[Port | None, BeforeValidator(_empty_is_none)]
 
@@ -142,6 +168,27 @@ class Settings(BaseSettings):
         None,
         description="Keys that turn ids into pseudonyms, one `key_id:secret` a line, the current "
         "one first. Empty: ids are kept as they come.",
+    )
+    abstain_below_evidence: int = Field(
+        0,
+        ge=0,
+        description="With fewer events than this in the visit, `evidence.abstain` advises not to "
+        "act on a conversion. 0: never for that.",
+    )
+    abstain_above_calibration_error: OptionalError = Field(
+        None,
+        description="The same where the calibration error that training measured at so many "
+        "events is above this, 0 to 1, or was not measured. Empty: never for that.",
+    )
+    abstain_within: Band = Field(
+        None,
+        description="The same where the conversion lies in this band, low:high, both ends in it: "
+        "set it around the probability at which the shop decides. Empty: never for that.",
+    )
+    abstain_degraded: bool = Field(
+        False,
+        description="The same where events of the visit are lost or unavailable, or user features "
+        "unavailable.",
     )
     default_deadline: PositiveSeconds = Field(
         1.0, description="Longest time for a call whose client set no deadline."

@@ -28,6 +28,8 @@ SCHEMA = {
     "abandonment": pa.float64(),
     "converted": pa.bool_(),
     "churn": pa.float64(),
+    "expected_orders": pa.float64(),
+    "expected_value_micros": pa.int64(),
     "segment": pa.string(),
     "journey_stage": pa.string(),
     "cluster": pa.string(),

@@ -17,7 +17,7 @@ from tests.e2e.conftest import TRAINED_UNTIL, TrainedShop
 from tests.support.commands import BIN, TIMEOUT_S, Home, assert_gone
 
 # Interrupts come as soon as so many steps are done: users' snapshots are cut, models are fitted.
-INTERRUPTED_AFTER = (1, 6)
+INTERRUPTED_AFTER = (1, 7)
 STEP_DONE = "✓"
 WRITTEN_BY_BENTOML = {"model.yaml"}  # holds the time
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from math import exp
 from pathlib import Path
 
 import grpc
@@ -193,6 +194,25 @@ async def test_explained_scores_name_their_reasons(settings: Settings) -> None:
     assert sizes
     assert sizes == sorted(sizes, reverse=True)
     assert {reason.feature for reason in reply.reasons} <= set(reply.feature_vector.names)
+    for reason in reply.reasons:
+        is_for = reason.direction == scoring_pb2.DIRECTION_FOR
+        assert is_for == (reason.contribution > 0)
+        assert reason.group
+        assert reason.sentence
+    told = sum(reason.contribution for reason in reply.reasons)
+    log_odds = reply.reason_totals.base + told + reply.reason_totals.other
+    assert 1 / (1 + exp(-log_odds)) == pytest.approx(reply.conversion, abs=1e-12)
+    assert not reply.HasField("churn_reason_totals")
+
+
+async def test_a_server_advises_not_to_act_by_its_settings(settings: Settings) -> None:
+    """With two of three events it abstains and says why; with the third it doesn't."""
+    strict = settings.model_copy(update={"abstain_below_evidence": 3})
+    async with serving(strict) as service, AsyncClient(f"127.0.0.1:{service.port}") as client:
+        replies = [await client.score("s1", [event]) for event in visit()[:3]]
+    assert [reply.evidence.abstain for reply in replies] == [True, True, False]
+    few = scoring_pb2.ABSTAIN_REASON_TOO_FEW_EVENTS
+    assert [list(reply.evidence.abstain_reasons) for reply in replies] == [[few], [few], []]
 
 
 async def test_missing_user_features_are_said(settings: Settings) -> None:

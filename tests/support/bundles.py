@@ -15,13 +15,14 @@ from micromoment.events.vocabulary import EventType
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserStatus
 from micromoment.scoring.bundle import LoadedBundle
-from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.manifest import LifecycleRecord
 from tests.support.events import DAY, START_US, to_batch
 from tests.support.folding import random_tables, replay
 from tests.support.visits import in_order_of_sessions, made_up_visits
 from training.models.baseline import BASELINE_FEATURES, LogisticBaseline
-from training.publishing.bundle import BundleParts, ConversionParts, ModelParts
+from training.models.calibration_track import CalibrationTrack
+from training.publishing.bundle import BundleParts, ConversionParts
 from training.replay.run import ReplaySettings
 
 TABLES: Final = random_tables()
@@ -65,9 +66,19 @@ def tiny_conversion(
 ) -> ConversionParts:
     """Make a conversion model on the named features."""
     return ConversionParts(
-        ModelParts(tiny_model(names, trees), calibrator, names),
+        text=tiny_model(names, trees),
+        feature_names=names,
+        calibration=calibration_track(calibrator),
         calibration_error={1: 0.01, 5: 0.02, 20: 0.04},
         baseline=LogisticBaseline(BASELINE_FEATURES, (0.1,) * len(BASELINE_FEATURES), -2.0),
+    )
+
+
+def calibration_track(calibrator: PlattCalibrator) -> CalibrationTrack:
+    """Give a calibration that is the same at each depth, and known well."""
+    spread = tuple(map(tuple, np.diag([0.01] * 4).tolist()))
+    return CalibrationTrack(
+        center=0.0, mean=(calibrator.intercept, calibrator.slope, 0.0, 0.0), covariance=spread
     )
 
 
@@ -99,8 +110,8 @@ def recalibrated(bundle: LoadedBundle, calibrator: PlattCalibrator) -> LoadedBun
     """Give the bundle with another calibrator of its conversion model."""
     conversion = bundle.conversion
     assert conversion is not None
-    model = replace(conversion.model, calibrator=calibrator)
-    return replace(bundle, conversion=replace(conversion, model=model))
+    both = DepthCalibrator(calibrator, calibrator)
+    return replace(bundle, conversion=replace(conversion, calibrator=both))
 
 
 def golden_users(session_ids: list[str]) -> pa.Table:

@@ -65,6 +65,8 @@ def made_up_churn(customers: int = 200) -> ChurnEvaluation:
         label=random.random(n) < truth,
         visitor=(np.arange(n) % customers).astype(np.uint64),
         cut=np.repeat(days, customers),
+        orders=np.zeros(n),
+        value=np.zeros(n),
     )
     curve = {"days": [0.0, 10.0], "share": [1.0, 0.5], "low": [1.0, 0.4], "high": [1.0, 0.6]}
     scores = {

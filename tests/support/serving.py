@@ -20,7 +20,7 @@ from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import (
     Churn,
     Degraded,
-    Reason,
+    Explanation,
     Score,
     ScoreCall,
     Segment,
@@ -53,7 +53,8 @@ def a_score(
     last_event_id: str = "e1",
     duplicates: int = 0,
     degraded: tuple[Degraded, ...] = (),
-    reasons: tuple[Reason, ...] = (),
+    explanation: Explanation | None = None,
+    calibration_error: float | None = None,
     user: UserFeatureAge | None = None,
     churn: Churn | None = None,
     cluster: Segment | None = None,
@@ -74,11 +75,11 @@ def a_score(
         duplicates=duplicates,
         as_of_us=1_700_000_000_000_123,
         bundle="shop:test",
-        calibration_error=None,
+        calibration_error=calibration_error,
         user=user or UserFeatureAge(found=False, snapshot_time_us=0, age_us=0, stale=False),
         degraded=degraded,
         features=np.array([events_seen, np.nan], np.float32),
-        reasons=reasons,
+        explanation=explanation,
         summary=SessionSummary(events_seen, 1_000_000, 2_000_000, 0, 1, 0, None),
     )
 

@@ -69,6 +69,8 @@ def _manifest(folder: Path, name: str, tables: Iterable[str]) -> Manifest:
             features=FEATURE_NAMES,
             slope=1.0,
             intercept=0.0,
+            deep_slope=1.0,
+            deep_intercept=0.0,
             calibration_error={1: 0.01, 5: 0.02},
         ),
         churn=None,

@@ -58,6 +58,14 @@ def test_the_event_log_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch) -
         ("MAX_SESSIONS", "0"),
         ("LOG_LEVEL", "loud"),
         ("HOST", ""),
+        ("ABSTAIN_BELOW_EVIDENCE", "-1"),
+        ("ABSTAIN_ABOVE_CALIBRATION_ERROR", "1.5"),
+        ("ABSTAIN_WITHIN", "0.4"),
+        ("ABSTAIN_WITHIN", "0.4:0.3"),
+        ("ABSTAIN_WITHIN", "0.4:1.2"),
+        ("ABSTAIN_WITHIN", "nan:1"),
+        ("ABSTAIN_WITHIN", "a:b"),
+        ("ABSTAIN_WITHIN", "0.1:0.2:0.3"),
     ],
 )
 def test_a_bad_value_names_its_setting(
@@ -126,3 +134,14 @@ def test_a_state_file_is_for_sessions_in_memory(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="state_file"):
         load_settings(session_store="redis://host", state_file=tmp_path / "sessions.bin")
     assert load_settings(state_file=tmp_path / "sessions.bin").state_file is not None
+
+
+def test_a_band_of_probability_is_two_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As low:high; the empty variable is none, and so is the default."""
+    assert load_settings().abstain_within is None
+    monkeypatch.setenv("MICROMOMENT_ABSTAIN_WITHIN", "0.25:.35")
+    assert load_settings().abstain_within == (0.25, 0.35)
+    monkeypatch.setenv("MICROMOMENT_ABSTAIN_WITHIN", "")
+    monkeypatch.setenv("MICROMOMENT_ABSTAIN_ABOVE_CALIBRATION_ERROR", "")
+    settings = load_settings()
+    assert (settings.abstain_within, settings.abstain_above_calibration_error) == (None, None)

@@ -5,6 +5,8 @@ active, a customer orders as a Poisson process whose rate varies as Gamma(r, alp
 they drop out with a probability that varies as Beta(a, b). Known of a customer are `x`, the orders
 after the first, `recency`, the time of the last since the first, and `age`, the time since the
 first. Times may be in any one unit: that of alpha.
+
+Here over arrays, for fitting and as a baseline; `micromoment.scoring.orders` has it as it serves.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, hyp2f1
+from scipy.special import betaln, gammaln
 
 from micromoment.errors import NotEnoughDataError
 
@@ -23,6 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _START: Final = np.zeros(4)  # the logarithms of the four parameters
 _MOST: Final = 12.0  # of those logarithms, both ways: keeps exponentials finite
+_FAR: Final = 700.0  # the largest exponent that a float has a place for
 # Keeps the parameters from running away where they are hardly told apart; a customer weighs 1.
 _PENALTY: Final = 1e-3
 
@@ -41,7 +44,8 @@ class BgNbd:
 
         Who ordered once cannot have dropped out by this model: it is 1 for them.
         """
-        ratio = np.exp((self.r + x) * np.log((self.alpha + age) / (self.alpha + recency)))
+        waits = np.log((self.alpha + age) / (self.alpha + recency))
+        ratio = np.exp(np.minimum((self.r + x) * waits, _FAR))
         odds = self.a / (self.b + np.maximum(x, 1.0) - 1.0) * ratio
         return np.where(x > 0, 1.0 / (1.0 + odds), 1.0)
 
@@ -51,17 +55,6 @@ class BgNbd:
         """Probability that no order comes within `horizon` from now."""
         none = np.exp((self.r + x) * np.log((self.alpha + age) / (self.alpha + age + horizon)))
         return 1.0 - self.alive(x, recency, age) * (1.0 - none)
-
-    def expected_orders(
-        self, horizon: float, x: FloatArray, recency: FloatArray, age: FloatArray
-    ) -> FloatArray:
-        """Expected number of orders within `horizon` from now (their equation 10)."""
-        r, alpha, a, b = self.r, self.alpha, self.a, self.b
-        z = horizon / (alpha + age + horizon)
-        gauss = hyp2f1(r + x, b + x, a + b + x - 1, z)
-        shrink = np.exp((r + x) * np.log((alpha + age) / (alpha + age + horizon)))
-        orders: FloatArray = (a + b + x - 1) / (a - 1) * (1 - shrink * gauss)
-        return orders * self.alive(x, recency, age)
 
     def log_likelihood(self, x: FloatArray, recency: FloatArray, age: FloatArray) -> float:
         """Sum over customers of the log-likelihood (their equation 6)."""

@@ -1,4 +1,4 @@
-"""The plots of an evaluation of churn: by cut, reliability, time to the next order."""
+"""The plots of an evaluation of churn: by cut, reliability, what comes, time to the next order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from training.card.figures import (
     MODEL_COLOUR,
     blank_figure,
 )
+from training.churn.coming import ComingFigures
 from training.churn.judging import MODEL, ChurnEvaluation
 from training.churn.table import NAMES
 
@@ -71,6 +72,62 @@ def churn_reliability_chart(evaluation: ChurnEvaluation) -> go.Figure:
         )
     figure.update_xaxes(title="predicted", tickformat=".0%")
     figure.update_yaxes(title="churned", tickformat=".0%")
+    return figure
+
+
+def churn_level_chart(evaluation: ChurnEvaluation) -> go.Figure:
+    """Share that churned at each cut, and what model and baselines predicted on average."""
+    figure = blank_figure(HEIGHT)
+    figure.update_layout(showlegend=True)
+    days = [cut.cut for cut in evaluation.cuts]
+    shares = [cut.churned / cut.n if cut.n else None for cut in evaluation.cuts]
+    for score in reversed(evaluation.scores):
+        figure.add_scatter(
+            x=days,
+            y=[
+                None if share is None else share * cut.metrics[score.name].predicted_over_observed
+                for cut, share in zip(evaluation.cuts, shares, strict=True)
+            ],
+            name=NAMES[score.name],
+            mode="lines",
+            line={"color": COLOURS[score.name], "width": 2},
+            hovertemplate="%{x}: %{y:.1%} predicted",
+        )
+    figure.add_scatter(
+        x=days,
+        y=shares,
+        name="churned",
+        mode="markers",
+        marker={"color": "#111827", "size": 8},
+        hovertemplate="%{x}: %{y:.1%} churned",
+    )
+    figure.update_xaxes(title="cut", type="date" if len(days) > 1 else "category")
+    figure.update_yaxes(title="share", tickformat=".0%")
+    return figure
+
+
+def coming_chart(one: ComingFigures) -> go.Figure:
+    """What came against what was expected, by tenths of the customers."""
+    figure = blank_figure(HEIGHT)
+    most = max([0.0, *(max(tenth.expected, tenth.observed) for tenth in one.tenths)])
+    figure.add_scatter(
+        x=[0, most],
+        y=[0, most],
+        mode="lines",
+        line={"color": BASE_RATE_COLOUR, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[tenth.expected for tenth in one.tenths],
+        y=[tenth.observed for tenth in one.tenths],
+        customdata=[tenth.n for tenth in one.tenths],
+        mode="lines+markers",
+        line={"color": MODEL_COLOUR, "width": 1},
+        marker={"size": 7},
+        hovertemplate="expected %{x:,.2f}, observed %{y:,.2f} of %{customdata:,.0f}<extra></extra>",
+    )
+    figure.update_xaxes(title="expected")
+    figure.update_yaxes(title="observed")
     return figure
 
 

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from micromoment.errors import InvalidDataError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.models import ChurnModel
+from training.churn.coming import Coming
 from training.churn.cuts import CutPlan, later_cuts
 from training.churn.judging import MODEL, ChurnEvaluation, judge
 from training.churn.rows import ChurnRows, CustomerHistory, churn_rows
@@ -24,8 +26,11 @@ from training.pipeline.score import replay_settings
 from training.progress import Steps
 from training.publishing.bundle import read_churn_baselines, read_metrics
 
+FloatArray = npt.NDArray[np.float64]
+
 # At most so many rows are judged; above, a share of the visitors with all their cuts.
-MAX_ROWS = 1_000_000
+MAX_ROWS: Final = 1_000_000
+_AT_ONCE: Final = 50_000  # rows, of all of a bundle's features
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,15 @@ def evaluate_churn(request: ChurnRequest, steps: Steps | None = None) -> ChurnEv
         )
     rows = _rows(request, bundle, days, plan, steps)
     with steps.step("Compute churn metrics and intervals"):
+        churn, coming = _prospects(bundle, bundle.churn, rows)
         return judge(
             rows,
-            _scores(bundle, bundle.churn, rows),
+            {MODEL: churn} | _baselines(bundle, bundle.churn, rows),
             plan.target,
             bootstrap=request.bootstrap,
             seed=request.seed,
             time_to_next_order=_time_to_next_order(request.bundle),
+            coming=coming,
         )
 
 
@@ -98,17 +105,31 @@ def _rows(
             return churn_rows(history, plan, MAX_ROWS)
 
 
-def _scores(
+def _prospects(
     bundle: LoadedBundle, churn: ChurnModel, rows: ChurnRows
-) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    model = churn.model
-    places = [rows.feature_names.index(name) for name in model.feature_names]
-    raw = model.trees.raw_scores(np.ascontiguousarray(rows.features[:, places]))
-    scores = {MODEL: np.array(model.calibrator.probabilities(raw.tolist()))}
+) -> tuple[FloatArray, Coming | None]:
+    """Ask the bundle's model, as serving does; (n,) each."""
+    places = [bundle.feature_places[name] for name in rows.feature_names]
+    found = []
+    for start in range(0, len(rows), _AT_ONCE):
+        part = rows.features[start : start + _AT_ONCE]
+        wide = np.full((len(part), len(bundle.feature_names)), np.nan, np.float32)
+        wide[:, places] = part
+        found += churn.prospects(wide)
+    probability = np.array([one.churn for one in found])
+    coming = [one.coming for one in found if one.coming is not None]
+    if not coming:
+        return probability, None
+    values = [one.value for one in coming if one.value is not None]
+    orders = np.array([one.orders for one in coming])
+    return probability, Coming(orders, np.array(values) if values else None)
+
+
+def _baselines(bundle: LoadedBundle, churn: ChurnModel, rows: ChurnRows) -> dict[str, FloatArray]:
     baselines = read_churn_baselines(bundle.path)
     if baselines is None:
         raise InvalidDataError(str(bundle.path), "holds no baselines of churn")
-    return scores | baselines.probabilities(rows, churn.horizon_days)
+    return baselines.probabilities(rows, churn.horizon_days)
 
 
 def _time_to_next_order(bundle: Path) -> dict[str, list[float]] | None:

@@ -11,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from micromoment.errors import NotEnoughDataError
-from micromoment.scoring.calibration import PlattCalibrator
 from training.churn.baselines import ChurnBaselines, fit_baselines
+from training.churn.blend import FittedModel, fit_alone, fit_blend
 from training.churn.cuts import CutPlan, training_cuts
 from training.churn.gaps import OrderGaps, survival
-from training.churn.model import ChurnParams, CrossFit, cross_fit, fit_trees
+from training.churn.model import ChurnParams
+from training.churn.orders import fit_orders
 from training.churn.population import customers_at
 from training.churn.rows import ChurnRows, CustomerHistory, churn_rows, describe_at
 from training.churn.target import Target, choose_target
 from training.evaluation.metrics import measure
-from training.models.calibration import fit_platt
-from training.publishing.bundle import ChurnParts, ModelParts
+from training.publishing.bundle import ChurnParts
 from training.snapshots.cuts import cut_at
 
 # About 30 MB of features; more rows of the same customers would teach little.
@@ -36,6 +36,7 @@ class FittedChurn:
     parts: ChurnParts
     metrics: dict[str, Any]
     record: dict[str, Any]
+    rows: ChurnRows | None = None  # what it was trained on
 
 
 def fit_churn(
@@ -55,30 +56,20 @@ def fit_churn(
     plan = training_cuts(choice.target, first_day, end)
     rows = churn_rows(history, plan, MAX_ROWS)
     _require_both_outcomes(rows)
-    held_out = cross_fit(rows, params)
-    calibrator = _calibrate(rows, held_out)
-    baselines = fit_baselines(rows, choice.target.kind, _customers(history, choice.target, end))
-    model = ModelParts(fit_trees(rows, held_out.trees, params), calibrator, rows.feature_names)
+    customers = _customers(history, choice.target, end)
+    baselines = fit_baselines(rows, choice.target.kind, customers)
     target = choice.target
+    if customers is not None and baselines.bg_nbd is not None:
+        orders = fit_orders(baselines.bg_nbd, customers, gaps, first_day, end, target.horizon_days)
+        fitted = fit_blend(rows, customers, orders, target.horizon_days, params)
+    else:
+        fitted = fit_alone(rows, params)
     return FittedChurn(
-        parts=ChurnParts(model, target.kind, target.horizon_days, baselines),
-        metrics=_metrics(rows, held_out.raw, calibrator, baselines, target)
-        | _time_to_next_order(gaps, target),
-        record=_record(rows, plan, params, held_out.trees, choice.reason),
+        parts=ChurnParts(fitted.parts, target.kind, target.horizon_days, fitted.orders, baselines),
+        metrics=_metrics(rows, fitted, baselines, target) | _time_to_next_order(gaps, target),
+        record=_record(rows, plan, params, fitted.trees, choice.reason),
+        rows=rows,
     )
-
-
-def _calibrate(rows: ChurnRows, held_out: CrossFit) -> PlattCalibrator:
-    """Calibrate on the latest third of the cuts, on scores of trees that haven't seen the visitor.
-
-    Fitting on earlier cuts alone would have to leave out a whole horizon before the later ones,
-    and a year of orders would be down to a season. Held-out visitors need no such gap, and the
-    latest cuts are closest to those that will be asked about: the older the shop's data get, the
-    more of its customers are long gone.
-    """
-    cuts = np.unique(rows.cut)
-    later = rows.cut >= cuts[len(cuts) * 2 // 3]
-    return fit_platt(held_out.raw[later], rows.label[later], np.ones(int(later.sum())))
 
 
 def _require_both_outcomes(rows: ChurnRows) -> None:
@@ -100,13 +91,10 @@ def _customers(history: CustomerHistory, target: Target, end: date) -> ChurnRows
 
 
 def _metrics(
-    rows: ChurnRows,
-    raw: np.ndarray[Any, np.dtype[np.float64]],
-    calibrator: PlattCalibrator,
-    baselines: ChurnBaselines,
-    target: Target,
+    rows: ChurnRows, fitted: FittedModel, baselines: ChurnBaselines, target: Target
 ) -> dict[str, Any]:
-    scores = {"model": np.array(calibrator.probabilities(raw.tolist()))}
+    calibrator = fitted.parts.calibrator
+    scores = {"model": np.array(calibrator.probabilities(fitted.raw.tolist()))}
     scores |= baselines.probabilities(rows, target.horizon_days)
     return {
         "target": target.kind,

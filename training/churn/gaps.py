@@ -26,12 +26,13 @@ class OrderGaps:
     """Times from an order day to the customer's next, or to the end of the data where none came.
 
     `days` has shape (n,), `came`, likewise, is false for the latter. `repeaters` counts customers
-    with two order days or more.
+    with two order days or more. `at`, likewise, is the order day, in days since 1970.
     """
 
     days: FloatArray
     came: npt.NDArray[np.bool_]
     repeaters: int
+    at: npt.NDArray[np.int64]
 
     @property
     def horizon_days(self) -> int:
@@ -67,7 +68,7 @@ def order_gaps(purchases: RecordArray, end_us: int) -> OrderGaps:
     until[:-1][came[:-1]] = days["time"][1:][came[:-1]]
     gaps = (until - days["time"]) / _US_PER_DAY
     repeaters = len(np.unique(days["visitor"][came]))
-    return OrderGaps(np.maximum(gaps, 0.0), came, repeaters)
+    return OrderGaps(np.maximum(gaps, 0.0), came, repeaters, days["day"].astype(np.int64))
 
 
 def survival(gaps: OrderGaps, last_day: int) -> Survival:

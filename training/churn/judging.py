@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.scoring.manifest import ChurnTarget
+from training.churn.coming import Coming, ComingFigures, judge_coming
+from training.churn.groups import GroupFigures, judge_groups
 from training.churn.rows import ChurnRows
 from training.churn.target import Target
 from training.evaluation.bootstrap import Interval
@@ -62,7 +64,8 @@ class ScoreFigures:
 class ChurnEvaluation:
     """All that was measured; the first score is the model's.
 
-    `time_to_next_order` is the curve of the training data, none for churn of activity.
+    Of churn of orders alone: `groups` by whether a customer came again, `coming` orders and their
+    value, `time_to_next_order`, the curve of the training data.
     """
 
     target: ChurnTarget
@@ -73,6 +76,8 @@ class ChurnEvaluation:
     bootstrap: int
     cuts: tuple[CutFigures, ...]
     scores: tuple[ScoreFigures, ...]
+    groups: tuple[GroupFigures, ...]
+    coming: tuple[ComingFigures, ...]
     time_to_next_order: dict[str, list[float]] | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,6 +94,7 @@ def judge(
     bootstrap: int,
     seed: int,
     time_to_next_order: dict[str, list[float]] | None = None,
+    coming: Coming | None = None,
 ) -> ChurnEvaluation:
     """Measure probabilities of churn, shape (n,) each; `scores` must hold `MODEL`."""
     names = [MODEL, *(name for name in scores if name != MODEL)]
@@ -102,6 +108,8 @@ def judge(
         bootstrap=bootstrap,
         cuts=tuple(_cut(rows, scores, names, cut) for cut in np.unique(rows.cut).tolist()),
         scores=tuple(_score(rows, scores[name], name, draws) for name in names),
+        groups=judge_groups(rows, scores) if target.kind == "purchase" else (),
+        coming=judge_coming(rows, coming, target.horizon_days) if coming else (),
         time_to_next_order=time_to_next_order,
     )
 

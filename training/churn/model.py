@@ -1,4 +1,4 @@
-"""The churn model: small LightGBM trees, their number and calibrator found by cross-fitting.
+"""The trees of the churn model: few and small, their number found by cross-fitting.
 
 The same customers stand in many cuts, and the windows of neighbouring cuts overlap. So the folds
 are of visitors: a customer's rows are all in one, and every row gets a score of trees that have
@@ -14,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 
+from micromoment.features.catalogue import CHURN_FEATURES
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from training.churn.rows import ChurnRows
 from training.models.lightgbm_params import METRIC, REPEATABLE
@@ -22,6 +23,9 @@ FloatArray = npt.NDArray[np.float64]
 
 _HELD_OUT: Final = "held out"
 
+# Of a year or two trees would learn the date by heart; the season is fitted apart, where there is
+# one to be seen.
+TREE_FEATURES: Final = tuple(name for name in CHURN_FEATURES if name != "customer_year_day")
 
 # A longer absence never lowers the probability of churn, more orders or visits never raise it.
 _RISES: Final = ("customer_recency_days", "customer_idle_days", "customer_gap_ratio")
@@ -82,8 +86,11 @@ class CrossFit:
     history: tuple[float, ...]
 
 
-def cross_fit(rows: ChurnRows, params: ChurnParams) -> CrossFit:
-    """Choose the number of trees by held-out visitors and score every row without its visitor."""
+def cross_fit(rows: ChurnRows, params: ChurnParams, start: FloatArray | None = None) -> CrossFit:
+    """Choose the number of trees by held-out visitors and score every row without its visitor.
+
+    `start`, shape (n,), are log-odds that the trees add to; the scores are the trees' alone.
+    """
     # The hash's high bits, as everywhere where visitors are parted.
     fold = (rows.visitor >> np.uint64(32)) % np.uint64(params.folds)
     boosters = []
@@ -91,14 +98,20 @@ def cross_fit(rows: ChurnRows, params: ChurnParams) -> CrossFit:
     for number in range(params.folds):
         held = fold == number
         history: dict[str, dict[str, list[float]]] = {}
-        dataset = _dataset(rows.take(~held))
+        dataset = _dataset(rows.take(~held), None if start is None else start[~held])
         out = rows.take(held)
         boosters.append(
             lgb.train(
                 params.to_lightgbm(rows.feature_names),
                 dataset,
                 params.max_trees,
-                valid_sets=[dataset.create_valid(out.features, out.label.astype(np.float32))],
+                valid_sets=[
+                    dataset.create_valid(
+                        out.features,
+                        out.label.astype(np.float32),
+                        init_score=None if start is None else start[held],
+                    )
+                ],
                 valid_names=[_HELD_OUT],
                 callbacks=[lgb.record_evaluation(history)],
             )
@@ -112,9 +125,11 @@ def cross_fit(rows: ChurnRows, params: ChurnParams) -> CrossFit:
     return CrossFit(raw, trees, tuple(losses.tolist()))
 
 
-def fit_trees(rows: ChurnRows, trees: int, params: ChurnParams) -> bytes:
-    """Fit so many trees to all rows and give LightGBM's text."""
-    booster = lgb.train(params.to_lightgbm(rows.feature_names), _dataset(rows), trees)
+def fit_trees(
+    rows: ChurnRows, trees: int, params: ChurnParams, start: FloatArray | None = None
+) -> bytes:
+    """Fit so many trees to all rows and give LightGBM's text; `start` as in `cross_fit`."""
+    booster = lgb.train(params.to_lightgbm(rows.feature_names), _dataset(rows, start), trees)
     text: str = booster.model_to_string()
     return text.encode()
 
@@ -131,9 +146,10 @@ def _direction(feature: str) -> int:
     return 1 if feature in _RISES else -1 if feature in _FALLS else 0
 
 
-def _dataset(rows: ChurnRows) -> lgb.Dataset:
+def _dataset(rows: ChurnRows, start: FloatArray | None) -> lgb.Dataset:
     return lgb.Dataset(
         rows.features,
         label=rows.label.astype(np.float32),
         feature_name=list(rows.feature_names),
+        init_score=start,
     )

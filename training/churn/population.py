@@ -5,7 +5,9 @@ the window says what came in between: by one definition of orders, visits, bots 
 
 - purchase: asked about is whoever had a standing order at T. The customer churned when the last
   standing order, as known at the window's end, is from before T. So an order that was undone as a
-  whole by then does not count, one that is undone later does: nobody could have known.
+  whole by then does not count, one that is undone later does: nobody could have known. Who came
+  back has `orders` and `value` more than at T, less what was undone of earlier ones meanwhile: at
+  least one, and not below 0.
 - activity: asked about is whoever had an event on the 7 shop-days before T. The visitor churned
   when their last event, as known at the window's end, is from before T.
 """
@@ -35,10 +37,10 @@ _LIMITS: Final[dict[str, str | bool | int | float | list[str]]] = {
 _LOAD: Final = {
     "purchase": """
 CREATE TABLE known AS
-SELECT visitor_id, snapshot_time, orders, last_order FROM read_parquet($files)
+SELECT visitor_id, snapshot_time, orders, last_order, order_value FROM read_parquet($files)
 WHERE snapshot_time <= $end_us
-QUALIFY (orders, last_order) IS DISTINCT FROM lag((orders, last_order)) OVER (
-    PARTITION BY visitor_id ORDER BY snapshot_time) AND (orders > 0 OR lag(orders) OVER (
+QUALIFY (orders, last_order, order_value) IS DISTINCT FROM lag((orders, last_order, order_value))
+    OVER (PARTITION BY visitor_id ORDER BY snapshot_time) AND (orders > 0 OR lag(orders) OVER (
     PARTITION BY visitor_id ORDER BY snapshot_time) > 0)
 """,
     "activity": """
@@ -51,16 +53,22 @@ WHERE snapshot_time <= $end_us AND last_seen >= snapshot_time - 21 * 86400000000
 _ASK: Final = {
     "purchase": """
 WITH now AS (
-    SELECT visitor_id, max_by(orders, snapshot_time) AS orders FROM known
+    SELECT visitor_id, max_by(orders, snapshot_time) AS orders,
+        max_by(order_value, snapshot_time) AS value FROM known
     WHERE snapshot_time <= $cut_us GROUP BY visitor_id HAVING max_by(orders, snapshot_time) > 0
 ), later AS (
-    SELECT visitor_id, max_by(last_order, snapshot_time) AS latest FROM known
+    SELECT visitor_id, max_by(last_order, snapshot_time) AS latest,
+        max_by(orders, snapshot_time) AS orders, max_by(order_value, snapshot_time) AS value
+    FROM known
     WHERE snapshot_time <= $end_us GROUP BY visitor_id
 )
-SELECT visitor_id, latest < $cut_us AS churned FROM now JOIN later USING (visitor_id)
+SELECT visitor_id, latest < $cut_us AS churned,
+    CASE WHEN churned THEN 0 ELSE greatest(later.orders - now.orders, 1) END AS orders,
+    CASE WHEN churned THEN 0 ELSE greatest(later.value - now.value, 0) / 1e6 END AS value
+FROM now JOIN later USING (visitor_id)
 """,
     "activity": """
-SELECT now.visitor_id, later.last_seen < $cut_us AS churned
+SELECT now.visitor_id, later.last_seen < $cut_us AS churned, 0 AS orders, 0.0 AS value
 FROM known AS now JOIN known AS later USING (visitor_id)
 WHERE now.snapshot_time = $cut_us AND now.active_days_7d > 0 AND later.snapshot_time = $end_us
 """,
@@ -71,7 +79,10 @@ _PARTS: Final = 1 << 20
 def labelled_visitors(
     snapshots: Path, plan: CutPlan, shop: Shop, max_rows: int
 ) -> list[tuple[date, pa.Table]]:
-    """Give, for each cut, `visitor_id` and `churned` of all who are asked about, by visitor id.
+    """Give, for each cut, all who are asked about, by visitor id.
+
+    Columns are `visitor_id`, `churned`, and for purchases `orders` and `value`, the latter in the
+    shop's currency, of the window; 0 for activity.
 
     Above `max_rows` in all, a share of the visitors is taken, chosen by a hash of their ids, with
     all their cuts. The snapshots must reach to the end of the last window.
@@ -90,7 +101,7 @@ def labelled_visitors(
         ask = _ASK[plan.target.kind]
         kept = _kept(database, ask, windows, max_rows)
         query = (
-            f"SELECT visitor_id, churned FROM ({ask}) AS asked "  # noqa: S608 - of this module alone
+            f"SELECT visitor_id, churned, orders, value FROM ({ask}) AS asked "  # noqa: S608 - of this module alone
             f"WHERE md5_number_lower(visitor_id) % {_PARTS} < {kept} ORDER BY visitor_id"
         )
         return [

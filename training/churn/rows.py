@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -31,6 +31,7 @@ class ChurnRows:
 
     `features` is (n, f) float32, NaN where missing; the others are (n,): `label` is true for who
     churned, `visitor` holds a code per visitor (a hash of the id), `cut` the ordinal of the day.
+    `orders` and `value`, in the shop's currency, are those of the window; 0 for activity.
     """
 
     features: npt.NDArray[np.float32]
@@ -38,6 +39,8 @@ class ChurnRows:
     label: BoolArray
     visitor: npt.NDArray[np.uint64]
     cut: IntArray
+    orders: FloatArray
+    value: FloatArray
 
     def __len__(self) -> int:
         return len(self.label)
@@ -50,7 +53,15 @@ class ChurnRows:
             self.label[which],
             self.visitor[which],
             self.cut[which],
+            self.orders[which],
+            self.value[which],
         )
+
+    def only(self, names: tuple[str, ...]) -> ChurnRows:
+        """Give the rows with these features alone, in this order."""
+        places = [self.feature_names.index(name) for name in names]
+        features = np.ascontiguousarray(self.features[:, places])
+        return replace(self, features=features, feature_names=names)
 
     def column(self, name: str) -> FloatArray:
         """Give one feature as float64, shape (n,)."""
@@ -76,7 +87,8 @@ def churn_rows(history: CustomerHistory, plan: CutPlan, max_rows: int) -> ChurnR
     """
     asked = labelled_visitors(history.workspace.snapshots, plan, history.shop, max_rows)
     tables = [table.append_column("cut", _repeat(cut.toordinal(), table)) for cut, table in asked]
-    empty = pa.table({"visitor_id": pa.array([], pa.string()), "churned": [], "cut": []})
+    columns = ("churned", "orders", "value", "cut")
+    empty = pa.table({"visitor_id": pa.array([], pa.string())} | {name: [] for name in columns})
     table = pa.concat_tables(tables) if tables else empty
     visitors = table["visitor_id"].combine_chunks()
     cuts = table["cut"].to_numpy().astype(np.int64)
@@ -89,16 +101,19 @@ def churn_rows(history: CustomerHistory, plan: CutPlan, max_rows: int) -> ChurnR
         label=table["churned"].to_numpy(zero_copy_only=False).astype(np.bool_),
         visitor=hash_strings(visitors),
         cut=cuts,
+        orders=table["orders"].to_numpy().astype(np.float64),
+        value=table["value"].to_numpy().astype(np.float64),
     )
 
 
 def describe_at(history: CustomerHistory, visitors: pa.Array, time_us: int) -> ChurnRows:
-    """Describe visitors as of one cut, without labels (all false)."""
+    """Describe visitors as of one cut; what came of them is all false and 0."""
     times = np.full(len(visitors), time_us, np.int64)
     nothing = np.zeros(len(visitors), np.int64)
     features = _describe(history, visitors, times)
-    labels = np.zeros(len(visitors), np.bool_)
-    return ChurnRows(features, CHURN_FEATURES, labels, hash_strings(visitors), nothing)
+    labels, none = np.zeros(len(visitors), np.bool_), np.zeros(len(visitors))
+    codes = hash_strings(visitors)
+    return ChurnRows(features, CHURN_FEATURES, labels, codes, nothing, none, none)
 
 
 def _describe(

@@ -8,7 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
+from training.churn.coming import ComingFigures
 from training.churn.judging import MODEL, ChurnEvaluation, ScoreFigures
+from training.evaluation.metrics import MetricSet
 from training.evaluation.table import interval, number
 
 NAMES: Final = {
@@ -21,7 +23,12 @@ NAMES: Final = {
 
 def churn_table(evaluation: ChurnEvaluation) -> Group:
     """Compose the tables, for 80 columns or more."""
-    return Group(_pooled(evaluation), _gain(evaluation), _by_cut(evaluation))
+    tables = [_pooled(evaluation), _gain(evaluation), _by_cut(evaluation)]
+    if evaluation.groups:
+        tables.append(_groups(evaluation))
+    if evaluation.coming:
+        tables.append(_coming(evaluation))
+    return Group(*tables)
 
 
 def question(evaluation: ChurnEvaluation) -> str:
@@ -87,6 +94,56 @@ def _by_cut(evaluation: ChurnEvaluation) -> Table:
         share = f"{cut.churned / cut.n:.3f}" if cut.n else "-"
         table.add_row(cut.cut, f"{cut.n:,}", share, *scores, number(cut.metrics[MODEL].ece))
     return table
+
+
+def _groups(evaluation: ChurnEvaluation) -> Table:
+    table = _table("By whether the customer ordered on more than one day", "customers")
+    for heading in ("n", "churned", "score", "ROC-AUC", "ECE", "pred. / obs."):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for group in evaluation.groups:
+        head = [group.name, f"{group.n:,}", f"{group.churned / group.n:.3f}"]
+        for score in evaluation.scores:
+            table.add_row(*head, NAMES[score.name], *group_cells(group.metrics[score.name]))
+            head = ["", "", ""]
+    return table
+
+
+def group_cells(metrics: MetricSet) -> list[str]:
+    """Write a score's figures among a group of customers."""
+    return [
+        number(metrics.roc_auc),
+        number(metrics.ece),
+        number(metrics.predicted_over_observed, 2),
+    ]
+
+
+def _coming(evaluation: ChurnEvaluation) -> Table:
+    table = _table(f"What comes within {evaluation.horizon_days} days, per customer", "what")
+    headings = ("expected", "observed", "exp. / obs.", "top tenth", "abs. error", "naive")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in evaluation.coming:
+        table.add_row(one.name, *coming_cells(one))
+    table.caption = "naive: the mean absolute error of carrying the customer's last year on"
+    return table
+
+
+def coming_cells(one: ComingFigures) -> list[str]:
+    """Write how a quantity was foreseen: means, their ratio, also in the top tenth, errors."""
+    top = one.tenths[-1] if one.tenths else None
+    return [
+        f"{one.expected:,.3f}",
+        f"{one.observed:,.3f}",
+        ratio(one.expected, one.observed),
+        ratio(top.expected, top.observed) if top else "-",
+        f"{one.mae:,.3f}",
+        f"{one.mae_naive:,.3f}",
+    ]
+
+
+def ratio(expected: float, observed: float) -> str:
+    """Write expected over observed, or a dash where nothing was observed."""
+    return f"{expected / observed:.2f}" if observed else "-"
 
 
 def _table(title: str, first: str = "score") -> Table:

@@ -1,111 +1,141 @@
-"""The conversion model: gradient-boosted trees, LightGBM, small enough to serve per event."""
+"""The conversion model: gradient-boosted trees, LightGBM, small enough to serve per event.
+
+How much to learn is found on later days than those learned from, several times over: boosters of
+all splits grow side by side and stop where their mean loss is least. Then the same amount is
+learned in smaller steps, as many as serving allows: the mean of many small trees on changing halves
+of rows and features says the same as a few large ones, with less of the noise.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
-from training.models.lightgbm_params import METRIC, REPEATABLE
+from micromoment.scoring.lightgbm_model import LightGbmModel
+from training.models.lightgbm_params import REPEATABLE
 from training.models.rows import DecisionRows
 from training.models.weights import prefix_weight, training_weight
 
 STOPPING_KS: Final = (1, 2, 3, 5, 10, 20, 40)
-_VALID: Final = "valid"
+_FINER_STEPS: Final = 5  # at most so many small trees for one large one
+
+FloatArray = npt.NDArray[np.float64]
+Split = tuple[DecisionRows, DecisionRows]  # rows to fit on, later rows to judge by
 
 
 @dataclass(frozen=True, slots=True)
 class ConversionParams:
     """LightGBM's parameters, and when to stop.
 
-    `max_trees` and `num_leaves` bound what one score costs in serving. With `refit`, training ends
-    by fitting the number of trees found on the validation rows to all rows again.
+    `max_trees` and `num_leaves` bound what one score costs in serving. `learning_rate` is that of
+    the search for the number of trees; the model itself learns in smaller steps where it can.
+    `bagging_fraction` is the share of the rows that each tree sees.
     """
 
     learning_rate: float = 0.05
     num_leaves: int = 31
     max_trees: int = 300
     min_data_in_leaf: int = 100
-    feature_fraction: float = 0.7
+    feature_fraction: float = 0.3
+    bagging_fraction: float = 0.5
     lambda_l2: float = 5.0
+    max_bin: int = 63
     seed: int = 7
     num_threads: int = 2
     patience: int = 40  # trees without a better validation loss
-    refit: bool = True
 
-    def to_lightgbm(self) -> dict[str, Any]:
+    def to_lightgbm(self, learning_rate: float) -> dict[str, Any]:
         """Give the parameters that make two runs give one model, bit by bit."""
         return REPEATABLE | {
-            "learning_rate": self.learning_rate,
+            "learning_rate": learning_rate,
             "num_leaves": self.num_leaves,
             "min_data_in_leaf": self.min_data_in_leaf,
             "feature_fraction": self.feature_fraction,
+            "bagging_fraction": self.bagging_fraction,
+            "bagging_freq": 1,
             "lambda_l2": self.lambda_l2,
+            "max_bin": self.max_bin,
             "seed": self.seed,
             "num_threads": self.num_threads,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class FittedConversion:
-    """The model as LightGBM's text, with how it came about.
+class Growth:
+    """How much to learn: the number of trees and the size of their steps.
 
-    `history` holds the validation loss after each tree until training stopped: the mean over
-    `STOPPING_KS` of the log loss at k events seen, in nats. `best_iteration` is its minimum's
-    place, from 1, and the model's number of trees.
+    `history` holds the validation loss after each tree of the search: the mean over the splits, and
+    over `STOPPING_KS`, of the log loss at k events seen, in nats; `stopped_at` is the place of its
+    minimum, from 1.
     """
 
-    text: bytes
-    best_iteration: int
-    feature_names: tuple[str, ...]
+    trees: int
+    learning_rate: float
+    stopped_at: int
     history: tuple[float, ...]
 
 
-def fit_conversion(
-    train: DecisionRows, valid: DecisionRows, params: ConversionParams = ConversionParams()
-) -> FittedConversion:
-    """Fit on `train`, stop early on `valid`, which should be later; never on shared visits.
+def find_growth(splits: Sequence[Split], params: ConversionParams = ConversionParams()) -> Growth:
+    """Find when to stop, on the later rows of all splits together; never on shared visits.
 
-    Raises `NotEnoughDataError` when either holds one outcome only, and `ValueError` when their
+    Raises `NotEnoughDataError` when a side of a split holds one outcome only, and `ValueError` when
     features differ.
     """
+    boosters = [_searching(train, valid, params) for train, valid in splits]
+    history: list[float] = []
+    best = 0
+    while len(history) < params.max_trees and len(history) - best <= params.patience:
+        # Every booster must grow: `any` would stop at the first that can't.
+        finished = [booster.update() for booster in boosters]
+        losses = [booster.eval_valid()[0][2] for booster in boosters]
+        history.append(float(np.mean(losses)))
+        best = int(np.argmin(history))
+        if all(finished):
+            break
+    stopped_at = best + 1
+    trees = min(params.max_trees, stopped_at * _FINER_STEPS)
+    return Growth(trees, params.learning_rate * stopped_at / trees, stopped_at, tuple(history))
+
+
+def fit_conversion(
+    rows: DecisionRows, growth: Growth, params: ConversionParams = ConversionParams()
+) -> bytes:
+    """Fit the trees to all rows and give LightGBM's text.
+
+    Raises `NotEnoughDataError` when only one outcome occurs.
+    """
+    rows.require_both_outcomes("conversion, rows to fit on")
+    booster = lgb.train(params.to_lightgbm(growth.learning_rate), _dataset(rows), growth.trees)
+    text: str = booster.model_to_string()
+    return text.encode()
+
+
+def later_scores(
+    splits: Sequence[Split], growth: Growth, params: ConversionParams = ConversionParams()
+) -> list[FloatArray]:
+    """Give, for each split, the raw scores of its later rows by a model of its earlier ones."""
+    scores = []
+    for train, valid in splits:
+        model = LightGbmModel(fit_conversion(train, growth, params), len(train.feature_names))
+        scores.append(model.raw_scores(valid.features))
+        model.close()
+    return scores
+
+
+def _searching(train: DecisionRows, valid: DecisionRows, params: ConversionParams) -> lgb.Booster:
     train.require_both_outcomes("conversion, training rows")
     valid.require_both_outcomes("conversion, validation rows")
     if train.feature_names != valid.feature_names:
         raise ValueError("training and validation rows have different features")
     dataset = _dataset(train)
-    history: dict[str, dict[str, list[float]]] = {}
-    booster = lgb.train(
-        params.to_lightgbm(),
-        dataset,
-        params.max_trees,
-        valid_sets=[_validation(valid, dataset)],
-        valid_names=[_VALID],
-        callbacks=[
-            lgb.early_stopping(params.patience, verbose=False),
-            lgb.record_evaluation(history),
-        ],
-    )
-    best = booster.best_iteration
-    return FittedConversion(
-        text=booster.model_to_string(num_iteration=best).encode(),
-        best_iteration=best,
-        feature_names=train.feature_names,
-        history=tuple(map(float, history[_VALID][METRIC])),
-    )
-
-
-def refit(rows: DecisionRows, trees: int, params: ConversionParams = ConversionParams()) -> bytes:
-    """Fit so many trees to all rows and give LightGBM's text.
-
-    A calibrator must have been fitted before, on scores of the model that hadn't seen its rows.
-    Raises `NotEnoughDataError` when only one outcome occurs.
-    """
-    rows.require_both_outcomes("conversion, all rows")
-    text: str = lgb.train(params.to_lightgbm(), _dataset(rows), trees).model_to_string()
-    return text.encode()
+    booster = lgb.Booster(params.to_lightgbm(params.learning_rate), dataset)
+    booster.add_valid(_validation(valid, dataset), "valid")
+    return booster
 
 
 def _dataset(rows: DecisionRows) -> lgb.Dataset:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -19,6 +20,11 @@ def training_weight(events_seen: IntArray) -> FloatArray:
     it depends on how long the session will still last, and so tells the outcome.
     """
     return events_seen.astype(np.float64) ** -0.5
+
+
+def at_counts(events_seen: IntArray, session: IntArray, ks: Sequence[int]) -> BoolArray:
+    """Mark the rows at which a session is at one of these numbers of events seen, shape (n,)."""
+    return prefix_weight(events_seen, session, ks) > 0
 
 
 def prefix_weight(events_seen: IntArray, session: IntArray, ks: Sequence[int]) -> FloatArray:

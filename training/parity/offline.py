@@ -52,6 +52,8 @@ class Answer:
     conversion: float | None
     abandonment: float | None
     churn: float | None
+    expected_orders: float | None
+    expected_value_micros: int | None
     converted: bool
     segment: str
     cluster: str
@@ -184,7 +186,7 @@ def _points(
     sessions = table["session_id"].to_pylist()
     event_ids = table["event_id"].to_pylist()
     at = moments[chosen]
-    states = PointStates(at["converted"] > 0, at["cart"] > 0, at["stage"])
+    states = PointStates(at["events_seen"], at["converted"] > 0, at["cart"] > 0, at["stage"])
     outcomes = outcomes_of(bundle, rows[chosen], states)
     points = {}
     for index, outcome in zip(chosen.tolist(), outcomes, strict=True):
@@ -193,6 +195,8 @@ def _points(
             conversion=outcome.conversion,
             abandonment=outcome.abandonment,
             churn=outcome.churn,
+            expected_orders=outcome.coming.orders if outcome.coming else None,
+            expected_value_micros=outcome.coming.value_micros if outcome.coming else None,
             converted=bool(moment["converted"]),
             segment="",
             cluster="",

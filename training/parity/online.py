@@ -88,10 +88,17 @@ def _note(into: OnlineAnswers, request: Request, reply: pb.ScoreResponse) -> Non
         into.state_lost += 1
         return
     into.degraded += bool(reply.degraded)
+    churn = reply.churn if reply.HasField("churn") else None
     into.answers[request.session_id, reply.last_event_id] = Answer(
         conversion=reply.conversion if reply.HasField("conversion") else None,
         abandonment=reply.abandonment if reply.HasField("abandonment") else None,
-        churn=reply.churn.probability if reply.HasField("churn") else None,
+        churn=churn.probability if churn else None,
+        expected_orders=churn.expected_orders
+        if churn and churn.HasField("expected_orders")
+        else None,
+        expected_value_micros=churn.expected_value_micros
+        if churn and churn.HasField("expected_value_micros")
+        else None,
         converted=reply.converted,
         segment=reply.segment.segment_id,
         cluster=reply.cluster.segment_id,

@@ -58,7 +58,7 @@ def _importance(bundle: LoadedBundle, points: SampledPoints | None) -> FeatureIm
     if bundle.conversion is None or record is None or points is None:
         return None
     text = (bundle.path / record.file).read_text(encoding="utf-8")
-    return measure_importance(text, bundle.conversion.model.feature_names, points.rows)
+    return measure_importance(text, bundle.conversion.feature_names, points.rows)
 
 
 def _space(bundle: LoadedBundle, points: SampledPoints | None) -> ClusterSpace | None:

@@ -38,13 +38,19 @@ def build_history(
     settings: ReplaySettings,
     publish_lag: timedelta,
     last_cut: date,
+    *,
+    first_cut: date | None = None,
 ) -> UserHistory:
-    """Cut the snapshots of all days' midnights up to `last_cut` and register them with Feast."""
+    """Cut the snapshots of all days' midnights up to `last_cut` and register them with Feast.
+
+    A visit takes up the snapshot of its day or, shortly after midnight, of the day before: where
+    only later visits matter, `first_cut` spares the cuts before it.
+    """
     build_user_snapshots(
         list(days.files.values()),
         workspace.snapshots,
         shop=settings.shop,
-        first_day=days.days[0],
+        first_day=first_cut or days.days[0],
         last_day=last_cut,
         publish_lag=publish_lag,
         ids=settings.ids,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
@@ -10,17 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.errors import NotEnoughDataError
-from micromoment.scoring.lightgbm_model import LightGbmModel
 from training.drift import TrainingHistograms, histograms_of
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
 from training.models.baseline import BASELINE_FEATURES, fit_baseline
-from training.models.calibration import fit_platt
-from training.models.conversion import ConversionParams, fit_conversion, refit
+from training.models.calibration_track import (
+    CALIBRATION_KS,
+    CalibrationTrack,
+    DayOutcomes,
+    begin_track,
+)
+from training.models.conversion import (
+    ConversionParams,
+    Growth,
+    Split,
+    find_growth,
+    fit_conversion,
+    later_scores,
+)
 from training.models.rows import DecisionRows
-from training.models.weights import prefix_weight, training_weight
-from training.pipeline.blocks import Blocks
-from training.publishing.bundle import ConversionParts, ModelParts
+from training.models.weights import at_counts
+from training.pipeline.blocks import Block
+from training.publishing.bundle import ConversionParts
 
 MIN_BUYERS = 20
 
@@ -29,72 +41,134 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FittedVisits:
-    """What training learned of visits. `metrics` are of the calibration days, before the refit."""
+    """What training learned of visits.
+
+    `metrics` are of models that had not seen the days which they were judged on, each day with the
+    calibrator of the day before.
+    """
 
     parts: ConversionParts
-    trees: int
+    growth: Growth
     metrics: dict[str, Any]
     rows: int
     buyers: int
     histograms: TrainingHistograms
 
 
-def fit_visits(rows: DecisionRows, blocks: Blocks, params: ConversionParams) -> FittedVisits:
-    """Fit on the earlier days, stop and calibrate on the later ones, refit the model on all.
+@dataclass(frozen=True)
+class _Judged:
+    """Later rows of all blocks, in order of days, with what was predicted of them before."""
 
-    Raises `NotEnoughDataError` when either block has too few visits with an order.
+    rows: DecisionRows
+    conversion: FloatArray
+    baseline: FloatArray
+
+
+def fit_visits(
+    rows: DecisionRows, blocks: Sequence[Block], params: ConversionParams
+) -> FittedVisits:
+    """Stop and calibrate on the later days of all blocks, then fit the model on all days.
+
+    Raises `NotEnoughDataError` when the last block has too few visits with an order.
     """
-    later = np.isin(rows.day, [day.toordinal() for day in blocks.calibration])
-    # A visit that crosses midnight between the blocks belongs to neither.
-    crossing = np.isin(rows.session, np.intersect1d(rows.session[later], rows.session[~later]))
-    earlier_rows, later_rows = rows.take(~later & ~crossing), rows.take(later & ~crossing)
-    for block, name in ((earlier_rows, "to fit on"), (later_rows, "to calibrate on")):
-        if (buyers := _buyers(block)) < MIN_BUYERS:
+    splits = _splits(rows, blocks)
+    growth = find_growth(splits, params)
+    raw = later_scores(splits, growth, params)
+    track, before = _follow([later for _, later in splits], raw)
+    judged = _judge(splits, raw, before)
+    metrics = _metrics_by_k(judged)
+    baseline, _ = fit_baseline(rows)
+    text = fit_conversion(rows, growth, params)
+    parts = ConversionParts(text, rows.feature_names, track, _calibration_error(metrics), baseline)
+    histograms = histograms_of(rows.features, rows.feature_names, judged.conversion)
+    return FittedVisits(parts, growth, metrics, len(rows), _buyers(rows), histograms)
+
+
+def _splits(rows: DecisionRows, blocks: Sequence[Block]) -> list[Split]:
+    splits = []
+    for block in blocks:
+        fit = np.isin(rows.day, [day.toordinal() for day in block.fit])
+        later = np.isin(rows.day, [day.toordinal() for day in block.later])
+        # A visit that crosses midnight between the two belongs to neither.
+        crossing = np.isin(rows.session, np.intersect1d(rows.session[fit], rows.session[later]))
+        split = rows.take(fit & ~crossing), rows.take(later & ~crossing)
+        few = min((_buyers(side), name) for side, name in zip(split, _SIDES, strict=True))
+        if few[0] >= MIN_BUYERS:
+            splits.append(split)
+        elif block is blocks[-1]:
             raise NotEnoughDataError(
-                f"the days {name} hold {buyers} visits with an order still to come; "
+                f"the days {few[1]} hold {few[0]} visits with an order still to come; "
                 f"{MIN_BUYERS} are needed: give more days"
             )
-    model = fit_conversion(earlier_rows, later_rows, params)
-    trees = LightGbmModel(model.text, len(rows.feature_names))
-    raw = trees.raw_scores(later_rows.features)
-    trees.close()
-    calibrator = fit_platt(raw, later_rows.label, training_weight(later_rows.events_seen))
-    baseline, _ = fit_baseline(earlier_rows)
-    unseen = np.array(calibrator.probabilities(raw.tolist()))
-    metrics = _metrics_by_k(
-        later_rows,
-        unseen,
-        baseline.probabilities(later_rows.columns(BASELINE_FEATURES)),
+    return splits
+
+
+_SIDES = ("to fit on", "to calibrate on")
+
+
+def _follow(
+    later: Sequence[DecisionRows], raw: Sequence[FloatArray]
+) -> tuple[CalibrationTrack, list[CalibrationTrack]]:
+    """Follow the calibration through the later days; gives it at the end, and before each day."""
+    days = []
+    for rows, scores in zip(later, raw, strict=True):
+        counted = at_counts(rows.events_seen, rows.session, CALIBRATION_KS)
+        for day in np.unique(rows.day):
+            at = counted & (rows.day == day)
+            days.append(DayOutcomes(scores[at], rows.label[at], rows.events_seen[at]))
+    track = begin_track(days)
+    before = []
+    for outcomes in days:
+        before.append(track)
+        track = track.after(outcomes)
+    return track, before
+
+
+def _judge(
+    splits: Sequence[Split], raw: Sequence[FloatArray], before: Sequence[CalibrationTrack]
+) -> _Judged:
+    tracks = iter(before)
+    rows, conversion, baseline = [], [], []
+    for (train, later), scores in zip(splits, raw, strict=True):
+        theirs, _ = fit_baseline(train)
+        for day in np.unique(later.day):
+            of_day = later.day == day
+            calibrator = next(tracks).calibrator
+            rows.append(later.take(of_day))
+            seen = later.events_seen[of_day].tolist()
+            conversion.append(np.array(calibrator.probabilities(scores[of_day].tolist(), seen)))
+            baseline.append(theirs.probabilities(rows[-1].columns(BASELINE_FEATURES)))
+    return _Judged(_joined(rows), np.concatenate(conversion), np.concatenate(baseline))
+
+
+def _joined(rows: Sequence[DecisionRows]) -> DecisionRows:
+    return DecisionRows(
+        features=np.concatenate([one.features for one in rows]),
+        feature_names=rows[0].feature_names,
+        **{
+            name: np.concatenate([getattr(one, name) for one in rows])
+            for name in ("label", "events_seen", "session", "visitor", "day")
+        },
     )
-    text = model.text
-    if params.refit:
-        text = refit(rows, model.best_iteration, params)
-        baseline, _ = fit_baseline(rows)
-    parts = ConversionParts(
-        ModelParts(text, calibrator, rows.feature_names), _calibration_error(metrics), baseline
-    )
-    histograms = histograms_of(rows.features, rows.feature_names, unseen)
-    return FittedVisits(parts, model.best_iteration, metrics, len(rows), _buyers(rows), histograms)
 
 
 def _buyers(rows: DecisionRows) -> int:
     return len(np.unique(rows.session[rows.label]))
 
 
-def _metrics_by_k(
-    rows: DecisionRows, conversion: FloatArray, baseline: FloatArray
-) -> dict[str, Any]:
+def _metrics_by_k(judged: _Judged) -> dict[str, Any]:
+    rows = judged.rows
     metrics: dict[str, Any] = {}
     for k in DEFAULT_KS:
-        at_k = prefix_weight(rows.events_seen, rows.session, [k]) > 0
+        at_k = at_counts(rows.events_seen, rows.session, [k])
         label = rows.label[at_k]
         if not len(label):
             continue
         metrics[str(k)] = {
             "n": len(label),
             "buyers": int(label.sum()),
-            "model": _finite(asdict(measure(label, conversion[at_k]))),
-            "baseline": _finite(asdict(measure(label, baseline[at_k]))),
+            "model": _finite(asdict(measure(label, judged.conversion[at_k]))),
+            "baseline": _finite(asdict(measure(label, judged.baseline[at_k]))),
         }
     return {"calibration_days": metrics}
 

@@ -16,9 +16,11 @@ from training.churn.gaps import order_gaps
 from training.churn.rows import CustomerHistory
 from training.event_files import EventDays
 from training.feature_store import FeatureWorkspace
+from training.lint import LintReport
 from training.models.rows import DecisionRows
-from training.pipeline.blocks import Blocks
+from training.pipeline.blocks import Block
 from training.pipeline.fit import FittedVisits, fit_visits
+from training.pipeline.lint import lint_decisions, lint_fitted, lint_source, require_clean
 from training.pipeline.rows import load_rows
 from training.progress import Steps
 from training.replay.run import ReplayReport
@@ -36,7 +38,7 @@ class Material:
 
     request: TrainRequest
     days: EventDays
-    blocks: Blocks
+    blocks: tuple[Block, ...]
     parts: list[Path]
     replayed: ReplayReport
     workspace: FeatureWorkspace
@@ -62,6 +64,8 @@ class Learned:
     churn: FittedChurn | None
     segments: FittedSegments
     absent: dict[str, str]
+    leaks: LintReport
+    acknowledged: tuple[str, ...]
 
     @property
     def lifecycle(self) -> LifecycleRecord:
@@ -82,11 +86,12 @@ class Learned:
     @property
     def record(self) -> dict[str, Any]:
         """Give what the models were trained on."""
-        record = dict(self.segments.record)
+        record = dict(self.segments.record) | {"leaks": self.leaks.to_dict(self.acknowledged)}
         if self.visits is not None:
             record["decision_points"] = self.visits.rows
             record["visits_with_order"] = self.visits.buyers
-            record["trees"] = self.visits.trees
+            record["trees"] = self.visits.growth.trees
+            record["learning_rate"] = self.visits.growth.learning_rate
         if self.churn is not None:
             record["churn"] = self.churn.record
         return record
@@ -95,22 +100,42 @@ class Learned:
 def learn(material: Material, plan: SegmentPlan, steps: Steps) -> Learned:
     """Fit whatever the data allow.
 
-    Raises `NotEnoughDataError` with both reasons when neither conversion nor churn can be learned.
+    Raises `NotEnoughDataError` with both reasons when neither conversion nor churn can be learned,
+    and `LeakError` when the linter finds what nobody acknowledged.
     """
+    acknowledged = material.request.acknowledged
     absent: dict[str, str] = {}
     with steps.step("Join features of decision points"):
         rows = _decision_rows(material, absent)
+    with steps.step("Look for leaks in events, features and tables"):
+        leaks = _look_for_leaks(material, rows)
+        require_clean(leaks, acknowledged)
     with steps.step("Fit conversion model, baseline and calibrator"):
         visits = _fit_visits(material, rows, absent)
     with steps.step("Fit churn model, baselines and calibrator"):
         churn = _fit_churn(material, absent)
     if visits is None and churn is None:
         raise NotEnoughDataError(f"conversion: {absent['conversion']}; churn: {absent['churn']}")
+    leaks = leaks.joined(lint_fitted(visits, churn))
+    require_clean(leaks, acknowledged)
     with steps.step("Find clusters, learn the limits of audiences"):
         segments = fit_segments(rows, material.replayed.outputs, plan)
         if segments.absent is not None:
             absent["clusters"] = segments.absent
-    return Learned(visits, churn, segments, absent)
+    return Learned(visits, churn, segments, absent, leaks, acknowledged)
+
+
+def _look_for_leaks(material: Material, rows: DecisionRows | None) -> LintReport:
+    request = material.request
+    source = lint_source(material.days, material.parts, request.replay, request.publish_lag)
+    known = None if rows is None else learnable(rows, material.span_days)
+    return source.joined(lint_decisions(known, material.blocks[-1], request.params))
+
+
+def learnable(rows: DecisionRows, span_days: int) -> DecisionRows:
+    """Keep the features that a model may learn from so many days."""
+    known = learnable_features(span_days)
+    return rows.only(tuple(name for name in rows.feature_names if name in known))
 
 
 def _decision_rows(material: Material, absent: dict[str, str]) -> DecisionRows | None:
@@ -131,10 +156,10 @@ def _fit_visits(
 ) -> FittedVisits | None:
     if rows is None:
         return None
-    known = learnable_features(material.span_days)
-    learnable = rows.only(tuple(name for name in rows.feature_names if name in known))
     try:
-        return fit_visits(learnable, material.blocks, material.request.params)
+        return fit_visits(
+            learnable(rows, material.span_days), material.blocks, material.request.params
+        )
     except NotEnoughDataError as error:
         absent["conversion"] = str(error)
         return None

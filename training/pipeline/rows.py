@@ -41,7 +41,7 @@ def load_rows(
         [("session_id", "ascending"), ("feature_time", "ascending"), ("events_seen", "ascending")],
     )
     table = table.take(order)
-    return to_rows(table.filter(_known_outcome(table, censored_from)))
+    return to_rows(table.filter(known_outcome(table, censored_from)))
 
 
 def to_rows(table: pa.Table) -> DecisionRows:
@@ -54,7 +54,7 @@ def to_rows(table: pa.Table) -> DecisionRows:
         feature_names=CONVERSION_FEATURES,
         label=table["label"].to_numpy(),
         events_seen=table["events_seen"].to_numpy(),
-        session=_codes(_visit_ids(table)),
+        session=visit_codes(table),
         visitor=_codes(table["visitor_id"]),
         day=pc.cast(table["day"], pa.int32()).to_numpy() + _EPOCH_ORDINAL,
     )
@@ -65,8 +65,14 @@ def _visit_ids(table: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(table["session_id"], epoch, ":")
 
 
-def _known_outcome(table: pa.Table, censored_from: int) -> pa.Array:
-    visits = _codes(_visit_ids(table))
+def visit_codes(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Give each row a number of its visit (session id and epoch), from 0."""
+    return _codes(_visit_ids(table))
+
+
+def known_outcome(table: pa.Table, censored_from: int) -> pa.Array:
+    """Mark the rows of visits that had ended by `censored_from`, microseconds since 1970."""
+    visits = visit_codes(table)
     times = pc.cast(table["feature_time"], pa.int64()).to_numpy()
     late = np.zeros(int(visits.max(initial=-1)) + 1, dtype=np.bool_)
     late[visits[times >= censored_from]] = True

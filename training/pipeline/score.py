@@ -21,7 +21,12 @@ from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.outcome import PointStates, outcomes_of
 from training.event_files import EventDays, event_days
 from training.outputs import prepare_file
-from training.pipeline.features import WARM_UP_DAYS, build_history, temporary_workspace
+from training.pipeline.features import (
+    WARM_UP_DAYS,
+    UserHistory,
+    build_history,
+    temporary_workspace,
+)
 from training.pipeline.segments import segment_columns
 from training.progress import Steps
 from training.publishing.bundle import read_baseline
@@ -41,6 +46,8 @@ SCORE_COLUMNS: Final = (
     "abandonment",
     "converted",
     "churn",
+    "expected_orders",
+    "expected_value_micros",
     "segment",
     "journey_stage",
     "cluster",
@@ -51,6 +58,8 @@ _EVALUATED_COLUMNS: Final = (
     *SCORE_COLUMNS,
     "visitor_id",
     "epoch",
+    "feature_time",
+    "day",
     "after_order",
     "label",
     "baseline",
@@ -95,6 +104,7 @@ def score_days(
     days: EventDays,
     first_day: date,
     *,
+    history: UserHistory | None = None,
     ids: IdEncoder | None = None,
     workers: int = 2,
     steps: Steps | None = None,
@@ -102,19 +112,20 @@ def score_days(
 ) -> pa.Table:
     """Score the events from `first_day` on; earlier days are what users did before.
 
-    Gives `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `after_order`, `label` and the
-    logistic baseline's probability as `baseline`; in order of time, session and place. `look` is
-    shown what `score_table` gives for each part of the visits, one part at a time.
+    `history` holds the users' snapshots of these days where they are cut already. Gives
+    `SCORE_COLUMNS` and, for evaluation, `visitor_id`, `epoch`, `feature_time`, `day`,
+    `after_order`, `label` and the logistic baseline's probability as `baseline`; in order of time,
+    session and place. `look` is shown what `score_table` gives for each part of the visits, one
+    part at a time.
     """
     steps = steps or Steps()
     settings = replay_settings(bundle, ids, workers)
     replayed = days.between(first=first_day - timedelta(days=WARM_UP_DAYS))
-    lag = timedelta(seconds=bundle.manifest.publish_lag_s)
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        with steps.step("Cut user snapshots and register features"):
-            workspace = temporary_workspace(scratch / "features")
-            history = build_history(days, workspace, settings, lag, days.days[-1])
+        if history is None:
+            with steps.step("Cut user snapshots and register features"):
+                history = _history(bundle, days, replayed.days[0], settings, scratch / "users")
         with steps.step("Group events by session", count_rows(replayed)) as advance:
             parts = partition_events(
                 replayed, scratch / "parts", wanted_from=first_day, advance=advance
@@ -141,6 +152,16 @@ def score_days(
     return table.take(pc.sort_indices(table, keys))
 
 
+def _history(
+    bundle: LoadedBundle, days: EventDays, replayed: date, settings: ReplaySettings, folder: Path
+) -> UserHistory:
+    lag = timedelta(seconds=bundle.manifest.publish_lag_s)
+    # The first replayed visits may begin before their day's own cut is published.
+    first_cut = max(days.days[0], replayed - timedelta(days=1 + lag.days))
+    workspace = temporary_workspace(folder)
+    return build_history(days, workspace, settings, lag, days.days[-1], first_cut=first_cut)
+
+
 def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
     """Score decision rows of whole visits: adds the scores, keeps the rows that are wanted."""
     rows = feature_matrix(bundle, table)
@@ -149,6 +170,12 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
         "conversion": pa.array([one.conversion for one in outcomes], pa.float64()),
         "abandonment": pa.array([one.abandonment for one in outcomes], pa.float64()),
         "churn": pa.array([one.churn for one in outcomes], pa.float64()),
+        "expected_orders": pa.array(
+            [one.coming.orders if one.coming else None for one in outcomes], pa.float64()
+        ),
+        "expected_value_micros": pa.array(
+            [one.coming.value_micros if one.coming else None for one in outcomes], pa.int64()
+        ),
         "lifecycle": pa.array([one.lifecycle.value for one in outcomes], pa.string()),
         "baseline": pa.array(_baseline(bundle, table), from_pandas=True),
         **segment_columns(bundle, table, outcomes),
@@ -162,6 +189,7 @@ def score_table(bundle: LoadedBundle, table: pa.Table) -> pa.Table:
 def _point_states(table: pa.Table) -> PointStates:
     stages = {stage.name.lower(): int(stage) for stage in JourneyStage}
     return PointStates(
+        events_seen=table["events_seen"].to_numpy(),
         converted=table["converted"].to_numpy(),
         cart_filled=table["cart_filled"].to_numpy(),
         stage=np.array([stages[one] for one in table["journey_stage"].to_pylist()], np.uint8),

@@ -23,9 +23,10 @@ from micromoment.stores.bundles import default_bundle_store
 from training.churn.model import ChurnParams
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
+from training.lint import LintReport
 from training.models.conversion import ConversionParams
 from training.outputs import make_folder
-from training.pipeline.blocks import Blocks, split_days
+from training.pipeline.blocks import Block, forward_blocks
 from training.pipeline.features import UserHistory, build_history
 from training.pipeline.golden import pick_golden
 from training.pipeline.learn import Learned, Material, learn
@@ -46,6 +47,7 @@ class TrainRequest:
     """What to train on and where the results go. `until` is the last day, included.
 
     `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
+    `acknowledged` are checks of the leak linter whose errors do not stop the run.
     """
 
     events: Path
@@ -62,6 +64,7 @@ class TrainRequest:
     audiences: Path | None = None
     ids: IdEncoder | None = None
     workers: int = 2
+    acknowledged: tuple[str, ...] = ()
 
     @property
     def replay(self) -> ReplaySettings:
@@ -82,6 +85,7 @@ class TrainReport:
     buyers: int
     metrics: dict[str, Any]
     absent: dict[str, str]  # why the bundle lacks a model
+    leaks: LintReport
 
 
 def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
@@ -89,13 +93,14 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
 
     Raises `NotEnoughDataError` when there is too little to learn from, `InvalidDataError` when a
     file can't be read or a folder can't be written, `InvalidSettingError` when the name can't be
-    one. Nothing of that waits for the long work.
+    one. Nothing of that waits for the long work. Raises `LeakError`, and publishes nothing, when
+    something tells the outcome that must not.
     """
     steps = steps or Steps()
     if re.match(NAME_PATTERN, request.name) is None:
         raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
     days = _days_until(request.events, request.until)
-    blocks = split_days(days.days)
+    blocks = forward_blocks(days.days)
     workspace = FeatureWorkspace(request.workspace)
     store = request.store or default_bundle_store()
     plan = plan_segments(request.audiences, store, request.name)
@@ -115,7 +120,7 @@ def _days_until(events: Path, until: date | None) -> EventDays:
 def _train(
     request: TrainRequest,
     days: EventDays,
-    blocks: Blocks,
+    blocks: tuple[Block, ...],
     plan: SegmentPlan,
     workspace: FeatureWorkspace,
     scratch: Path,
@@ -160,6 +165,7 @@ def _train(
         buyers=learned.visits.buyers if learned.visits else 0,
         metrics=learned.metrics,
         absent=learned.absent,
+        leaks=learned.leaks,
     )
 
 
@@ -170,7 +176,7 @@ def _publish_time(settings: ReplaySettings, day: date, lag: timedelta) -> dateti
 def _parts(
     request: TrainRequest,
     days: EventDays,
-    blocks: Blocks,
+    blocks: tuple[Block, ...],
     history: UserHistory,
     learned: Learned,
     tables: Tables,
@@ -196,12 +202,14 @@ def _parts(
     )
 
 
-def _training_record(request: TrainRequest, days: EventDays, blocks: Blocks) -> dict[str, Any]:
+def _training_record(
+    request: TrainRequest, days: EventDays, blocks: tuple[Block, ...]
+) -> dict[str, Any]:
     return {
         "events_fingerprint": days.fingerprint(),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
-        "calibration_days": [day.isoformat() for day in blocks.calibration],
+        "calibration_days": [day.isoformat() for block in blocks for day in block.later],
         "params": asdict(request.params),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "pyarrow": pa.__version__,

@@ -21,12 +21,14 @@ from micromoment.scoring.clusters import ClusterFile
 from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, score_golden
 from micromoment.scoring.manifest import (
     FORMAT,
+    MANIFEST_FILE,
     ChurnRecord,
     ChurnTarget,
     ConversionRecord,
     FeatureRecord,
     LifecycleRecord,
     Manifest,
+    OrdersRecord,
     ShopRecord,
     digest_file,
     write_manifest,
@@ -34,6 +36,7 @@ from micromoment.scoring.manifest import (
 from training.churn.baselines import ChurnBaselines, baselines_from_dict
 from training.drift import TrainingHistograms
 from training.models.baseline import LogisticBaseline
+from training.models.calibration_track import CalibrationTrack, track_from_dict
 from training.replay.run import ReplaySettings
 from training.segments.portraits import PORTRAITS_FILE, Portrait, write_portraits
 
@@ -42,8 +45,10 @@ CHURN_FILE: Final = "churn.txt"
 CLUSTERS_FILE: Final = "clusters.json"
 AUDIENCES_FILE: Final = "audiences.json"
 METRICS_FILE: Final = "metrics.json"
-# For comparison when the bundle is evaluated; no server reads them.
+BENTOML_FILE: Final = "model.yaml"  # the store's own
+# For evaluation and recalibration; no server reads them.
 BASELINE_FILE: Final = "baseline.json"
+CALIBRATION_FILE: Final = "calibration.json"
 CHURN_BASELINES_FILE: Final = "churn_baselines.json"
 # What the conversion model was trained on, by quantity: drift is measured against it.
 HISTOGRAMS_FILE: Final = "training_histograms.json"
@@ -60,20 +65,27 @@ class ModelParts:
 
 @dataclass(frozen=True)
 class ConversionParts:
-    """The conversion model, with its calibration error by events seen and its baseline."""
+    """The conversion model, and what it is judged by.
 
-    model: ModelParts
+    `text` is LightGBM's, `feature_names` are its input in order. `calibration` is what is known as
+    of the last day, `calibration_error` is by events seen.
+    """
+
+    text: bytes
+    feature_names: tuple[str, ...]
+    calibration: CalibrationTrack
     calibration_error: Mapping[int, float]
     baseline: LogisticBaseline
 
 
 @dataclass(frozen=True)
 class ChurnParts:
-    """The churn model, what it predicts, and its baselines."""
+    """The churn model, what it predicts, and its baselines; `orders` for churn of orders alone."""
 
     model: ModelParts
     target: ChurnTarget
     horizon_days: int
+    orders: OrdersRecord | None
     baselines: ChurnBaselines
 
 
@@ -115,8 +127,9 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
         tables[name] = f"tables/{name}.npy"
         np.save(folder / tables[name], array, allow_pickle=False)
     if parts.conversion is not None:
-        (folder / CONVERSION_FILE).write_bytes(parts.conversion.model.text)
+        (folder / CONVERSION_FILE).write_bytes(parts.conversion.text)
         _write_json(folder / BASELINE_FILE, asdict(parts.conversion.baseline))
+        _write_json(folder / CALIBRATION_FILE, parts.conversion.calibration.to_dict())
     if parts.churn is not None:
         (folder / CHURN_FILE).write_bytes(parts.churn.model.text)
         _write_json(folder / CHURN_BASELINES_FILE, parts.churn.baselines.to_dict())
@@ -130,20 +143,37 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
         write_portraits(folder / PORTRAITS_FILE, parts.portraits)
     _write_table(folder / EVENTS_FILE, parts.golden_events)
     _write_table(folder / USERS_FILE, parts.golden_users)
-    # The expected answers are those of the bundle itself, loaded as a server loads it.
-    write_manifest(folder, _manifest(folder, parts, tables))
-    unfinished = load_bundle(folder)
-    answers = score_golden(unfinished, parts.golden_events, parts.golden_users)
-    _write_table(folder / EXPECTED_FILE, answers)
-    manifest = _manifest(folder, parts, tables)
-    write_manifest(folder, manifest)
-    return manifest
+    return finish_bundle(folder, _manifest(parts, tables))
 
 
-def _manifest(folder: Path, parts: BundleParts, tables: dict[str, str]) -> Manifest:
+def finish_bundle(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the expected answers and the manifest with all files' digests, which it gives.
+
+    `folder` holds everything else. The answers are those of the bundle itself, loaded as a server
+    loads it.
+    """
+    (folder / EXPECTED_FILE).unlink(missing_ok=True)
+    write_manifest(folder, _with_digests(folder, manifest))
+    events, users = (pq.read_table(folder / file) for file in (EVENTS_FILE, USERS_FILE))
+    _write_table(folder / EXPECTED_FILE, score_golden(load_bundle(folder), events, users))
+    finished = _with_digests(folder, manifest)
+    write_manifest(folder, finished)
+    return finished
+
+
+def _with_digests(folder: Path, manifest: Manifest) -> Manifest:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {
+        path.relative_to(folder).as_posix(): digest_file(path)
+        for path in paths
+        if path.name not in (MANIFEST_FILE, BENTOML_FILE)
+    }
+    return manifest.model_copy(update={"files": digests})
+
+
+def _manifest(parts: BundleParts, tables: dict[str, str]) -> Manifest:
     known = fingerprints()
     shop = parts.settings.shop
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
         format=FORMAT,
         name=parts.name,
@@ -162,11 +192,7 @@ def _manifest(folder: Path, parts: BundleParts, tables: dict[str, str]) -> Manif
         lifecycle=parts.lifecycle,
         absent=dict(parts.absent),
         training=dict(parts.training),
-        files={
-            path.relative_to(folder).as_posix(): digest_file(path)
-            for path in files
-            if path.name != "manifest.json"
-        },
+        files={},
     )
 
 
@@ -175,11 +201,21 @@ def _conversion_record(parts: ConversionParts | None) -> ConversionRecord | None
         return None
     return ConversionRecord(
         file=CONVERSION_FILE,
-        features=parts.model.feature_names,
-        slope=parts.model.calibrator.slope,
-        intercept=parts.model.calibrator.intercept,
+        features=parts.feature_names,
         calibration_error=dict(parts.calibration_error),
+        **calibrator_fields(parts.calibration),
     )
+
+
+def calibrator_fields(calibration: CalibrationTrack) -> dict[str, float]:
+    """Give the fields of a conversion record that hold its calibrator."""
+    calibrator = calibration.calibrator
+    return {
+        "slope": calibrator.first.slope,
+        "intercept": calibrator.first.intercept,
+        "deep_slope": calibrator.deep.slope,
+        "deep_intercept": calibrator.deep.intercept,
+    }
 
 
 def _churn_record(parts: ChurnParts | None) -> ChurnRecord | None:
@@ -192,6 +228,7 @@ def _churn_record(parts: ChurnParts | None) -> ChurnRecord | None:
         intercept=parts.model.calibrator.intercept,
         target=parts.target,
         horizon_days=parts.horizon_days,
+        orders=parts.orders,
     )
 
 
@@ -203,6 +240,14 @@ def read_baseline(folder: Path) -> LogisticBaseline | None:
     return LogisticBaseline(
         tuple(values["features"]), tuple(values["coefficients"]), values["intercept"]
     )
+
+
+def read_calibration(folder: Path) -> CalibrationTrack | None:
+    """Read what is known of the conversion model's calibration; None without one."""
+    if not (folder / CALIBRATION_FILE).exists():
+        return None
+    text = (folder / CALIBRATION_FILE).read_text(encoding="utf-8")
+    return track_from_dict(json.loads(text))
 
 
 def read_churn_baselines(folder: Path) -> ChurnBaselines | None:

@@ -6,16 +6,13 @@ import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import Manifest
 from micromoment.stores.bundles import LATEST, default_bundle_store
 from training.outputs import make_folder
-from training.publishing.bundle import BundleParts, write_bundle
-
-_BENTOML_FILE: Final = "model.yaml"
+from training.publishing.bundle import BENTOML_FILE, BundleParts, write_bundle
 
 
 def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
@@ -62,7 +59,7 @@ def _is_whole(folder: Path) -> bool:
         load_bundle(folder)
     except BundleError:
         return False
-    return (folder / _BENTOML_FILE).is_file()
+    return (folder / BENTOML_FILE).is_file()
 
 
 def _make_latest(folder: Path, version: str) -> None:

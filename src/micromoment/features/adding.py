@@ -21,11 +21,18 @@ In `src/micromoment/features/families/checkout.py`:
 ```
 
 **2. Catalogue.** The entry in `FEATURES` gives name, unit and meaning, and says when the feature is
-missing; counts and facts never are. Its place there is its place in the vector. In
-`src/micromoment/features/families/checkout.py`:
+missing; counts and facts never are. `group` is that of features which say much the same, or a new
+id, and `says` words the value for `reasons` (`wording.py` has the forms). Its place there is its
+place in the vector. In `src/micromoment/features/families/checkout.py`:
 
 ```python
-FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed")
+FeatureSpec(
+    "coupon_applied",
+    "0/1",
+    "a coupon was applied and not removed",
+    group="coupons",
+    says=wording.fact("No coupon applied", "Coupon applied"),
+)
 ```
 
 **3. Observe.** `observe` folds one event into the state. It is compiled: it takes numbers, so words

@@ -20,7 +20,8 @@ _HEAD: Final = """\
 The {count} features of a visit, as of one decision point. Each is a float32; _missing_ says when it
 is NaN, a dash that it never is. Time is feature time, so that nothing here depends on when it is
 computed. Names are those of `ScoreResponse.feature_vector`, of `reasons` and of the columns that
-models are trained on.
+models are trained on. Features of one _group_ say much the same; `reasons` has one entry for all of
+them together.
 
 Generated from the catalogue by `python -m micromoment.features.page > docs/features.md`.
 """
@@ -35,12 +36,14 @@ def features_page() -> str:
 
 def _section(name: str, family: ModuleType) -> str:
     rows = [_row(spec) for spec in family.FEATURES]
-    table = ["| feature | unit | meaning | missing |", "| --- | --- | --- | --- |", *rows]
-    return "\n".join([f"## {name.capitalize()}", "", inspect.getdoc(family) or "", "", *table, ""])
+    head = ["| feature | unit | meaning | missing | group |", "| --- | --- | --- | --- | --- |"]
+    table = "\n".join([*head, *rows])
+    return "\n".join([f"## {name.capitalize()}", "", inspect.getdoc(family) or "", "", table, ""])
 
 
 def _row(spec: FeatureSpec) -> str:
-    return f"| `{spec.name}` | {spec.unit} | {spec.meaning} | {spec.missing or '-'} |"
+    cells = (f"`{spec.name}`", spec.unit, spec.meaning, spec.missing or "-", spec.group)
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

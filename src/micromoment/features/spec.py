@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+
+from micromoment.features.wording import Wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +14,9 @@ class FeatureSpec:
 
     Raise `version` when the definition changes: bundles trained on the old one are then refused.
     From fewer than `min_days` days a model doesn't learn it: there it could only tell the date.
+
+    `group` is the stable id of what it says the same about as other features: their contributions
+    to a score are one reason. `says` words its value.
     """
 
     name: str
@@ -20,6 +25,9 @@ class FeatureSpec:
     missing: str = ""
     version: int = 1
     min_days: int = 0
+    _: KW_ONLY
+    group: str
+    says: Wording
 
     @property
     def fingerprint(self) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -39,6 +40,7 @@ _WORD: Final = re.compile(r"\w+")
 _QUOTED_OR_LIMIT: Final = re.compile(
     r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//[^\n]*)|\blimits\.(\w+)"""
 )
+_UNDECLARED: Final = re.compile("undeclared reference to '([^']+)'")
 
 LimitName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,62}$")]
 
@@ -88,7 +90,9 @@ class Audiences:
     def __init__(self, file: AudienceFile, feature_names: Sequence[str]) -> None:
         """Raises `ValueError` naming the audience whose rule can't be used, and why."""
         self.file = file
-        self._environment = cel.NewEnv(variables=_variables(file, feature_names))
+        variables = _variables(file, feature_names)
+        self._known = tuple(variables)
+        self._environment = cel.NewEnv(variables=variables)
         self._rules = [self._compile(one) for one in file.audiences]
         # Handing a variable over costs as much as a rule: only those in use are, and limits none.
         rules = [_with_numbers(one.rule, file.limits) for one in file.audiences]
@@ -131,7 +135,8 @@ class Audiences:
         try:
             expression = self._environment.compile(audience.rule)
         except RuntimeError as error:
-            raise ValueError(f"audience {audience.id}: {_first_line(error)}") from None
+            known = self._known
+            raise ValueError(f"audience {audience.id}: {_first_line(error, known)}") from None
         kind = expression.return_type()
         if kind != cel.Type.BOOL:
             raise ValueError(f"audience {audience.id}: its rule gives {kind.name()}, not BOOL")
@@ -172,6 +177,9 @@ def _with_numbers(rule: str, limits: Mapping[str, float]) -> str:
     return _QUOTED_OR_LIMIT.sub(number, rule)
 
 
-def _first_line(error: RuntimeError) -> str:
+def _first_line(error: RuntimeError, known: Sequence[str]) -> str:
     text = str(error).removeprefix("INVALID_ARGUMENT: ERROR: <input>:")
-    return text.splitlines()[0]
+    line = text.splitlines()[0].removesuffix(" (in container '')")
+    unknown = _UNDECLARED.search(line)
+    like = get_close_matches(unknown[1], known, n=1) if unknown else []
+    return f"{line}; did you mean {like[0]}?" if like else line

@@ -19,11 +19,18 @@ from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES, fingerprints, vector_fingerprint
 from micromoment.features.tables import Tables, tables_from_arrays
 from micromoment.scoring.audiences import Audiences, load_audiences
-from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.clusters import Clusters, load_clusters
 from micromoment.scoring.lightgbm_model import LightGbmModel
 from micromoment.scoring.manifest import Manifest, ModelRecord, digest_file, read_manifest
-from micromoment.scoring.models import ELIGIBLE_BY, CalibratedModel, ChurnModel, ConversionModel
+from micromoment.scoring.models import (
+    ELIGIBLE_BY,
+    ORDER_FEATURES,
+    CalibratedModel,
+    ChurnModel,
+    ConversionModel,
+)
+from micromoment.scoring.orders import OrderModel
 
 _US_PER_SECOND: Final = 1_000_000
 
@@ -132,7 +139,15 @@ def _load_conversion(folder: Path, manifest: Manifest) -> ConversionModel | None
     record = manifest.conversion
     if record is None:
         return None
-    return ConversionModel(_load_model(folder, manifest, record), dict(record.calibration_error))
+    model = _load_model(folder, manifest, record)
+    deep = PlattCalibrator(record.deep_slope, record.deep_intercept)
+    return ConversionModel(
+        trees=model.trees,
+        calibrator=DepthCalibrator(model.calibrator, deep),
+        feature_names=model.feature_names,
+        index=model.index,
+        calibration_error=dict(record.calibration_error),
+    )
 
 
 def _load_churn(folder: Path, manifest: Manifest) -> ChurnModel | None:
@@ -141,10 +156,17 @@ def _load_churn(folder: Path, manifest: Manifest) -> ChurnModel | None:
         return None
     names = [feature.name for feature in manifest.features]
     eligible = ELIGIBLE_BY[record.target]
-    if eligible not in names:
-        raise BundleError(manifest.tag, f"churn of {record.target} needs the feature {eligible}")
-    model = _load_model(folder, manifest, record)
-    return ChurnModel(model, record.target, record.horizon_days, names.index(eligible))
+    for name in (eligible, *(ORDER_FEATURES if record.orders else ())):
+        if name not in names:
+            raise BundleError(manifest.tag, f"churn of {record.target} needs the feature {name}")
+    return ChurnModel(
+        model=_load_model(folder, manifest, record),
+        target=record.target,
+        horizon_days=record.horizon_days,
+        eligible_at=names.index(eligible),
+        orders=OrderModel(record.orders, record.horizon_days) if record.orders else None,
+        order_places=tuple(names.index(name) for name in ORDER_FEATURES) if record.orders else (),
+    )
 
 
 def _load_model(folder: Path, manifest: Manifest, record: ModelRecord) -> CalibratedModel:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import exp
+from math import exp, log, log1p
+from typing import Final
+
+DEEP_EVENTS: Final = 40  # from here on a visit counts as deep
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,38 @@ class PlattCalibrator:
     def probabilities(self, raws: Iterable[float]) -> list[float]:
         """Give the probabilities for many raw scores, each the same bits as one by one."""
         return [self.probability(raw) for raw in raws]
+
+    def raw_score(self, probability: float) -> float:
+        """Give the raw score that a probability above 0 and below 1 came from, but for rounding."""
+        return (log(probability) - log1p(-probability) - self.intercept) / self.slope
+
+
+@dataclass(frozen=True, slots=True)
+class DepthCalibrator:
+    """Platt's map, changing with the events seen: a score means less after one event than after 40.
+
+    It is `first` after one event and `deep` from `DEEP_EVENTS` on; in between slope and intercept
+    follow the logarithm of the number of events.
+    """
+
+    first: PlattCalibrator
+    deep: PlattCalibrator
+
+    def at(self, events_seen: int) -> PlattCalibrator:
+        """Give the map after so many events."""
+        depth = depth_of(events_seen)
+        first, deep = self.first, self.deep
+        return PlattCalibrator(
+            first.slope + depth * (deep.slope - first.slope),
+            first.intercept + depth * (deep.intercept - first.intercept),
+        )
+
+    def probabilities(self, raws: Iterable[float], events_seen: Iterable[int]) -> list[float]:
+        """Give the probabilities for many raw scores, each the same bits as one by one."""
+        pairs = zip(raws, events_seen, strict=True)
+        return [self.at(seen).probability(raw) for raw, seen in pairs]
+
+
+def depth_of(events_seen: int) -> float:
+    """Give a visit's depth: 0 after one event, 1 from `DEEP_EVENTS` on, logarithmic in between."""
+    return log(min(max(events_seen, 1), DEEP_EVENTS)) / log(DEEP_EVENTS)

@@ -12,6 +12,7 @@ from micromoment.events.record import EventBatch
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.user_snapshot import UserLookup
 from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.scoring.orders import OrderForecast
 
 
 class Degraded(StrEnum):
@@ -54,12 +55,25 @@ class ScoreCall:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One feature's contribution to the conversion score, in log-odds; `value` None is missing."""
+    """What a group of features contributes, in log-odds; `value` None is missing.
 
+    `feature` is the one that contributes most in the group's direction.
+    """
+
+    group: str
     feature: str
     value: float | None
     contribution: float
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a probability is what it is: base, reasons and other add up to its log-odds."""
+
+    base: float
+    reasons: tuple[Reason, ...]  # the largest first
+    other: float  # what contributes and is no reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +88,13 @@ class UserFeatureAge:
 
 @dataclass(frozen=True, slots=True)
 class Churn:
-    """Churn of the customer: the probability, of what, within how many days."""
+    """Churn of the customer: the probability, of what, within how many days; what comes; why."""
 
     probability: float
     horizon_days: int
     target: str
+    coming: OrderForecast | None  # of churn of orders alone
+    explanation: Explanation | None = None  # where it was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +139,7 @@ class Score:
     user: UserFeatureAge
     degraded: tuple[Degraded, ...]
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
-    reasons: tuple[Reason, ...]
+    explanation: Explanation | None  # of the conversion, if asked for
     summary: SessionSummary
 
     @property

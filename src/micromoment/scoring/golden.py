@@ -32,6 +32,8 @@ _COLUMNS: Final = {
     "event_id": pa.string(),
     "conversion": pa.float64(),
     "churn": pa.float64(),
+    "expected_orders": pa.float64(),
+    "expected_value": pa.float64(),
     "cluster": pa.int64(),
     "audiences": pa.int64(),
     "lifecycle": pa.int64(),
@@ -79,6 +81,9 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
             columns["event_id"].append(events["event_id"][index].as_py())
             columns["conversion"].append(outcome.conversion)
             columns["churn"].append(outcome.churn)
+            coming = outcome.coming
+            columns["expected_orders"].append(coming.orders if coming else None)
+            columns["expected_value"].append(coming.value if coming else None)
             columns["cluster"].append(outcome.cluster)
             columns["audiences"].append(outcome.audiences)
             columns["lifecycle"].append(_LIFECYCLES.index(outcome.lifecycle))

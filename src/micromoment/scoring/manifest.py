@@ -11,15 +11,16 @@ import json
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from micromoment.errors import BundleError
 from micromoment.scoring.records import FrozenRecord
 
 MANIFEST_FILE: Final = "manifest.json"
-FORMAT: Final = 2
+FORMAT: Final = 3
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 _VERSION_LENGTH = 16
+WEEKS: Final = 53  # of a year, the last one short
 
 ChurnTarget = Literal["purchase", "activity"]
 
@@ -60,16 +61,53 @@ class ModelRecord(FrozenRecord):
 
 
 class ConversionRecord(ModelRecord):
-    """The conversion model, with its calibration error by number of events seen."""
+    """The conversion model, with its calibration error by number of events seen.
 
+    `slope` and `intercept` are those after one event, the deep ones those of a deep visit.
+    """
+
+    deep_slope: float
+    deep_intercept: float
     calibration_error: dict[int, float]
 
 
+class OrderValueRecord(FrozenRecord):
+    """A customer's expected order value: their mean, drawn to the shop's as by so many orders."""
+
+    mean: float = Field(gt=0)  # the shop's currency
+    weight: float = Field(ge=0)  # orders
+
+
+class OrdersRecord(FrozenRecord):
+    """BG/NBD of the shop's customers, in days; what the numbers do is said in `scoring.orders`."""
+
+    r: float = Field(gt=0)
+    alpha: float = Field(gt=0)
+    a: float = Field(gt=0)
+    b: float = Field(gt=0)
+    season: tuple[float, ...] = Field(min_length=WEEKS, max_length=WEEKS)
+    share: float = Field(ge=0, le=1)
+    typical: float  # mean log-odds of no order within the horizon, of the shop's customers
+    repeats: float = Field(ge=0)
+    value: OrderValueRecord | None
+
+    @field_validator("season")
+    @classmethod
+    def _above_zero(cls, season: tuple[float, ...]) -> tuple[float, ...]:
+        if min(season) <= 0:
+            raise ValueError("a week's season is not above 0")
+        return season
+
+
 class ChurnRecord(ModelRecord):
-    """The churn model and what it predicts: no order, or no visit, within so many days."""
+    """The churn model and what it predicts: no order, or no visit, within so many days.
+
+    `orders` is there where the target is `purchase`.
+    """
 
     target: ChurnTarget
     horizon_days: int = Field(gt=0)
+    orders: OrdersRecord | None
 
 
 class LifecycleRecord(FrozenRecord):

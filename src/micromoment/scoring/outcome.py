@@ -14,7 +14,8 @@ from micromoment.scoring.audiences import PointFacts
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.clusters import NONE
 from micromoment.scoring.lifecycle import Lifecycle, lifecycle_of
-from micromoment.scoring.models import CalibratedModel
+from micromoment.scoring.models import CalibratedModel, Prospect
+from micromoment.scoring.orders import OrderForecast
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -36,6 +37,7 @@ class PointStates:
     `stage` holds `JourneyStage` numbers.
     """
 
+    events_seen: npt.NDArray[np.int64]
     converted: npt.NDArray[np.bool_]
     cart_filled: npt.NDArray[np.bool_]
     stage: npt.NDArray[np.uint8]
@@ -44,6 +46,7 @@ class PointStates:
 def point_states(states: RecordArray) -> PointStates:
     """Take them out of m session states, dtype `STATE`."""
     return PointStates(
+        events_seen=states["events_seen"],
         converted=states["converted"] > 0,
         cart_filled=states["cart_quantity"] > 0,
         stage=states["stage"],
@@ -54,7 +57,8 @@ def point_states(states: RecordArray) -> PointStates:
 class Outcome:
     """The answer for one decision point by itself; None where it does not apply.
 
-    `cluster` is a number, `audiences` are bits: what a visit belongs to follows by `settling`.
+    `coming` goes with churn of orders. `cluster` is a number, `audiences` are bits: what a visit
+    belongs to follows by `settling`.
     """
 
     conversion: float | None
@@ -63,6 +67,7 @@ class Outcome:
     cluster: int
     audiences: int
     lifecycle: Lifecycle
+    coming: OrderForecast | None = None
 
 
 def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -> list[Outcome]:
@@ -70,13 +75,13 @@ def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -
     model = bundle.conversion
     conversions: Sequence[float | None] = [None] * len(rows)
     if model is not None:
-        conversions = _probabilities(model.model, rows)
+        conversions = model.probabilities(rows, states.events_seen)
     return [
-        _outcome(bundle, row, probability, churn, int(number), bool(over), bool(cart), int(stage))
-        for row, probability, churn, number, over, cart, stage in zip(
+        _outcome(bundle, row, probability, ahead, int(number), bool(over), bool(cart), int(stage))
+        for row, probability, ahead, number, over, cart, stage in zip(
             rows.tolist(),
             conversions,
-            _churn(bundle, rows),
+            _prospects(bundle, rows),
             _clusters(bundle, rows),
             states.converted,
             states.cart_filled,
@@ -91,14 +96,14 @@ def _probabilities(model: CalibratedModel, rows: Float32Array) -> list[float]:
     return [model.probability(rows[0])] if len(rows) == 1 else model.probabilities(rows)
 
 
-def _churn(bundle: LoadedBundle, rows: Float32Array) -> list[float | None]:
-    churn: list[float | None] = [None] * len(rows)
+def _prospects(bundle: LoadedBundle, rows: Float32Array) -> list[Prospect | None]:
+    prospects: list[Prospect | None] = [None] * len(rows)
     if bundle.churn is not None:
         eligible = np.flatnonzero(bundle.churn.speaks_of(rows))
-        probabilities = _probabilities(bundle.churn.model, rows[eligible])
-        for place, probability in zip(eligible.tolist(), probabilities, strict=True):
-            churn[place] = probability
-    return churn
+        found = bundle.churn.prospects(rows[eligible])
+        for place, prospect in zip(eligible.tolist(), found, strict=True):
+            prospects[place] = prospect
+    return prospects
 
 
 def _clusters(bundle: LoadedBundle, rows: Float32Array) -> npt.NDArray[np.uint8]:
@@ -111,13 +116,14 @@ def _outcome(
     bundle: LoadedBundle,
     values: Sequence[float],
     probability: float | None,
-    churn: float | None,
+    ahead: Prospect | None,
     cluster: int,
     converted: bool,
     cart_filled: bool,
     stage: int,
 ) -> Outcome:
     conversion = abandonment = None
+    churn = ahead.churn if ahead is not None else None
     if probability is not None:
         conversion = conversion_of(probability, converted)
         abandonment = abandonment_of(probability, converted, cart_filled)
@@ -135,4 +141,5 @@ def _outcome(
             cluster=found.id if found else "",
         )
         bits = bundle.audiences.bits(values, facts)
-    return Outcome(conversion, abandonment, churn, cluster, bits, lifecycle)
+    coming = ahead.coming if ahead is not None else None
+    return Outcome(conversion, abandonment, churn, cluster, bits, lifecycle, coming)

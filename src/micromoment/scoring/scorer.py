@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from micromoment.errors import FieldViolation, InvalidRequestError, SessionNotFoundError
 from micromoment.events.record import EventBatch
@@ -20,14 +19,16 @@ from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import (
     Churn,
     Degraded,
-    Reason,
+    Explanation,
     Score,
     ScoreCall,
     SessionSummary,
     UserFeatureAge,
 )
+from micromoment.scoring.models import Float32Array
 from micromoment.scoring.outcome import Outcome, outcomes_of, point_states
-from micromoment.scoring.reasons import top_reasons
+from micromoment.scoring.reasons import explain as explanation_of
+from micromoment.scoring.reasons import explain_churn
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.scoring.settling import assignment_of, keep_assignment, settle
 
@@ -158,7 +159,7 @@ class Scorer:
             conversion=outcome.conversion,
             abandonment=outcome.abandonment,
             converted=converted,
-            churn=self._churn(outcome),
+            churn=self._churn(outcome, rows[0], explain=explain),
             cluster=segments.cluster_of(bundle, assignment, outcome),
             audiences=segments.audiences_of(bundle, assignment),
             journey_stage=JourneyStage(int(state["stage"])),
@@ -172,23 +173,24 @@ class Scorer:
             user=user,
             degraded=_degraded(state, user),
             features=rows[0],
-            reasons=self._reasons(rows[0]) if explain and not converted else (),
+            explanation=self._explanation(outcome, rows[0], seen) if explain else None,
             summary=_summary(state),
         )
 
-    def _churn(self, outcome: Outcome) -> Churn | None:
+    def _churn(self, outcome: Outcome, row: Float32Array, *, explain: bool) -> Churn | None:
         model = self.bundle.churn
         if model is None or outcome.churn is None:
             return None
-        return Churn(outcome.churn, model.horizon_days, model.target)
+        why = explain_churn(model, row, self.bundle.shop.currency) if explain else None
+        return Churn(outcome.churn, model.horizon_days, model.target, outcome.coming, why)
 
-    def _reasons(self, row: npt.NDArray[np.float32]) -> tuple[Reason, ...]:
+    def _explanation(
+        self, outcome: Outcome, row: Float32Array, events_seen: int
+    ) -> Explanation | None:
         model = self.bundle.conversion
-        if model is None:
-            return ()
-        trees = model.model
-        own = row[trees.index]
-        return top_reasons(trees.feature_names, own, trees.trees.contributions(own))
+        if model is None or outcome.conversion is None:
+            return None
+        return explanation_of(model.at(events_seen), row, self.bundle.shop.currency)
 
     def _user_age(self, state: np.void) -> UserFeatureAge:
         found = state["user_status"] == UserStatus.FOUND

@@ -8,9 +8,11 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from micromoment.scoring.abstention import NEVER_ABSTAIN, AbstainReason, Abstention
 from micromoment.scoring.calls import (
     Churn,
     Degraded,
+    Explanation,
     Reason,
     Score,
     Segment,
@@ -29,21 +31,30 @@ DEGRADED_REASONS: Final = {
     Degraded.USER_FEATURES_STALE: pb.DEGRADED_REASON_USER_FEATURES_STALE,
     Degraded.FOREIGN_CURRENCY: pb.DEGRADED_REASON_FOREIGN_CURRENCY,
 }
+ABSTAIN_REASONS: Final = {
+    one: pb.AbstainReason.Value(f"ABSTAIN_REASON_{one.value.upper()}") for one in AbstainReason
+}
 LIFECYCLES: Final = {one: pb.Lifecycle.Value(f"LIFECYCLE_{one.value.upper()}") for one in Lifecycle}
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyEncoder:
-    """Encodes the scores of one bundle: names and fingerprint of its features are stated here."""
+    """Encodes the scores of one bundle: names and fingerprint of its features are stated here.
+
+    Whether to advise against acting on a score is judged here as well: only now is it known all
+    that was missing.
+    """
 
     feature_names: tuple[str, ...]
     fingerprint: str
+    abstention: Abstention = NEVER_ABSTAIN
     score_ids: ScoreIds = field(default_factory=ScoreIds)
 
     def score_response(
         self, session_id: str, score: Score, *, include_features: bool = False
     ) -> pb.ScoreResponse:
         """Encode an answer; `session_id` is the one that the caller used."""
+        churn_explanation = score.churn.explanation if score.churn else None
         return pb.ScoreResponse(
             score_id=self.score_ids.next(),
             session_id=session_id,
@@ -56,10 +67,11 @@ class ReplyEncoder:
             segment=_segment(score.segment) if score.segment else None,
             journey_stage=pb.JourneyStage.ValueType(score.journey_stage),
             lifecycle=LIFECYCLES[score.lifecycle],
-            reasons=[_reason(reason) for reason in score.reasons],
-            evidence=pb.Evidence(
-                events_seen=score.events_seen, calibration_error=score.calibration_error
-            ),
+            reasons=_reasons(score.explanation),
+            reason_totals=_totals(score.explanation),
+            churn_reasons=_reasons(churn_explanation),
+            churn_reason_totals=_totals(churn_explanation),
+            evidence=self._evidence(score),
             events_seen=score.events_seen,
             last_event_id=score.last_event_id,
             duplicates=score.duplicates,
@@ -77,6 +89,15 @@ class ReplyEncoder:
             scores=self.score_response(session_id, score, include_features=True),
         )
 
+    def _evidence(self, score: Score) -> pb.Evidence:
+        reasons = self.abstention.reasons(score)
+        return pb.Evidence(
+            events_seen=score.events_seen,
+            calibration_error=score.calibration_error,
+            abstain=bool(reasons),
+            abstain_reasons=[ABSTAIN_REASONS[reason] for reason in reasons],
+        )
+
     def _feature_vector(self, score: Score) -> pb.FeatureVector:
         return pb.FeatureVector(
             fingerprint=self.fingerprint,
@@ -86,8 +107,13 @@ class ReplyEncoder:
 
 
 def _churn(churn: Churn) -> pb.Churn:
+    coming = churn.coming
     return pb.Churn(
-        probability=churn.probability, horizon_days=churn.horizon_days, target=churn.target
+        probability=churn.probability,
+        horizon_days=churn.horizon_days,
+        target=churn.target,
+        expected_orders=coming.orders if coming else None,
+        expected_value_micros=coming.value_micros if coming else None,
     )
 
 
@@ -101,12 +127,25 @@ def timestamp(time_us: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=micros * 1_000)
 
 
+def _reasons(explanation: Explanation | None) -> list[pb.Reason]:
+    return [_reason(reason) for reason in explanation.reasons] if explanation else []
+
+
+def _totals(explanation: Explanation | None) -> pb.ReasonTotals | None:
+    if explanation is None:
+        return None
+    return pb.ReasonTotals(base=explanation.base, other=explanation.other)
+
+
 def _reason(reason: Reason) -> pb.Reason:
+    is_for = reason.contribution > 0
     return pb.Reason(
         feature=reason.feature,
         value=reason.value,
         contribution=reason.contribution,
         sentence=reason.sentence,
+        group=reason.group,
+        direction=pb.DIRECTION_FOR if is_for else pb.DIRECTION_AGAINST,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,6 +68,7 @@ def make_server(
     reflect: bool,
 ) -> GrpcServer:
     """Make the server and open its port. Raises `InvalidSettingError` when it is taken."""
+    _try_port(host, port)
     guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
     server = grpc.aio.server(interceptors=(guards,), options=OPTIONS)
     health = Health(SERVICES)
@@ -79,7 +81,22 @@ def make_server(
     try:
         bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError:
-        raise InvalidSettingError(
-            "port", f"cannot listen on {host} port {port}: it is taken or not allowed"
-        ) from None
+        raise _cannot_listen(host, port, "it is taken or not allowed") from None
     return GrpcServer(server, health, bound)
+
+
+def _try_port(host: str, port: int) -> None:
+    """Bind the port for a moment: gRPC would log lines of its own about one that can't be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        raise _cannot_listen(host, port, error.strerror or str(error)) from None
+
+
+def _cannot_listen(host: str, port: int, why: str) -> InvalidSettingError:
+    return InvalidSettingError("port", f"cannot listen on {host} port {port}: {why}")

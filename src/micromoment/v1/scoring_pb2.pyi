@@ -131,6 +131,66 @@ DEGRADED_REASON_FOREIGN_CURRENCY: DegradedReason.ValueType  # 6
 """A price came in a currency that isn't the shop's and counts as missing."""
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
+class _Direction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Direction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
+    """Not said."""
+    DIRECTION_FOR: _Direction.ValueType  # 1
+    """The contribution is positive."""
+    DIRECTION_AGAINST: _Direction.ValueType  # 2
+    """The contribution is negative."""
+
+class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
+    """Direction tells whether a reason speaks for what a probability is of: an order, or churn."""
+
+DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
+"""Not said."""
+DIRECTION_FOR: Direction.ValueType  # 1
+"""The contribution is positive."""
+DIRECTION_AGAINST: Direction.ValueType  # 2
+"""The contribution is negative."""
+Global___Direction: _TypeAlias = Direction  # noqa: Y015
+
+class _AbstainReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AbstainReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AbstainReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ABSTAIN_REASON_UNSPECIFIED: _AbstainReason.ValueType  # 0
+    """Not said."""
+    ABSTAIN_REASON_TOO_FEW_EVENTS: _AbstainReason.ValueType  # 1
+    """Fewer events were seen than the setting abstain_below_evidence."""
+    ABSTAIN_REASON_CALIBRATION_ERROR: _AbstainReason.ValueType  # 2
+    """The calibration error at this number of events is above the setting
+    abstain_above_calibration_error, or was not measured.
+    """
+    ABSTAIN_REASON_WITHIN_BAND: _AbstainReason.ValueType  # 3
+    """The conversion lies in the band of the setting abstain_within."""
+    ABSTAIN_REASON_DEGRADED: _AbstainReason.ValueType  # 4
+    """Events or user features are lost or unavailable, and the setting abstain_degraded is on."""
+
+class AbstainReason(_AbstainReason, metaclass=_AbstainReasonEnumTypeWrapper):
+    """AbstainReason says why the server advises not to act."""
+
+ABSTAIN_REASON_UNSPECIFIED: AbstainReason.ValueType  # 0
+"""Not said."""
+ABSTAIN_REASON_TOO_FEW_EVENTS: AbstainReason.ValueType  # 1
+"""Fewer events were seen than the setting abstain_below_evidence."""
+ABSTAIN_REASON_CALIBRATION_ERROR: AbstainReason.ValueType  # 2
+"""The calibration error at this number of events is above the setting
+abstain_above_calibration_error, or was not measured.
+"""
+ABSTAIN_REASON_WITHIN_BAND: AbstainReason.ValueType  # 3
+"""The conversion lies in the band of the setting abstain_within."""
+ABSTAIN_REASON_DEGRADED: AbstainReason.ValueType  # 4
+"""Events or user features are lost or unavailable, and the setting abstain_degraded is on."""
+Global___AbstainReason: _TypeAlias = AbstainReason  # noqa: Y015
+
 @_typing.final
 class ScoreRequest(_message.Message):
     """ScoreRequest carries what just happened in one session."""
@@ -198,24 +258,41 @@ class Churn(_message.Message):
     PROBABILITY_FIELD_NUMBER: _builtins.int
     HORIZON_DAYS_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    EXPECTED_ORDERS_FIELD_NUMBER: _builtins.int
+    EXPECTED_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
     """Probability, 0 to 1."""
     horizon_days: _builtins.int
     """Days within which the customer would have to come back."""
     target: _builtins.str
     """What was predicted: "purchase" (no order) or "activity" (no visit)."""
+    expected_orders: _builtins.float
+    """Expected number of orders within horizon_days. Absent: the target is not "purchase"."""
+    expected_value_micros: _builtins.int
+    """Their expected value in millionths of the shop's currency. Absent: as expected_orders, or the
+    shop's orders had no values to learn from.
+    """
     def __init__(
         self,
         *,
         probability: _builtins.float = ...,
         horizon_days: _builtins.int = ...,
         target: _builtins.str = ...,
+        expected_orders: _builtins.float | None = ...,
+        expected_value_micros: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders", "_expected_value_micros", b"_expected_value_micros", "expected_orders", b"expected_orders", "expected_value_micros", b"expected_value_micros"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon_days", b"horizon_days", "probability", b"probability", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders", "_expected_value_micros", b"_expected_value_micros", "expected_orders", b"expected_orders", "expected_value_micros", b"expected_value_micros", "horizon_days", b"horizon_days", "probability", b"probability", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_orders: _TypeAlias = _typing.Literal["expected_orders"]  # noqa: Y015
+    _WhichOneofArgType__expected_orders: _TypeAlias = _typing.Literal["_expected_orders", b"_expected_orders"]  # noqa: Y015
+    _WhichOneofReturnType__expected_value_micros: _TypeAlias = _typing.Literal["expected_value_micros"]  # noqa: Y015
+    _WhichOneofArgType__expected_value_micros: _TypeAlias = _typing.Literal["_expected_value_micros", b"_expected_value_micros"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_orders) -> _WhichOneofReturnType__expected_orders | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_value_micros) -> _WhichOneofReturnType__expected_value_micros | None: ...
 
 Global___Churn: _TypeAlias = Churn  # noqa: Y015
 
@@ -247,7 +324,7 @@ Global___Segment: _TypeAlias = Segment  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
-    """Reason is one contribution to the conversion score, largest first."""
+    """Reason is what a group of features that say much the same contributes to a score."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -255,14 +332,20 @@ class Reason(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     CONTRIBUTION_FIELD_NUMBER: _builtins.int
     SENTENCE_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
-    """Name of the feature as docs/features.md lists it."""
+    """The group's feature that contributes most in the group's direction, named as in docs/features.md."""
     value: _builtins.float
     """Its value. Absent: missing."""
     contribution: _builtins.float
-    """Contribution to the log-odds; positive raises the probability."""
+    """What the whole group contributes to the log-odds of the probability."""
     sentence: _builtins.str
-    """The same in a sentence."""
+    """What is so of the visit or the customer, in a sentence; direction says what it speaks for."""
+    group: _builtins.str
+    """Stable id of the group, as docs/features.md lists it."""
+    direction: Global___Direction.ValueType
+    """Sign of the contribution."""
     def __init__(
         self,
         *,
@@ -270,10 +353,12 @@ class Reason(_message.Message):
         value: _builtins.float | None = ...,
         contribution: _builtins.float = ...,
         sentence: _builtins.str = ...,
+        group: _builtins.str = ...,
+        direction: Global___Direction.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "contribution", b"contribution", "feature", b"feature", "sentence", b"sentence", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "contribution", b"contribution", "direction", b"direction", "feature", b"feature", "group", b"group", "sentence", b"sentence", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
     _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
@@ -282,30 +367,64 @@ class Reason(_message.Message):
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
+class ReasonTotals(_message.Message):
+    """ReasonTotals tells what adds up with the reasons: base + contributions + other are the log-odds
+    of the probability, log(p / (1 - p)).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    base: _builtins.float
+    """Log-odds before anything is known: the model's mean over its training."""
+    other: _builtins.float
+    """Sum of the contributions of all groups that no reason is given for."""
+    def __init__(
+        self,
+        *,
+        base: _builtins.float = ...,
+        other: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "other", b"other"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonTotals: _TypeAlias = ReasonTotals  # noqa: Y015
+
+@_typing.final
 class Evidence(_message.Message):
-    """Evidence says how much the score rests on."""
+    """Evidence says how much the conversion rests on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_SEEN_FIELD_NUMBER: _builtins.int
     CALIBRATION_ERROR_FIELD_NUMBER: _builtins.int
     ABSTAIN_FIELD_NUMBER: _builtins.int
+    ABSTAIN_REASONS_FIELD_NUMBER: _builtins.int
     events_seen: _builtins.int
     """Events of the session seen so far."""
     calibration_error: _builtins.float
     """Expected calibration error at this number of events, as measured when the bundle was made."""
     abstain: _builtins.bool
-    """The server advises not to act on this score."""
+    """The server advises not to act on the conversion, by its settings abstain_*. False without one."""
+    @_builtins.property
+    def abstain_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___AbstainReason.ValueType]:
+        """Why, empty unless abstain is set."""
+
     def __init__(
         self,
         *,
         events_seen: _builtins.int = ...,
         calibration_error: _builtins.float | None = ...,
         abstain: _builtins.bool = ...,
+        abstain_reasons: _abc.Iterable[Global___AbstainReason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "calibration_error", b"calibration_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "abstain", b"abstain", "calibration_error", b"calibration_error", "events_seen", b"events_seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "abstain", b"abstain", "abstain_reasons", b"abstain_reasons", "calibration_error", b"calibration_error", "events_seen", b"events_seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_error: _TypeAlias = _typing.Literal["calibration_error"]  # noqa: Y015
     _WhichOneofArgType__calibration_error: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error"]  # noqa: Y015
@@ -496,6 +615,9 @@ class ScoreResponse(_message.Message):
     BUNDLE_FIELD_NUMBER: _builtins.int
     FEATURE_VECTOR_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    CHURN_REASONS_FIELD_NUMBER: _builtins.int
+    REASON_TOTALS_FIELD_NUMBER: _builtins.int
+    CHURN_REASON_TOTALS_FIELD_NUMBER: _builtins.int
     score_id: _builtins.str
     """Id of this answer, to join outcomes later. At most 64 bytes."""
     session_id: _builtins.str
@@ -536,7 +658,7 @@ class ScoreResponse(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """Largest contributions, filled when explain was set."""
+        """Largest contributions to the conversion, filled when explain was set. Empty once converted."""
 
     @_builtins.property
     def evidence(self) -> Global___Evidence:
@@ -566,6 +688,18 @@ class ScoreResponse(_message.Message):
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """Feature time that the scores stand for."""
 
+    @_builtins.property
+    def churn_reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
+        """Largest contributions to the churn, filled when explain was set and churn is present."""
+
+    @_builtins.property
+    def reason_totals(self) -> Global___ReasonTotals:
+        """What adds up with reasons to the conversion. Present where reasons can be."""
+
+    @_builtins.property
+    def churn_reason_totals(self) -> Global___ReasonTotals:
+        """What adds up with churn_reasons to the churn. Present where churn_reasons can be."""
+
     def __init__(
         self,
         *,
@@ -592,10 +726,13 @@ class ScoreResponse(_message.Message):
         bundle: _builtins.str = ...,
         feature_vector: Global___FeatureVector | None = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
+        churn_reasons: _abc.Iterable[Global___Reason] | None = ...,
+        reason_totals: Global___ReasonTotals | None = ...,
+        churn_reason_totals: Global___ReasonTotals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "as_of", b"as_of", "churn", b"churn", "cluster", b"cluster", "conversion", b"conversion", "evidence", b"evidence", "feature_vector", b"feature_vector", "segment", b"segment", "user_features", b"user_features"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "as_of", b"as_of", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "cluster", b"cluster", "conversion", b"conversion", "evidence", b"evidence", "feature_vector", b"feature_vector", "reason_totals", b"reason_totals", "segment", b"segment", "user_features", b"user_features"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "actions", b"actions", "as_of", b"as_of", "audiences", b"audiences", "bundle", b"bundle", "churn", b"churn", "cluster", b"cluster", "conversion", b"conversion", "converted", b"converted", "degraded", b"degraded", "duplicates", b"duplicates", "events_seen", b"events_seen", "evidence", b"evidence", "experiments", b"experiments", "feature_vector", b"feature_vector", "journey_stage", b"journey_stage", "last_event_id", b"last_event_id", "lifecycle", b"lifecycle", "reasons", b"reasons", "score_id", b"score_id", "segment", b"segment", "session_id", b"session_id", "user_features", b"user_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "actions", b"actions", "as_of", b"as_of", "audiences", b"audiences", "bundle", b"bundle", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "churn_reasons", b"churn_reasons", "cluster", b"cluster", "conversion", b"conversion", "converted", b"converted", "degraded", b"degraded", "duplicates", b"duplicates", "events_seen", b"events_seen", "evidence", b"evidence", "experiments", b"experiments", "feature_vector", b"feature_vector", "journey_stage", b"journey_stage", "last_event_id", b"last_event_id", "lifecycle", b"lifecycle", "reason_totals", b"reason_totals", "reasons", b"reasons", "score_id", b"score_id", "segment", b"segment", "session_id", b"session_id", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__abandonment: _TypeAlias = _typing.Literal["abandonment"]  # noqa: Y015
     _WhichOneofArgType__abandonment: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment"]  # noqa: Y015

@@ -1,5 +1,6 @@
 """The customer as of now, by hand: at a cut date, in a visit, and with an order in it."""
 
+from datetime import UTC, datetime, timedelta
 from math import isnan
 
 import numpy as np
@@ -18,7 +19,10 @@ from tests.support.folding import (
     vector,
 )
 
-NAMES = [spec.name for spec in FEATURE_FAMILIES["customer"].FEATURES]
+# The day of the year is nobody's.
+NAMES = [
+    spec.name for spec in FEATURE_FAMILIES["customer"].FEATURES if spec.name != "customer_year_day"
+]
 # The names of those features that only this visit may fill when the store did not answer.
 OF_THE_VISIT = {"customer_idle_days", "customer_events_last_day"}
 
@@ -136,8 +140,20 @@ def test_at_a_cut_date_the_session_is_one_without_events() -> None:
     record = vector(taken_up(KNOWN))[0]
     of_session = ("n_events", "n_page_views", "n_item_views", "device", "referrer_medium")
     assert all(float(record[name]) == 0 or isnan(float(record[name])) for name in of_session)
-    assert set(CHURN_FEATURES) == set(NAMES)
+    assert set(CHURN_FEATURES) == {*NAMES, "customer_year_day"}
     assert vector(taken_up(KNOWN), now=START_US)[0]["duration_s"] == 0
+
+
+def test_the_day_of_the_year_is_of_a_mean_year() -> None:
+    """Whole days since it began, the same day within a day in any year."""
+    first = datetime(1970, 1, 1, tzinfo=UTC)
+    for year in (1999, 2024, 2025, 2099):
+        for month, day in ((1, 2), (7, 1), (12, 30)):
+            now = datetime(year, month, day, 13, tzinfo=UTC)
+            record = vector(taken_up(KNOWN), now=(now - first) // timedelta(microseconds=1))[0]
+            found = float(record["customer_year_day"])
+            assert found == int(found)
+            assert abs(found - (now - datetime(year, 1, 1, tzinfo=UTC)).days) <= 1
 
 
 def test_a_visit_adds_to_the_customer() -> None:

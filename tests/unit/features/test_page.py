@@ -17,10 +17,11 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_the_page_tells_of_every_feature() -> None:
-    """Each feature has a row with its unit, its meaning and when it is missing."""
+    """Each feature has a row with its unit, its meaning, when it is missing and its group."""
     lines = features_page().splitlines()
     for spec in SESSION_FEATURES:
-        row = f"| `{spec.name}` | {spec.unit} | {spec.meaning} | {spec.missing or '-'} |"
+        cells = (f"`{spec.name}`", spec.unit, spec.meaning, spec.missing or "-", spec.group)
+        row = f"| {' | '.join(cells)} |"
         assert lines.count(row) == 1
 
 

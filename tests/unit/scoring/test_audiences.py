@@ -157,6 +157,8 @@ def test_a_rule_that_fails_does_not_hold_and_spoils_no_other() -> None:
         ("n_events >= 1", "applied to '(double, int)'"),
         ("n_events >", "Syntax error"),
         ("shoe_size > 1.0", "undeclared reference to 'shoe_size'"),
+        ("n_event > 1.0", "undeclared reference to 'n_event'; did you mean n_events?"),
+        ("conversions > 0.1", "undeclared reference to 'conversions'; did you mean conversion?"),
         ("n_events > limits.none", "undeclared reference to 'limits"),
         ("n_events + 1.0", "its rule gives DOUBLE, not BOOL"),
         ("'yes'", "its rule gives STRING, not BOOL"),

@@ -42,7 +42,7 @@ def test_a_bundle_loads(tiny_bundle: LoadedBundle) -> None:
     assert tiny_bundle.feature_names == FEATURE_NAMES
     assert tiny_bundle.fingerprint == vector_fingerprint(FEATURE_NAMES)
     assert tiny_bundle.conversion is not None
-    assert tiny_bundle.conversion.model.trees.n_trees == 40
+    assert tiny_bundle.conversion.trees.n_trees == 40
 
 
 def test_every_file_is_checked(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_feature_defined_otherwise(folder: Path) -> None:
 def test_a_bundle_of_another_format(folder: Path) -> None:
     """The message names both formats."""
     rewrite(folder, lambda values: values.update(format=1))
-    with pytest.raises(BundleError, match="format 1, this code reads 2"):
+    with pytest.raises(BundleError, match="format 1, this code reads 3"):
         load_bundle(folder)
 
 

@@ -33,6 +33,8 @@ def values(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of severa
             "file": "conversion.txt",
             "features": ["n_events"],
             "slope": 1.1,
+            "deep_slope": 1.0,
+            "deep_intercept": 0.1,
             "intercept": -0.1,
             "calibration_error": {1: 0.01, 10: 0.1, 2: 0.2},
         },

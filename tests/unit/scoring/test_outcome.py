@@ -62,7 +62,10 @@ def states(n: int, **columns: list[int]) -> PointStates:
         return np.array(columns.get(name, [0] * n)).astype(kind)
 
     return PointStates(
-        column("converted", np.bool_), column("cart_filled", np.bool_), column("stage", np.uint8)
+        events_seen=column("events_seen", np.int64),
+        converted=column("converted", np.bool_),
+        cart_filled=column("cart_filled", np.bool_),
+        stage=column("stage", np.uint8),
     )
 
 

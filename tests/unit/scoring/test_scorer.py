@@ -13,6 +13,7 @@ from micromoment.features.state import STATE_VERSION
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.calls import Degraded, Score, SessionKey
+from micromoment.scoring.reasons import explain
 from micromoment.scoring.scorer import FoldResult
 from micromoment.stores.sessions import MemorySessionStore
 from tests.support.bundles import recalibrated
@@ -57,8 +58,8 @@ def test_the_answer_is_the_model_s(scorer: StoringScorer) -> None:
     model = scorer.bundle.conversion
     assert model is not None
     rows = score.features[np.newaxis, :]
-    raw = float(model.model.trees.raw_scores(rows)[0])
-    assert score.conversion == model.model.calibrator.probability(raw)
+    raw = float(model.trees.raw_scores(rows)[0])
+    assert score.conversion == model.calibrator.at(5).probability(raw)
     assert score.calibration_error == model.error_at(5)
     assert score.journey_stage is JourneyStage.DECIDE
 
@@ -75,13 +76,14 @@ def test_any_requests_give_an_answer(
             continue
         score = scorer.score(a_call(request, explain=True))
         if score.converted:
-            assert (score.conversion, score.abandonment, score.reasons) == (None, None, ())
+            assert (score.conversion, score.abandonment, score.explanation) == (None, None, None)
             continue
         assert score.conversion is not None
         assert 0.0 <= score.conversion <= 1.0
         filled = score.summary.cart_quantity > 0
         assert score.abandonment == (1.0 - score.conversion if filled else None)
-        assert len(score.reasons) <= 5
+        assert score.explanation is not None
+        assert len(score.explanation.reasons) <= 5
 
 
 def test_a_repeated_question_has_the_same_answer(scorer: StoringScorer) -> None:
@@ -204,7 +206,7 @@ def test_after_a_purchase_nothing_is_predicted(scorer: StoringScorer) -> None:
     order = an_event(event_id="order", type=EventType.PURCHASE, event_time=START_US + MINUTE)
     bought = scorer.score(a_call([FILLED, order], explain=True))
     assert bought.converted
-    assert (bought.conversion, bought.abandonment, bought.reasons) == (None, None, ())
+    assert (bought.conversion, bought.abandonment, bought.explanation) == (None, None, None)
     after = scorer.score(a_call([replace(FILLED, event_id="b", event_time=START_US + 2 * MINUTE)]))
     assert (after.converted, after.conversion, after.abandonment) == (True, None, None)
     next_visit = replace(FILLED, event_id="c", event_time=START_US + DAY)
@@ -269,18 +271,16 @@ def test_a_confirmation_page_is_seen_but_tells_nothing(scorer: StoringScorer) ->
 
 
 def test_reasons_are_the_largest_contributions(scorer: StoringScorer) -> None:
-    """Asked for, up to five features with value, direction and a sentence; else none."""
-    assert scorer.score(a_call(visit(2))).reasons == ()
+    """Asked for, up to five groups with value and a sentence, in the shop's currency; else none."""
+    assert scorer.score(a_call(visit(2))).explanation is None
     score = scorer.score(a_call([*visit(2, first=3), FILLED], explain=True))
-    assert 1 <= len(score.reasons) <= 5
-    sizes = [abs(reason.contribution) for reason in score.reasons]
-    assert sizes == sorted(sizes, reverse=True)
-    for reason in score.reasons:
-        value = score.features[scorer.bundle.feature_names.index(reason.feature)]
-        assert reason.value == (None if np.isnan(value) else value)
-        assert ("raises" in reason.sentence) == (reason.contribution > 0)
-    assert scorer.session(KEY, explain=True).reasons == score.reasons
-    assert scorer.session(KEY).reasons == ()
+    assert score.explanation is not None
+    assert 1 <= len(score.explanation.reasons) <= 5
+    assert scorer.bundle.conversion is not None
+    model = scorer.bundle.conversion.at(score.events_seen)
+    assert score.explanation == explain(model, score.features, "EUR")
+    assert scorer.session(KEY, explain=True).explanation == score.explanation
+    assert scorer.session(KEY).explanation is None
 
 
 def test_the_summary_of_a_session(scorer: StoringScorer) -> None:
@@ -304,7 +304,7 @@ def test_a_bundle_without_a_conversion_model(
     scorer = StoringScorer(bare, store, max_user_feature_age_us=DAY)
     score = scorer.score(a_call([*visit(2), FILLED], explain=True))
     assert (score.conversion, score.abandonment, score.calibration_error) == (None, None, None)
-    assert score.reasons == ()
+    assert score.explanation is None
     assert score.events_seen == 3
     assert not np.isnan(score.features[scorer.bundle.feature_names.index("cart_qty")])
 

@@ -10,10 +10,24 @@ from micromoment.client import event, item
 from micromoment.events.hashing import hash_id
 from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.events.shop import Shop
-from micromoment.scoring.calls import Degraded, Reason, Segment, SessionKey, UserFeatureAge
+from micromoment.scoring.abstention import AbstainReason, Abstention
+from micromoment.scoring.calls import (
+    Churn,
+    Degraded,
+    Explanation,
+    Reason,
+    Segment,
+    SessionKey,
+    UserFeatureAge,
+)
 from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.transport.decoding import RequestDecoder
-from micromoment.transport.encoding import DEGRADED_REASONS, LIFECYCLES, ReplyEncoder
+from micromoment.transport.encoding import (
+    ABSTAIN_REASONS,
+    DEGRADED_REASONS,
+    LIFECYCLES,
+    ReplyEncoder,
+)
 from micromoment.v1 import events_pb2
 from micromoment.v1 import scoring_pb2 as pb
 from tests.support.serving import FEATURE_NAMES, a_score
@@ -29,6 +43,12 @@ def a_decoder(ids: IdEncoder | None = None) -> RequestDecoder:
 def an_encoder() -> ReplyEncoder:
     """Make an encoder for two features."""
     return ReplyEncoder(FEATURE_NAMES, "fingerprint")
+
+
+def an_explanation(base: float) -> Explanation:
+    """Make one with two reasons."""
+    reasons = (Reason("cart", "f", None, -0.5, "text"), Reason("path", "g", 0.0, 0.25, "more"))
+    return Explanation(base, reasons, 0.125)
 
 
 def test_a_request_becomes_a_call() -> None:
@@ -116,16 +136,28 @@ def test_features_keep_their_bits() -> None:
 
 
 def test_everything_of_an_answer_is_told() -> None:
-    """Reasons, degraded reasons, age of the user's features and times are encoded."""
+    """Reasons and totals, evidence, degraded reasons, age of user features, times are encoded."""
     score = a_score(
         degraded=tuple(Degraded),
-        reasons=(Reason("f", None, -0.5, "text"), Reason("g", 0.0, 0.25, "more")),
+        explanation=an_explanation(0.5),
+        churn=Churn(0.5, 30, "activity", None, an_explanation(0.75)),
+        conversion=0.3,
+        events_seen=2,
         user=UserFeatureAge(found=True, snapshot_time_us=5_000_001, age_us=90_000_002, stale=True),
     )
-    reply = an_encoder().score_response("s1", score)
+    encoder = replace(an_encoder(), abstention=Abstention(5, (0.0, 1.0), 0.01, degraded=True))
+    reply = encoder.score_response("s1", score)
     assert list(reply.degraded) == list(DEGRADED_REASONS.values())
     assert [reason.HasField("value") for reason in reply.reasons] == [False, True]
-    assert reply.reasons[0].contribution == -0.5
+    assert [reason.contribution for reason in reply.reasons] == [-0.5, 0.25]
+    directions = [reason.direction for reason in reply.reasons]
+    assert directions == [pb.DIRECTION_AGAINST, pb.DIRECTION_FOR]
+    assert [reason.group for reason in reply.reasons] == ["cart", "path"]
+    assert (reply.reason_totals.base, reply.reason_totals.other) == (0.5, 0.125)
+    assert list(reply.churn_reasons) == list(reply.reasons)
+    assert reply.churn_reason_totals.base == 0.75
+    assert reply.evidence.abstain
+    assert list(reply.evidence.abstain_reasons) == list(ABSTAIN_REASONS.values())
     assert reply.user_features.snapshot_time.ToMicroseconds() == 5_000_001
     assert reply.user_features.age.ToMicroseconds() == 90_000_002
     assert reply.user_features.stale
@@ -158,6 +190,14 @@ def test_every_degraded_reason_has_a_number() -> None:
     assert set(DEGRADED_REASONS) == set(Degraded)
     for reason, number in DEGRADED_REASONS.items():
         assert pb.DegradedReason.Name(number) == f"DEGRADED_REASON_{reason.name}"
+
+
+def test_every_reason_to_abstain_has_a_number() -> None:
+    """They are all in the contract, each under its own name."""
+    names = {"ABSTAIN_REASON_UNSPECIFIED"}
+    names |= {f"ABSTAIN_REASON_{reason.name}" for reason in ABSTAIN_REASONS}
+    assert set(ABSTAIN_REASONS) == set(AbstainReason)
+    assert names == set(pb.AbstainReason.keys())
 
 
 def test_a_sessions_state_is_told() -> None:

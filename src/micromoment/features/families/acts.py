@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from micromoment.events.vocabulary import N_EVENT_TYPES, EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 
@@ -30,17 +31,37 @@ _ACTS: Final = (
 STATE_FIELDS = [("act_counts", "i2", (len(_ACTS),))]
 
 FEATURES = (
-    FeatureSpec("n_reviews", "events", "product reviews written"),
-    FeatureSpec("n_shares", "events", "products or pages shared"),
-    FeatureSpec("n_compares", "events", "comparisons of products"),
-    FeatureSpec("n_wishlist_removes", "events", "products taken off the wish list"),
-    FeatureSpec("n_form_starts", "events", "forms begun"),
-    FeatureSpec("n_form_abandons", "events", "forms left unsent"),
-    FeatureSpec("n_video_starts", "events", "videos started"),
-    FeatureSpec("n_downloads", "events", "files downloaded"),
-    FeatureSpec("n_support_contacts", "events", "contacts with support: chat, call, mail"),
-    FeatureSpec("n_link_clicks", "events", "clicks on links that lead out of the shop"),
-)
+    FeatureSpec("n_reviews", "events", "product reviews written",
+                group="social", says=wording.count("No review written", "One review written",
+                    "{} reviews written")),
+    FeatureSpec("n_shares", "events", "products or pages shared",
+                group="social", says=wording.count("Nothing shared", "One page or product shared",
+                    "{} pages or products shared")),
+    FeatureSpec("n_compares", "events", "comparisons of products",
+                group="products", says=wording.count("No comparison of products",
+                    "One comparison of products", "{} comparisons of products")),
+    FeatureSpec("n_wishlist_removes", "events", "products taken off the wish list",
+                group="wish_list", says=wording.count("Nothing taken off the wish list",
+                    "One product taken off the wish list", "{} products taken off the wish list")),
+    FeatureSpec("n_form_starts", "events", "forms begun",
+                group="account", says=wording.count("No form begun", "One form begun",
+                    "{} forms begun")),
+    FeatureSpec("n_form_abandons", "events", "forms left unsent",
+                group="account", says=wording.count("No form left unsent", "One form left unsent",
+                    "{} forms left unsent")),
+    FeatureSpec("n_video_starts", "events", "videos started",
+                group="attention", says=wording.count("No video started", "One video started",
+                    "{} videos started")),
+    FeatureSpec("n_downloads", "events", "files downloaded",
+                group="attention", says=wording.count("Nothing downloaded", "One download",
+                    "{} downloads")),
+    FeatureSpec("n_support_contacts", "events", "contacts with support: chat, call, mail",
+                group="help", says=wording.count("No contact with support",
+                    "One contact with support", "{} contacts with support")),
+    FeatureSpec("n_link_clicks", "events", "clicks on links that lead out of the shop",
+                group="links_out", says=wording.count("No click on a link out of the shop",
+                    "One click on a link out of the shop", "{} clicks on links out of the shop")),
+)  # fmt: skip
 
 _COUNTER_CAP = 32_767
 _NO_PLACE = -1

@@ -12,6 +12,7 @@ import numpy as np
 
 from micromoment.events.record import MISSING_MICROS
 from micromoment.events.vocabulary import EventType, PageType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.families.items import acted_on, find_slot, slot_of_item
 from micromoment.features.spec import FeatureSpec
@@ -29,15 +30,32 @@ STATE_FIELDS = [
 ]
 
 FEATURES = (
-    FeatureSpec("n_cart_adds", "events", "additions to the cart"),
-    FeatureSpec("n_cart_removes", "events", "removals from the cart"),
-    FeatureSpec("same_item_readds", "events", "additions of a product added before"),
-    FeatureSpec("cart_qty", "pieces", "pieces in the cart"),
-    FeatureSpec("cart_value", "currency", "value of the cart", "no priced product in it"),
-    FeatureSpec("secs_since_last_add", "s", "time since the last addition", "no addition"),
-    FeatureSpec("events_since_first_add", "events", "events after the first one", "no addition"),
-    FeatureSpec("cart_viewed", "0/1", "the cart was looked at"),
-)
+    FeatureSpec("n_cart_adds", "events", "additions to the cart",
+                group="cart", says=wording.count("Nothing put into the cart",
+                    "One addition to the cart", "{} additions to the cart")),
+    FeatureSpec("n_cart_removes", "events", "removals from the cart",
+                group="cart", says=wording.count("Nothing taken out of the cart",
+                    "One removal from the cart", "{} removals from the cart")),
+    FeatureSpec("same_item_readds", "events", "additions of a product added before",
+                group="cart", says=wording.count("No product added again",
+                    "One product added again", "{} times a product was added again")),
+    FeatureSpec("cart_qty", "pieces", "pieces in the cart",
+                group="cart", says=wording.count("Cart is empty", "Cart holds 1 piece",
+                    "Cart holds {} pieces")),
+    FeatureSpec("cart_value", "currency", "value of the cart", "no priced product in it",
+                group="cart", says=wording.money("Cart is worth {}",
+                    "Nothing with a price in the cart")),
+    FeatureSpec("secs_since_last_add", "s", "time since the last addition", "no addition",
+                group="cart", says=wording.elapsed("Last addition to the cart was {} ago",
+                    "Nothing put into the cart", "Something was just put into the cart")),
+    FeatureSpec("events_since_first_add", "events", "events after the first one", "no addition",
+                group="cart", says=wording.count("Something was just put into the cart",
+                    "One event since the first addition to the cart",
+                    "{} events since the first addition to the cart", "Nothing put into the cart")),
+    FeatureSpec("cart_viewed", "0/1", "the cart was looked at",
+                group="cart", says=wording.fact("Has not looked at the cart",
+                    "Has looked at the cart")),
+)  # fmt: skip
 
 _CART_ADD = int(EventType.CART_ADD)
 _CART_REMOVE = int(EventType.CART_REMOVE)

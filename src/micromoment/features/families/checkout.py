@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 
@@ -26,18 +27,50 @@ STATE_FIELDS = [
     ("checkout_time", "i8"),
 ]
 
+_STAGES = {
+    1: "looking things up",
+    2: "looking around the range",
+    3: "choosing a product",
+    4: "ordering",
+}
+
 FEATURES = (
-    FeatureSpec("stage", "1-4", "journey stage: learn, discover, decide, do", "none so far"),
-    FeatureSpec("max_stage", "1-4", "furthest journey stage", "none so far"),
-    FeatureSpec("stage_backsteps", "events", "steps back to an earlier stage"),
-    FeatureSpec("n_checkout_steps", "events", "checkout and payment events"),
-    FeatureSpec("secs_since_checkout", "s", "time since the checkout first began", "not begun"),
-    FeatureSpec("shipping_seen_no_payment", "0/1", "a checkout step, no payment details yet"),
-    FeatureSpec("payment_seen", "0/1", "payment details were entered"),
-    FeatureSpec("coupon_applied", "0/1", "a coupon was applied and not removed"),
-    FeatureSpec("coupon_denied", "events", "coupons refused"),
-    FeatureSpec("payment_errors", "events", "payments failed"),
-)
+    FeatureSpec("stage", "1-4", "journey stage: learn, discover, decide, do", "none so far",
+                group="path", says=wording.code("Now the visitor is {}", _STAGES,
+                    "No step towards an order yet")),
+    FeatureSpec("max_stage", "1-4", "furthest journey stage", "none so far",
+                group="path", says=wording.code("Got as far as {}", _STAGES,
+                    "No step towards an order yet")),
+    FeatureSpec("stage_backsteps", "events", "steps back to an earlier stage",
+                group="path", says=wording.count("No step back",
+                    "One step back, from cart or checkout say",
+                    "{} steps back, from cart or checkout say")),
+    FeatureSpec("n_checkout_steps", "events", "checkout and payment events",
+                group="checkout", says=wording.count("Checkout not begun",
+                    "One checkout step taken", "{} checkout steps taken")),
+    FeatureSpec("secs_since_checkout", "s", "time since the checkout first began", "not begun",
+                group="checkout", says=wording.elapsed("Checkout began {} ago",
+                    "Checkout not begun", "Checkout has just begun")),
+    FeatureSpec("shipping_seen_no_payment", "0/1", "a checkout step, no payment details yet",
+                group="checkout", says=wording.fact("Not between delivery and payment",
+                    "Checkout has come to delivery, not to payment")),
+    FeatureSpec("payment_seen", "0/1", "payment details were entered",
+                group="checkout", says=wording.fact("No payment details entered",
+                    "Payment details entered")),
+    FeatureSpec(
+        "coupon_applied",
+        "0/1",
+        "a coupon was applied and not removed",
+        group="coupons",
+        says=wording.fact("No coupon applied", "Coupon applied"),
+    ),
+    FeatureSpec("coupon_denied", "events", "coupons refused",
+                group="coupons", says=wording.count("No coupon refused", "One coupon refused",
+                    "{} coupons refused")),
+    FeatureSpec("payment_errors", "events", "payments failed",
+                group="checkout", says=wording.count("No payment failed", "One payment failed",
+                    "{} payments failed")),
+)  # fmt: skip
 
 _CHECKOUT_START = int(EventType.CHECKOUT_START)
 _CHECKOUT_STEP = int(EventType.CHECKOUT_STEP)

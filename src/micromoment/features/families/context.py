@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.lookup import count_below
 from micromoment.features.spec import FeatureSpec
@@ -23,16 +24,46 @@ STATE_FIELDS = [
     ("utc_offset", "i2"),
 ]
 
-FEATURES = (
-    FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction"),
-    FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0"),
-    FeatureSpec(
-        "days_to_special_day", "days", "days to the next day of note, up to 30", min_days=365
-    ),
-    FeatureSpec("device", "code", "kind of device, DeviceType", "not known"),
-    FeatureSpec("referrer_medium", "code", "first known source, ReferrerMedium", "none known"),
-    FeatureSpec("is_identified", "0/1", "the visitor is a known customer"),
+_WEEKDAYS = dict(
+    enumerate(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"))
 )
+_DEVICES = {
+    1: "a computer",
+    2: "a mobile phone",
+    3: "a tablet",
+    4: "the shop's app",
+    5: "another device",
+}
+_MEDIA = {
+    1: "directly, without a link",
+    2: "from a search engine",
+    3: "from a paid advertisement",
+    4: "by a link on another site",
+    5: "from a mail",
+    6: "from social media",
+    7: "from a partner site",
+    8: "from a banner",
+    9: "from another source",
+}
+
+FEATURES = (
+    FeatureSpec("hour_local", "h", "hour of the day where the visitor is, with its fraction",
+                group="time", says=wording.clock("It is {} where the visitor is")),
+    FeatureSpec("weekday", "0-6", "day of the week there, Monday is 0",
+                group="time", says=wording.code("It is {}", _WEEKDAYS)),
+    FeatureSpec("days_to_special_day", "days", "days to the next day of note, up to 30",
+                min_days=365,
+                group="time", says=wording.count("Today is a day of note",
+                    "Tomorrow is a day of note, such as Black Friday",
+                    "{} days to the next day of note, such as Black Friday")),
+    FeatureSpec("device", "code", "kind of device, DeviceType", "not known",
+                group="device", says=wording.code("Comes with {}", _DEVICES, "Device not known")),
+    FeatureSpec("referrer_medium", "code", "first known source, ReferrerMedium", "none known",
+                group="source", says=wording.code("Came {}", _MEDIA,
+                    "Source of the visit not known")),
+    FeatureSpec("is_identified", "0/1", "the visitor is a known customer",
+                group="account", says=wording.fact("Not logged in", "Known customer")),
+)  # fmt: skip
 
 _US_PER_MINUTE = 60_000_000
 _MINUTES_PER_DAY = 1_440

@@ -14,6 +14,7 @@ import numpy as np
 
 from micromoment.events.record import MISSING_MICROS
 from micromoment.events.vocabulary import EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.families.user import US_PER_DAY, gap_ratio, share
 from micromoment.features.spec import FeatureSpec
@@ -33,42 +34,107 @@ STATE_FIELDS = [
 _UNAVAILABLE = "store did not answer"
 _NO_HISTORY = "no history known"
 
+_UNREAD = "What is known of the customer could not be read"
 FEATURES = (
-    FeatureSpec("customer_idle_days", "days", "time since the last event", "no event known"),
-    FeatureSpec("customer_tenure_days", "days", "time since the first event", _NO_HISTORY),
-    FeatureSpec("customer_active_days_7d", "days", "days with a visit, of 7", _UNAVAILABLE),
-    FeatureSpec("customer_active_days_28d", "days", "days with a visit, of 28", _UNAVAILABLE),
-    FeatureSpec("customer_active_days_trend", "days", "these minus the 28 before", _UNAVAILABLE),
-    FeatureSpec("customer_active_days", "days", "days with a visit, ever", _UNAVAILABLE),
-    FeatureSpec("customer_sessions", "sessions", "sessions ever", _UNAVAILABLE),
-    FeatureSpec("customer_sessions_30d", "sessions", "sessions within 30 days", _UNAVAILABLE),
-    FeatureSpec("customer_events_28d", "events", "events within 28 days", _UNAVAILABLE),
-    FeatureSpec("customer_page_views_28d", "events", "pages shown in them", _UNAVAILABLE),
-    FeatureSpec("customer_item_views_28d", "events", "views of products in them", _UNAVAILABLE),
-    FeatureSpec("customer_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE),
-    FeatureSpec("customer_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE),
-    FeatureSpec("customer_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE),
+    FeatureSpec("customer_idle_days", "days", "time since the last event", "no event known",
+                group="visits", says=wording.elapsed("Last seen {} ago", "Never seen before",
+                    "In the shop right now", wording.DAY_S)),
+    FeatureSpec("customer_tenure_days", "days", "time since the first event", _NO_HISTORY,
+                group="tenure", says=wording.elapsed("First seen {} ago", "Never seen before",
+                    "Seen for the first time", wording.DAY_S)),
+    FeatureSpec("customer_active_days_7d", "days", "days with a visit, of 7", _UNAVAILABLE,
+                group="visits", says=wording.count("No visit in a week",
+                    "Visits on one day of the last 7", "Visits on {} days of the last 7", _UNREAD)),
+    FeatureSpec("customer_active_days_28d", "days", "days with a visit, of 28", _UNAVAILABLE,
+                group="visits", says=wording.count("No visit in 4 weeks",
+                    "Visits on one day of the last 28", "Visits on {} days of the last 28",
+                    _UNREAD)),
+    FeatureSpec("customer_active_days_trend", "days", "these minus the 28 before", _UNAVAILABLE,
+                group="visits", says=wording.difference(
+                    "Days with a visit: {} fewer than in the 4 weeks before",
+                    "As many days with a visit as in the 4 weeks before",
+                    "Days with a visit: {} more than in the 4 weeks before", _UNREAD)),
+    FeatureSpec("customer_active_days", "days", "days with a visit, ever", _UNAVAILABLE,
+                group="visits", says=wording.count("No visit known", "Visits on one day in all",
+                    "Visits on {} days in all", _UNREAD)),
+    FeatureSpec("customer_sessions", "sessions", "sessions ever", _UNAVAILABLE,
+                group="visits", says=wording.count("No visit known", "One visit in all",
+                    "{} visits in all", _UNREAD)),
+    FeatureSpec("customer_sessions_30d", "sessions", "sessions within 30 days", _UNAVAILABLE,
+                group="visits", says=wording.count("No visit in 30 days", "One visit in 30 days",
+                    "{} visits in 30 days", _UNREAD)),
+    FeatureSpec("customer_events_28d", "events", "events within 28 days", _UNAVAILABLE,
+                group="activity", says=wording.count("No event in 4 weeks", "One event in 4 weeks",
+                    "{} events in 4 weeks", _UNREAD)),
+    FeatureSpec("customer_page_views_28d", "events", "pages shown in them", _UNAVAILABLE,
+                group="activity", says=wording.count("No page seen in 4 weeks",
+                    "One page seen in 4 weeks", "{} pages seen in 4 weeks", _UNREAD)),
+    FeatureSpec("customer_item_views_28d", "events", "views of products in them", _UNAVAILABLE,
+                group="activity", says=wording.count("No product looked at in 4 weeks",
+                    "One look at a product in 4 weeks", "{} looks at products in 4 weeks",
+                    _UNREAD)),
+    FeatureSpec("customer_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE,
+                group="activity", says=wording.count("Nothing put into the cart in 4 weeks",
+                    "One addition to the cart in 4 weeks", "{} additions to the cart in 4 weeks",
+                    _UNREAD)),
+    FeatureSpec("customer_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE,
+                group="activity", says=wording.count("No checkout in 4 weeks",
+                    "One checkout step in 4 weeks", "{} checkout steps in 4 weeks", _UNREAD)),
+    FeatureSpec("customer_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE,
+                group="activity", says=wording.elapsed("{} of active time in 4 weeks", _UNREAD,
+                    "No active time in 4 weeks")),
     FeatureSpec("customer_events_last_day", "events",
-                "events of this visit alone, else of the last day with one", "neither is known"),
-    FeatureSpec("customer_orders", "orders", "orders ever, undone ones left out", _UNAVAILABLE),
-    FeatureSpec("customer_order_days", "days", "days with such an order, ever", _UNAVAILABLE),
-    FeatureSpec("customer_orders_365d", "orders", "orders within 365 days", _UNAVAILABLE),
-    FeatureSpec("customer_recency_days", "days", "time since the last order", "no order known"),
-    FeatureSpec("customer_order_age_days", "days", "time since the first order", "no order known"),
-    FeatureSpec("customer_monetary_mean", "currency", "mean value of all orders", "no order known"),
-    FeatureSpec("customer_order_value", "currency", "value of all orders", _UNAVAILABLE),
+                "events of this visit alone, else of the last day with one", "neither is known",
+                group="activity", says=wording.count("No event on the last day here",
+                    "One event on the last day here", "{} events on the last day here",
+                    "Last day here not known")),
+    FeatureSpec("customer_orders", "orders", "orders ever, undone ones left out", _UNAVAILABLE,
+                group="order_count", says=wording.count("No order yet", "One order in all",
+                    "{} orders in all", _UNREAD)),
+    FeatureSpec("customer_order_days", "days", "days with such an order, ever", _UNAVAILABLE,
+                group="order_count", says=wording.count("No order yet", "Orders on one day",
+                    "Orders on {} days", _UNREAD)),
+    FeatureSpec("customer_orders_365d", "orders", "orders within 365 days", _UNAVAILABLE,
+                group="order_count", says=wording.count("No order within a year",
+                    "One order within a year", "{} orders within a year", _UNREAD)),
+    FeatureSpec("customer_recency_days", "days", "time since the last order", "no order known",
+                group="order_recency", says=wording.elapsed("Last order {} ago", "No order known",
+                    "Has just ordered", wording.DAY_S)),
+    FeatureSpec("customer_order_age_days", "days", "time since the first order", "no order known",
+                group="tenure", says=wording.elapsed("First order {} ago", "No order known",
+                    "First order just now", wording.DAY_S)),
+    FeatureSpec("customer_monetary_mean", "currency", "mean value of all orders", "no order known",
+                group="order_value", says=wording.money("Orders are worth {} on average",
+                    "No order known")),
+    FeatureSpec("customer_order_value", "currency", "value of all orders", _UNAVAILABLE,
+                group="order_value", says=wording.money("All orders are worth {}", _UNREAD)),
     FeatureSpec("customer_gap_ratio", "ratio", "recency over own median gap, else the shop's",
-                "no order, or no gap known"),
+                "no order, or no gap known",
+                group="order_recency", says=wording.share(
+                    "{} of the usual time between orders has passed since the last",
+                    "Usual time between orders not known", "Has just ordered")),
     FeatureSpec("customer_refund_rate", "ratio", "orders undone at least in part",
-                "no order placed"),
+                "no order placed",
+                group="refunds", says=wording.share("{} of orders were returned or cancelled",
+                    "No order known", "No order was returned or cancelled",
+                    "All orders were returned or cancelled")),
     FeatureSpec("customer_discount_order_share", "ratio", "orders within 365 days at a discount",
-                "no such order"),
+                "no such order",
+                group="discounts", says=wording.share(
+                    "{} of orders within a year were at a discount", "No order within a year",
+                    "No order within a year was at a discount",
+                    "All orders within a year were at a discount")),
+    FeatureSpec("customer_year_day", "days", "time since the year began, in UTC, all years alike",
+                group="season", says=wording.count("The year has just begun",
+                    "One day into the year", "{} days into the year")),
 )  # fmt: skip
 
 _COUPON_APPLY = int(EventType.COUPON_APPLY)
 _PURCHASE = int(EventType.PURCHASE)
 _STATUS_UNAVAILABLE = int(UserStatus.UNAVAILABLE)
 _COUNTER_CAP = 255
+# Mean year of the Gregorian calendar, so that no calendar is needed: off by a day at most.
+DAYS_PER_YEAR = 365.2425
 
 
 @compiled
@@ -134,6 +200,7 @@ def _describe_times(state: Any, now: int, out: Any) -> None:
         if np.isnan(tenure) and state["user_status"] != _STATUS_UNAVAILABLE:
             tenure = (now - state["first_time"]) / US_PER_DAY
     out["customer_idle_days"] = idle
+    out["customer_year_day"] = np.floor((now / US_PER_DAY) % DAYS_PER_YEAR)
     out["customer_tenure_days"] = tenure
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families.items import acted_on
 from micromoment.features.lookup import look_up
@@ -26,14 +27,26 @@ STATE_FIELDS = [
 ]
 
 FEATURES = (
-    FeatureSpec("page_weight_sum", "log-odds", "learned weights of the distinct pages seen"),
-    FeatureSpec("last_page_weight", "log-odds", "learned weight of the last page", "no page"),
-    FeatureSpec("landing_page_llr", "nats", "buyers among visits that landed here", "no page"),
-    FeatureSpec("source_llr", "nats", "buyers among visits of this source", "not known"),
-    FeatureSpec("campaign_llr", "nats", "buyers among visits of this campaign", "not known"),
-    FeatureSpec("last_item_llr", "nats", "buyers among visits that saw this product", "no product"),
-    FeatureSpec("max_item_llr", "nats", "the highest of the products acted on", "no product"),
-)
+    FeatureSpec("page_weight_sum", "log-odds", "learned weights of the distinct pages seen",
+                group="pages_seen", says=wording.learned("Pages seen so far are {}")),
+    FeatureSpec("last_page_weight", "log-odds", "learned weight of the last page", "no page",
+                group="pages_seen", says=wording.learned("The last page is {}", "No page seen")),
+    FeatureSpec("landing_page_llr", "nats", "buyers among visits that landed here", "no page",
+                group="landing_page", says=wording.learned("Landing on this page is {}",
+                    "Not landed on a page yet")),
+    FeatureSpec("source_llr", "nats", "buyers among visits of this source", "not known",
+                group="source", says=wording.learned("Coming from this source is {}",
+                    "Name of the source not known")),
+    FeatureSpec("campaign_llr", "nats", "buyers among visits of this campaign", "not known",
+                group="source", says=wording.learned("Coming by this campaign is {}",
+                    "No campaign known")),
+    FeatureSpec("last_item_llr", "nats", "buyers among visits that saw this product", "no product",
+                group="which_products", says=wording.learned("Looking at the last product is {}",
+                    "No product looked at")),
+    FeatureSpec("max_item_llr", "nats", "the highest of the products acted on", "no product",
+                group="which_products", says=wording.learned(
+                    "Looking at the best of the products seen is {}", "No product looked at")),
+)  # fmt: skip
 
 _PAGE_VIEW = int(EventType.PAGE_VIEW)
 _ITEM_VIEW = int(EventType.ITEM_VIEW)

@@ -17,6 +17,7 @@ import numpy as np
 
 from micromoment.events.record import MISSING_MICROS
 from micromoment.events.vocabulary import EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.lookup import count_below
 from micromoment.features.spec import FeatureSpec
@@ -51,32 +52,85 @@ STATE_FIELDS = [
     ("last_search_time", "i8"),
 ]
 
+_PRICE_BANDS = {1: "among the cheapest tenth of the shop's", 10: "among the dearest tenth"} | {
+    tenth: f"in the {nth} tenth of prices, from the cheapest"
+    for tenth, nth in enumerate(
+        ("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"), start=2
+    )
+}
+
 FEATURES = (
-    FeatureSpec("n_item_views", "events", "looks at a product"),
-    FeatureSpec("n_list_views", "events", "lists of products shown or filtered"),
-    FeatureSpec("n_item_clicks", "events", "clicks on a product in a list"),
-    FeatureSpec("n_searches", "events", "searches"),
-    FeatureSpec("search_refinements", "events", "searches with other terms within 60 s"),
-    FeatureSpec("n_filters", "events", "uses of a filter or a sort order"),
-    FeatureSpec("n_promo_clicks", "events", "clicks on promotions, mails and advertisements"),
-    FeatureSpec("n_wishlist_adds", "events", "products put on the wish list"),
-    FeatureSpec("n_distinct_items", "items", "distinct products acted on, up to 16"),
-    FeatureSpec("repeat_view_ratio", "ratio", "looks at products looked at before", "no view"),
-    FeatureSpec("max_views_one_item", "events", "looks at the most viewed product"),
-    FeatureSpec("n_distinct_categories", "categories", "distinct top categories, up to 16"),
-    FeatureSpec("category_entropy", "nats", "spread of looks over categories", "none known"),
-    FeatureSpec("top_category_share", "ratio", "looks in the commonest category", "none known"),
-    FeatureSpec("last_price", "currency", "price of the product last looked at", "none known"),
-    FeatureSpec("median_view_price", "currency", "median of the last 16 prices", "none known"),
-    FeatureSpec("price_cv", "ratio", "standard deviation of prices over mean", "below two prices"),
-    FeatureSpec("last_price_vs_median", "ratio", "last price over the median", "no or zero median"),
-    FeatureSpec(
-        "price_bucket", "1-10", "decile of the last price in the shop", "no price, no table"
-    ),
-    FeatureSpec("on_sale_share", "ratio", "looks at reduced products", "never stated"),
-    FeatureSpec("mean_dwell_s", "s", "mean time from a look to the next moment", "none ended"),
-    FeatureSpec("last_dwell_s", "s", "the last of these times", "none ended"),
-)
+    FeatureSpec("n_item_views", "events", "looks at a product",
+                group="products", says=wording.count("No product looked at",
+                    "One look at a product", "{} looks at products")),
+    FeatureSpec("n_list_views", "events", "lists of products shown or filtered",
+                group="lists", says=wording.count("No product list seen", "One product list seen",
+                    "{} product lists seen")),
+    FeatureSpec("n_item_clicks", "events", "clicks on a product in a list",
+                group="products", says=wording.count("No product chosen from a list",
+                    "One product chosen from a list", "{} products chosen from lists")),
+    FeatureSpec("n_searches", "events", "searches",
+                group="search", says=wording.count("No search so far", "One search",
+                    "{} searches")),
+    FeatureSpec("search_refinements", "events", "searches with other terms within 60 s",
+                group="search", says=wording.count("No search refined", "One search refined",
+                    "{} searches refined")),
+    FeatureSpec("n_filters", "events", "uses of a filter or a sort order",
+                group="lists", says=wording.count("No filter or sort order used",
+                    "One use of a filter or sort order", "{} uses of filters or sort orders")),
+    FeatureSpec("n_promo_clicks", "events", "clicks on promotions, mails and advertisements",
+                group="promotions", says=wording.count("No promotion clicked",
+                    "One click on a promotion", "{} clicks on promotions")),
+    FeatureSpec("n_wishlist_adds", "events", "products put on the wish list",
+                group="wish_list", says=wording.count("Nothing put on the wish list",
+                    "One product put on the wish list", "{} products put on the wish list")),
+    FeatureSpec("n_distinct_items", "items", "distinct products acted on, up to 16",
+                group="products", says=wording.count("No product looked at", "One product so far",
+                    "{} different products so far")),
+    FeatureSpec("repeat_view_ratio", "ratio", "looks at products looked at before", "no view",
+                group="products", says=wording.share("{} of looks go to products seen before",
+                    "No product looked at", "No product looked at again")),
+    FeatureSpec("max_views_one_item", "events", "looks at the most viewed product",
+                group="products", says=wording.ordinal("No product looked at",
+                    "No product looked at again", "{} look at the same product")),
+    FeatureSpec("n_distinct_categories", "categories", "distinct top categories, up to 16",
+                group="categories", says=wording.count("No category known",
+                    "Stays in one category", "{} different categories")),
+    FeatureSpec("category_entropy", "nats", "spread of looks over categories", "none known",
+                group="categories", says=wording.spread("Looks spread over about {} categories",
+                    "Stays in one category", 16, "No category known")),
+    FeatureSpec("top_category_share", "ratio", "looks in the commonest category", "none known",
+                group="categories", says=wording.share("{} of looks are in one category",
+                    "No category known", every="Stays in one category")),
+    FeatureSpec("last_price", "currency", "price of the product last looked at", "none known",
+                group="prices", says=wording.money("Last product costs {}", "No price seen")),
+    FeatureSpec("median_view_price", "currency", "median of the last 16 prices", "none known",
+                group="prices", says=wording.money("Products looked at cost about {}",
+                    "No price seen")),
+    FeatureSpec("price_cv", "ratio", "standard deviation of prices over mean", "below two prices",
+                group="prices", says=wording.share(
+                    "Prices looked at differ by {} of their average", "Fewer than two prices seen",
+                    "All prices looked at are the same")),
+    FeatureSpec("last_price_vs_median", "ratio", "last price over the median", "no or zero median",
+                group="prices", says=wording.share(
+                    "Last product costs {} of what the visit's products usually cost",
+                    "No price to compare with",
+                    every="Last product costs what the visit's products usually cost")),
+    FeatureSpec("price_bucket", "1-10", "decile of the last price in the shop",
+                "no price, no table",
+                group="prices", says=wording.code("Last product is {}", _PRICE_BANDS,
+                    "No price seen")),
+    FeatureSpec("on_sale_share", "ratio", "looks at reduced products", "never stated",
+                group="prices", says=wording.share("{} of the products looked at are reduced",
+                    "Not known which products are reduced", "No reduced product looked at",
+                    "All products looked at are reduced")),
+    FeatureSpec("mean_dwell_s", "s", "mean time from a look to the next moment", "none ended",
+                group="products", says=wording.elapsed("Looks at products take {} on average",
+                    "No look at a product has ended yet")),
+    FeatureSpec("last_dwell_s", "s", "the last of these times", "none ended",
+                group="products", says=wording.elapsed("Last look at a product took {}",
+                    "No look at a product has ended yet")),
+)  # fmt: skip
 
 _DWELL_CAP_S = 300.0
 _REFINEMENT_US = 60_000_000

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType, PageType
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.families.items import find_slot
 from micromoment.features.spec import FeatureSpec
@@ -33,25 +34,78 @@ STATE_FIELDS = [
     ("has_scroll", "u1"),
 ]
 
+_PAGES = {
+    1: "the front page",
+    2: "a category page",
+    3: "a product page",
+    4: "a search page",
+    5: "the cart page",
+    6: "a checkout page",
+    7: "an order confirmation",
+    8: "a log-in or account page",
+    9: "a page on delivery, returns or help",
+    10: "a page to read",
+    11: "an error page",
+    12: "another page",
+}
+
 FEATURES = (
-    FeatureSpec("n_page_views", "events", "pages shown"),
-    FeatureSpec("n_distinct_pages", "pages", "distinct pages, up to 16"),
-    FeatureSpec("is_bounce_so_far", "0/1", "one page and 10 s at most"),
-    FeatureSpec("repeat_page_ratio", "ratio", "pages shown before", "no page"),
-    FeatureSpec("n_home_pages", "events", "views of the front page"),
-    FeatureSpec("n_list_pages", "events", "views of category pages"),
-    FeatureSpec("n_item_pages", "events", "views of product pages"),
-    FeatureSpec("n_account_pages", "events", "views of log-in and account pages"),
-    FeatureSpec("n_policy_pages", "events", "views of shipping, returns and help pages"),
-    FeatureSpec("n_error_pages", "events", "pages that could not be shown"),
-    FeatureSpec("landing_page_type", "code", "kind of the first page, PageType", "no page"),
-    FeatureSpec("last_page_type", "code", "kind of the last page, PageType", "no page"),
-    FeatureSpec("n_scrolls", "events", "scroll events"),
-    FeatureSpec("max_scroll", "percent", "furthest scroll", "never reported"),
-    FeatureSpec("micro_rate", "ratio", "hover, expand and scroll events per page", "no page"),
-    FeatureSpec("dead_clicks", "events", "clicks that did nothing"),
-    FeatureSpec("video_replays", "events", "videos watched again"),
-)
+    FeatureSpec("n_page_views", "events", "pages shown",
+                group="visit_length", says=wording.count("No page seen", "First page of the visit",
+                    "{} pages seen")),
+    FeatureSpec("n_distinct_pages", "pages", "distinct pages, up to 16",
+                group="visit_length", says=wording.count("No page seen", "One page seen, no other",
+                    "{} different pages seen")),
+    FeatureSpec("is_bounce_so_far", "0/1", "one page and 10 s at most",
+                group="visit_length", says=wording.fact("Stayed beyond the first page",
+                    "One page and a few seconds so far")),
+    FeatureSpec("repeat_page_ratio", "ratio", "pages shown before", "no page",
+                group="visit_length", says=wording.share(
+                    "{} of page views were of a page seen before",
+                    "No page seen", "No page seen twice")),
+    FeatureSpec("n_home_pages", "events", "views of the front page",
+                group="page_kinds", says=wording.count("Front page not seen",
+                    "One view of the front page", "{} views of the front page")),
+    FeatureSpec("n_list_pages", "events", "views of category pages",
+                group="lists", says=wording.count("No category page seen",
+                    "One category page seen", "{} category pages seen")),
+    FeatureSpec("n_item_pages", "events", "views of product pages",
+                group="products", says=wording.count("No product page seen",
+                    "One product page seen", "{} product pages seen")),
+    FeatureSpec("n_account_pages", "events", "views of log-in and account pages",
+                group="account", says=wording.count("No log-in or account page seen",
+                    "One log-in or account page seen", "{} log-in or account pages seen")),
+    FeatureSpec("n_policy_pages", "events", "views of shipping, returns and help pages",
+                group="help", says=wording.count("No page on delivery, returns or help seen",
+                    "One page on delivery, returns or help seen",
+                    "{} pages on delivery, returns or help seen")),
+    FeatureSpec("n_error_pages", "events", "pages that could not be shown",
+                group="trouble", says=wording.count("No error page", "One error page",
+                    "{} error pages")),
+    FeatureSpec("landing_page_type", "code", "kind of the first page, PageType", "no page",
+                group="landing_page", says=wording.code("Landed on {}", _PAGES,
+                    "Not landed on a page yet")),
+    FeatureSpec("last_page_type", "code", "kind of the last page, PageType", "no page",
+                group="page_kinds", says=wording.code("Last page was {}", _PAGES,
+                    "Last page not known")),
+    FeatureSpec("n_scrolls", "events", "scroll events",
+                group="attention", says=wording.count("No scrolling reported", "Scrolled once",
+                    "Scrolled {} times")),
+    FeatureSpec("max_scroll", "percent", "furthest scroll", "never reported",
+                group="attention", says=wording.figure("Scrolled down to {}% of a page",
+                    "No scrolling reported")),
+    FeatureSpec("micro_rate", "ratio", "hover, expand and scroll events per page", "no page",
+                group="attention", says=wording.figure(
+                    "{} times hovered, expanded or scrolled per page", "No page seen",
+                    one="Hovered, expanded or scrolled once per page",
+                    none="No hovering, expanding or scrolling")),
+    FeatureSpec("dead_clicks", "events", "clicks that did nothing",
+                group="trouble", says=wording.count("No click without effect",
+                    "One click without effect", "{} clicks without effect")),
+    FeatureSpec("video_replays", "events", "videos watched again",
+                group="attention", says=wording.count("No video watched again",
+                    "One video watched again", "{} videos watched again")),
+)  # fmt: skip
 
 _PAGE_VIEW = int(EventType.PAGE_VIEW)
 _SCROLL = int(EventType.SCROLL)

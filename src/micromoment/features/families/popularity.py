@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import EventType
+from micromoment.features import wording
 from micromoment.features._compile import compiled, compiled_into_callers
 from micromoment.features.families.items import acted_on
 from micromoment.features.lookup import count_below, look_up
@@ -32,15 +33,27 @@ _NO_CATEGORY = "none known, or no earlier day"
 _MIN_DAYS = 56
 
 
-def _rate(name: str, meaning: str, missing: str) -> FeatureSpec:
-    return FeatureSpec(name, "ratio", meaning, missing, min_days=_MIN_DAYS)
+def _rate(name: str, meaning: str, missing: str, group: str, says: wording.Wording) -> FeatureSpec:
+    return FeatureSpec(name, "ratio", meaning, missing, min_days=_MIN_DAYS, group=group, says=says)
 
 
 FEATURES = (
-    _rate("item_popularity_7d", "view-to-buy rate of the last product acted on", _NO_ITEM),
-    _rate("max_item_popularity_7d", "highest view-to-buy rate of the products", _NO_ITEM),
-    _rate("category_popularity_7d", "view-to-buy rate of the last category", _NO_CATEGORY),
-)
+    _rate("item_popularity_7d", "view-to-buy rate of the last product acted on", _NO_ITEM,
+          group="which_products", says=wording.share(
+              "In the last days {} of visits with this product ordered it",
+              "Not known how well the product sells",
+              "In the last days nobody ordered this product")),
+    _rate("max_item_popularity_7d", "highest view-to-buy rate of the products", _NO_ITEM,
+          group="which_products", says=wording.share(
+              "Best seller among the products: {} of visits with it ordered it",
+              "Not known how well the products sell",
+              "In the last days nobody ordered any of these products")),
+    _rate("category_popularity_7d", "view-to-buy rate of the last category", _NO_CATEGORY,
+          group="which_products", says=wording.share(
+              "In the last days {} of visits to this category ordered from it",
+              "Not known how well the category sells",
+              "In the last days nobody ordered from this category")),
+)  # fmt: skip
 
 _ITEM_VIEW = int(EventType.ITEM_VIEW)
 _CART_ADD = int(EventType.CART_ADD)

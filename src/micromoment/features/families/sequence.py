@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.events.vocabulary import N_EVENT_GROUPS
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 
@@ -22,13 +23,41 @@ STATE_FIELDS = [
     ("n_symbols", "i4"),
 ]
 
+_STEPS = {
+    0: "something else",
+    1: "the front page",
+    2: "a page to read",
+    3: "a list of products",
+    4: "a search",
+    5: "a look at a product",
+    6: "a click on a product",
+    7: "a promotion",
+    8: "scrolling or the like",
+    9: "the wish list",
+    10: "an addition to the cart",
+    11: "a removal from the cart",
+    12: "a look at the cart",
+    13: "the checkout",
+    14: "the payment",
+    15: "the account",
+}
+
 FEATURES = (
-    FeatureSpec("transition_llr", "nats", "log-likelihood ratio of the path, buyers over others"),
-    FeatureSpec("transition_llr_mean", "nats", "the same per transition", "no symbol"),
-    FeatureSpec("last_group", "code", "group of the last event, EventGroup", "no symbol"),
-    FeatureSpec("last_group_2", "code", "group of the event before", "fewer symbols"),
-    FeatureSpec("last_group_3", "code", "group of the one before that", "fewer symbols"),
-)
+    FeatureSpec("transition_llr", "nats", "log-likelihood ratio of the path, buyers over others",
+                group="path", says=wording.learned("The way through the shop so far is {}")),
+    FeatureSpec("transition_llr_mean", "nats", "the same per transition", "no symbol",
+                group="path", says=wording.learned("The average step of this visit is {}",
+                    "Nothing but the start of the visit so far")),
+    FeatureSpec("last_group", "code", "group of the last event, EventGroup", "no symbol",
+                group="path", says=wording.code("The last step was {}", _STEPS,
+                    "Nothing but the start of the visit so far")),
+    FeatureSpec("last_group_2", "code", "group of the event before", "fewer symbols",
+                group="path", says=wording.code("The step before the last was {}", _STEPS,
+                    "No step before the last")),
+    FeatureSpec("last_group_3", "code", "group of the one before that", "fewer symbols",
+                group="path", says=wording.code("Two steps before the last came {}", _STEPS,
+                    "Fewer than three steps so far")),
+)  # fmt: skip
 
 _BYTE_CAP = 255
 

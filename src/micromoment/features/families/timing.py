@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 
@@ -21,15 +22,32 @@ STATE_FIELDS = [
 ]
 
 FEATURES = (
-    FeatureSpec("n_events", "events", "events so far, order confirmation pages left out"),
-    FeatureSpec("duration_s", "s", "time since the first event"),
-    FeatureSpec("secs_since_prev", "s", "time between the last two moments", "single moment"),
-    FeatureSpec("mean_gap_s", "s", "mean time between moments", "single moment"),
-    FeatureSpec("gap_cv", "ratio", "standard deviation of the gaps over their mean", "one gap"),
-    FeatureSpec("events_per_moment", "ratio", "events over distinct times of events"),
-    FeatureSpec("engagement_s", "s", "engagement time reported so far"),
-    FeatureSpec("hover_s", "s", "time that the pointer rested, as reported"),
-)
+    FeatureSpec("n_events", "events", "events so far, order confirmation pages left out",
+                group="visit_length", says=wording.count("No event so far",
+                    "First event of the visit", "{} events so far")),
+    FeatureSpec("duration_s", "s", "time since the first event",
+                group="visit_length", says=wording.elapsed("Visit has lasted {}",
+                    none="Visit has just begun")),
+    FeatureSpec("secs_since_prev", "s", "time between the last two moments", "single moment",
+                group="pace", says=wording.elapsed("{} between the last two events",
+                    "No pause between events yet")),
+    FeatureSpec("mean_gap_s", "s", "mean time between moments", "single moment",
+                group="pace", says=wording.elapsed("{} between events on average",
+                    "No pause between events yet")),
+    FeatureSpec("gap_cv", "ratio", "standard deviation of the gaps over their mean", "one gap",
+                group="pace", says=wording.bands((0.5, "Even pace"), (1.5, "Uneven pace"),
+                    above="Bursts of events with long pauses",
+                    missing="Too few pauses to tell the pace")),
+    FeatureSpec("events_per_moment", "ratio", "events over distinct times of events",
+                group="pace", says=wording.figure("On average {} events at once",
+                    one="Events come one at a time")),
+    FeatureSpec("engagement_s", "s", "engagement time reported so far",
+                group="visit_length", says=wording.elapsed("{} of active time on pages",
+                    none="No active time on pages reported")),
+    FeatureSpec("hover_s", "s", "time that the pointer rested, as reported",
+                group="attention", says=wording.elapsed("Pointer rested on things for {}",
+                    none="Pointer rested nowhere")),
+)  # fmt: skip
 
 _MIN_GAPS_FOR_SPREAD = 2
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
 from micromoment.features.user_snapshot import UserStatus
@@ -47,28 +48,81 @@ STATE_FIELDS = [
 _UNAVAILABLE = "store did not answer"
 _NO_GAP = "no order, or no gap known"
 
+_UNREAD = "What is known of the visitor could not be read"
 FEATURES = (
-    FeatureSpec("user_prior_sessions", "sessions", "sessions before this one", _UNAVAILABLE),
-    FeatureSpec("user_sessions_30d", "sessions", "the same within 30 days", _UNAVAILABLE),
-    FeatureSpec("user_days_since_visit", "days", "time since the last event before", "no history"),
-    FeatureSpec("user_recency_days", "days", "time since the last order", "no order"),
-    FeatureSpec("user_frequency_365d", "orders", "orders within 365 days", _UNAVAILABLE),
-    FeatureSpec("user_monetary_mean", "currency", "mean value of these orders", "no order"),
-    FeatureSpec("user_active_days_28d", "days", "days with a visit, of 28", _UNAVAILABLE),
-    FeatureSpec("user_active_days_trend", "days", "these minus the 28 before", _UNAVAILABLE),
-    FeatureSpec("user_tenure_days", "days", "time since the first event", "no history"),
-    FeatureSpec("user_orders", "orders", "orders ever, undone ones left out", _UNAVAILABLE),
-    FeatureSpec("user_gap_ratio", "ratio", "recency over own median gap, else the shop's", _NO_GAP),
-    FeatureSpec("user_refund_rate", "ratio", "orders undone at least in part", "no order placed"),
+    FeatureSpec("user_prior_sessions", "sessions", "sessions before this one", _UNAVAILABLE,
+                group="earlier_visits", says=wording.count("First visit that is known",
+                    "One earlier visit", "{} earlier visits", _UNREAD)),
+    FeatureSpec("user_sessions_30d", "sessions", "the same within 30 days", _UNAVAILABLE,
+                group="earlier_visits", says=wording.count("No visit in the 30 days before",
+                    "One visit in the 30 days before", "{} visits in the 30 days before", _UNREAD)),
+    FeatureSpec("user_days_since_visit", "days", "time since the last event before", "no history",
+                group="earlier_visits", says=wording.elapsed("Comes back after {}",
+                    "First visit that is known", unit_s=wording.DAY_S)),
+    FeatureSpec("user_recency_days", "days", "time since the last order", "no order",
+                group="past_orders", says=wording.elapsed("Came {} after the last order",
+                    "No earlier order known", unit_s=wording.DAY_S)),
+    FeatureSpec("user_frequency_365d", "orders", "orders within 365 days", _UNAVAILABLE,
+                group="past_orders", says=wording.count("No order within a year",
+                    "One order within a year", "{} orders within a year", _UNREAD)),
+    FeatureSpec("user_monetary_mean", "currency", "mean value of these orders", "no order",
+                group="past_orders", says=wording.money("Orders were worth {} on average",
+                    "No order within a year")),
+    FeatureSpec("user_active_days_28d", "days", "days with a visit, of 28", _UNAVAILABLE,
+                group="earlier_visits", says=wording.count("No visit in the 4 weeks before",
+                    "Visits on one day of the 4 weeks before",
+                    "Visits on {} days of the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_active_days_trend", "days", "these minus the 28 before", _UNAVAILABLE,
+                group="earlier_visits", says=wording.difference(
+                    "Days with a visit: {} fewer than in the 4 weeks before",
+                    "As many days with a visit as in the 4 weeks before",
+                    "Days with a visit: {} more than in the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_tenure_days", "days", "time since the first event", "no history",
+                group="earlier_visits", says=wording.elapsed("First seen {} ago",
+                    "First visit that is known", unit_s=wording.DAY_S)),
+    FeatureSpec("user_orders", "orders", "orders ever, undone ones left out", _UNAVAILABLE,
+                group="past_orders", says=wording.count("No earlier order known",
+                    "One earlier order", "{} earlier orders", _UNREAD)),
+    FeatureSpec("user_gap_ratio", "ratio", "recency over own median gap, else the shop's", _NO_GAP,
+                group="past_orders", says=wording.share(
+                    "{} of the usual time between orders has passed", "No earlier order known")),
+    FeatureSpec("user_refund_rate", "ratio", "orders undone at least in part", "no order placed",
+                group="past_orders", says=wording.share(
+                    "{} of earlier orders were returned or cancelled", "No earlier order known",
+                    "No earlier order was returned or cancelled",
+                    "All earlier orders were returned or cancelled")),
     FeatureSpec("user_discount_order_share", "ratio", "orders within 365 days at a discount",
-                "no such order"),
-    FeatureSpec("user_events_28d", "events", "events of the 28 days before", _UNAVAILABLE),
-    FeatureSpec("user_item_views_28d", "events", "views of products in them", _UNAVAILABLE),
-    FeatureSpec("user_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE),
-    FeatureSpec("user_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE),
-    FeatureSpec("user_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE),
+                "no such order",
+                group="past_orders", says=wording.share(
+                    "{} of orders within a year were at a discount", "No order within a year",
+                    "No order within a year was at a discount",
+                    "All orders within a year were at a discount")),
+    FeatureSpec("user_events_28d", "events", "events of the 28 days before", _UNAVAILABLE,
+                group="earlier_visits", says=wording.count("No event in the 4 weeks before",
+                    "One event in the 4 weeks before", "{} events in the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_item_views_28d", "events", "views of products in them", _UNAVAILABLE,
+                group="earlier_visits", says=wording.count(
+                    "No look at a product in the 4 weeks before",
+                    "One look at a product in the 4 weeks before",
+                    "{} looks at products in the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_cart_adds_28d", "events", "additions to the cart in them", _UNAVAILABLE,
+                group="earlier_cart", says=wording.count(
+                    "Nothing put into the cart in the 4 weeks before",
+                    "One addition to the cart in the 4 weeks before",
+                    "{} additions to the cart in the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_checkouts_28d", "events", "checkout events in them", _UNAVAILABLE,
+                group="earlier_cart", says=wording.count("No checkout in the 4 weeks before",
+                    "One checkout step in the 4 weeks before",
+                    "{} checkout steps in the 4 weeks before", _UNREAD)),
+    FeatureSpec("user_engagement_s_28d", "s", "engagement time in them", _UNAVAILABLE,
+                group="earlier_visits", says=wording.elapsed(
+                    "{} of active time in the 4 weeks before", _UNREAD,
+                    "No active time in the 4 weeks before")),
     FeatureSpec("user_open_cart_days", "days", "time since the last addition to the cart",
-                "none, or an order since"),
+                "none, or an order since",
+                group="earlier_cart", says=wording.elapsed(
+                    "Put something into the cart {} ago without an order since",
+                    "No cart left from an earlier visit", unit_s=wording.DAY_S)),
 )  # fmt: skip
 
 US_PER_DAY = 86_400_000_000.0

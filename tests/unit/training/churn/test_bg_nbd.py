@@ -33,11 +33,6 @@ def simulated(model: BgNbd, n: int, age: float, seed: int = 5) -> tuple[np.ndarr
     return x, recency, np.full(n, age)
 
 
-def test_expected_orders_are_the_authors() -> None:
-    """Their note on the model's spreadsheet expects 1.226 orders of customer 1 in 39 weeks."""
-    assert CDNOW.expected_orders(39, *one(2, 30.43, 38.86))[0] == pytest.approx(1.226, abs=5e-4)
-
-
 def test_the_likelihood_is_the_integral_over_customers() -> None:
     """Equation 6 equals the likelihood given rate and drop-out, averaged over both."""
     r, alpha, a, b = 0.9, 3.0, 1.2, 2.0
@@ -64,6 +59,18 @@ def test_one_time_buyers_are_alive_and_yet_may_not_order() -> None:
     assert CDNOW.alive(x, recency, age)[0] == 1
     none = CDNOW.no_order_within(39, x, recency, age)[0]
     assert none == pytest.approx(((4.414 + 50) / (4.414 + 50 + 39)) ** 0.243)
+
+
+def test_one_time_buyers_order_as_often_as_said() -> None:
+    """Of those who ordered once, the share that orders within the horizon is the one predicted."""
+    true = BgNbd(r=0.8, alpha=8.0, a=0.9, b=3.0)
+    random = np.random.default_rng(4)
+    # Nobody drops out before their second order.
+    second = random.exponential(1 / random.gamma(true.r, 1 / true.alpha, 100_000))
+    came = (second[second > 30] <= 42).mean()
+    once = one(0, 0, 30)
+    assert 1 - true.no_order_within(12, *once)[0] == pytest.approx(came, abs=0.01)
+    assert true.alive(*once)[0] == 1
 
 
 def test_the_fit_recovers_the_customers_it_came_from() -> None:

@@ -25,22 +25,25 @@ def test_gaps_run_between_order_days_and_to_the_end_of_the_data() -> None:
     assert gaps.days.tolist() == [4.0, 5.75, 15.0]
     assert gaps.came.tolist() == [True, False, False]
     assert gaps.repeaters == 1
+    assert gaps.at.tolist() == [10, 14, 5]
 
 
 def test_the_horizon_is_the_p80_of_gaps_that_ended() -> None:
     """Whole days, of ended gaps alone: those that are still open don't count."""
     days = np.array([10.0, 20.0, 30.0, 40.0, 50.4, 500.0])
     came = np.array([True, True, True, True, True, False])
-    assert OrderGaps(days, came, 5).horizon_days == round(float(np.quantile(days[:5], 0.8)))
-    assert OrderGaps(days[:0], came[:0], 0).horizon_days == 0
-    assert OrderGaps(np.array([0.1]), np.array([True]), 1).horizon_days == 1
+    assert OrderGaps(days, came, 5, days.astype(int)).horizon_days == round(
+        float(np.quantile(days[:5], 0.8))
+    )
+    assert OrderGaps(days[:0], came[:0], 0, np.array([], int)).horizon_days == 0
+    assert OrderGaps(np.array([0.1]), np.array([True]), 1, np.array([0])).horizon_days == 1
 
 
 def test_the_curve_is_kaplan_and_meier_s() -> None:
     """Their estimate by hand: at each end the share is cut by those who end of those at risk."""
     days = np.array([1.0, 2.0, 2.0, 3.0, 4.0])
     came = np.array([True, True, False, False, True])
-    curve = survival(OrderGaps(days, came, 2), 5)
+    curve = survival(OrderGaps(days, came, 2, days.astype(int)), 5)
     expected = [1, 4 / 5, 4 / 5 * 3 / 4, 4 / 5 * 3 / 4, 0, 0]
     assert curve.share == pytest.approx(expected)
     assert curve.days == (0, 1, 2, 3, 4, 5)

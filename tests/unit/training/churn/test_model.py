@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,12 +42,15 @@ def customers(seed: int, visitors: int = 3_000, cuts: int = 3) -> tuple[ChurnRow
     features[:, place["customer_monetary_mean"]] = random.exponential(50, n)
     chance = truth(recency, orders)
     codes = random.integers(0, 2**63, visitors).astype(np.uint64)
+    label = random.random(n) < chance
     rows = ChurnRows(
         features=features,
         feature_names=CHURN_FEATURES,
-        label=random.random(n) < chance,
+        label=label,
         visitor=np.tile(codes, cuts),
         cut=np.repeat(np.arange(cuts) + 737_000, visitors),
+        orders=np.where(label, 0.0, 1.0),
+        value=np.where(label, 0.0, 50.0),
     )
     return rows, chance
 
@@ -96,7 +101,7 @@ def test_held_out_scores_have_not_seen_the_visitor() -> None:
     mark = random.random(600).astype(np.float32)
     rows.features[:, CHURN_FEATURES.index("customer_order_value")] = np.tile(mark, 4)
     own = np.tile(random.random(600) < 0.5, 4)
-    rows = ChurnRows(rows.features, rows.feature_names, own, rows.visitor, rows.cut)
+    rows = replace(rows, label=own)
     found = judge(
         rows,
         {MODEL: 1 / (1 + np.exp(-cross_fit(rows, PARAMS).raw))},

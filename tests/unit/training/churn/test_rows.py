@@ -63,6 +63,32 @@ def labels(history: CustomerHistory, plan: CutPlan) -> dict[str, bool]:
     return dict(zip(table["visitor_id"].to_pylist(), table["churned"].to_pylist(), strict=True))
 
 
+def of_the_window(history: CustomerHistory) -> dict[str, tuple[int, float]]:
+    """Give number and value of the window's orders, by visitor."""
+    ((_, table),) = labelled_visitors(history.workspace.snapshots, PURCHASE, SHOP, 1_000)
+    columns = (table[name].to_pylist() for name in ("visitor_id", "orders", "value"))
+    return {name: (orders, value) for name, orders, value in zip(*columns, strict=True)}
+
+
+def test_what_comes_is_what_stands_at_the_window_s_end(tmp_path: Path) -> None:
+    """Orders and values add up, less what is undone meanwhile; who came back has one order."""
+    happenings = [
+        *(order(name, on(-5), 0) for name in ("twice", "swap", "back")),
+        order("twice", on(1), 1),
+        replace(order("twice", on(2), 2), value_micros=25_500_000),
+        order("twice", on(11), 3),
+        order("swap", on(1), 1),
+        cancelled("swap", 0, on(2)),
+        order("back", on(-3), 1),
+        cancelled("back", 0, on(2)),
+    ]
+    assert of_the_window(snapshots(tmp_path, happenings)) == {
+        "twice": (2, 35.5),
+        "swap": (1, 0),
+        "back": (0, 0),
+    }
+
+
 def test_who_churned_by_orders(tmp_path: Path) -> None:
     """The window is whole days from the cut on; an undone order goes by when it was undone."""
     happenings = [
@@ -87,6 +113,14 @@ def test_who_churned_by_orders(tmp_path: Path) -> None:
         "after": True,
         "undone": True,
         "late": False,
+    }
+    assert of_the_window(history) == {
+        "none": (0, 0),
+        "first": (1, 10),
+        "last": (1, 10),
+        "after": (0, 0),
+        "undone": (0, 0),
+        "late": (1, 10),
     }
     known = customers_at(history.workspace.snapshots, cut_at(CUT, SHOP), 100)
     assert sorted(known.to_pylist()) == ["after", "first", "last", "late", "none", "undone"]

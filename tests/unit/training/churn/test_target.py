@@ -11,7 +11,7 @@ from training.churn.target import MIN_REPEATERS, Target, choose_target
 
 def gaps(repeaters: int, days: float = 30.0) -> OrderGaps:
     """Make gaps of one length."""
-    return OrderGaps(np.full(10, days), np.ones(10, np.bool_), repeaters)
+    return OrderGaps(np.full(10, days), np.ones(10, np.bool_), repeaters, np.zeros(10, int))
 
 
 def test_purchases_come_first() -> None:
