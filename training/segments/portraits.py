@@ -27,7 +27,7 @@ PORTRAITS_FILE: Final = "portraits.json"
 TRAINED_ON: Final = (
     "The model that judged these visits was trained on them: it tells others apart less well."
 )
-_SCORE: Final = re.compile(r"(?<![\w.])(conversion|abandonment)\b")
+_SCORE: Final = re.compile(r"(?<![\w.])(conversion|abandonment|churn)\b")
 _DIGITS: Final = 4
 _COUNTS: Final = {
     "events": "n_events",

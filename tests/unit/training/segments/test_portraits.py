@@ -118,6 +118,8 @@ def test_what_the_model_was_trained_on_flatters_it() -> None:
     """A rule over a score says so at training; one that only names a limit like it doesn't."""
     assert _SCORE.search("conversion >= 0.2")
     assert _SCORE.search("!(abandonment < limits.x)")
+    assert _SCORE.search("churn > 0.5")
+    assert not _SCORE.search('lifecycle == "churned"')
     assert not _SCORE.search("n_events >= limits.conversion || cart_conversion > 1.0")
 
 
