@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
+from training.cli_audience import audience
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -18,6 +19,7 @@ imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_
 def register(app: typer.Typer) -> None:
     """Add the offline commands to the command line."""
     app.add_typer(imports, name="import")
+    app.add_typer(audience, name="audience")
     for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
         app.command()(command)
     app.command("lint-data")(lint_data)
@@ -223,7 +225,7 @@ def evaluate(
         typer.Option(min=1, help="Days between cuts for churn; 14 for orders, 1 for activity."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the model card, card.html, and evaluation.json.")
+        Path | None, typer.Option(help="Folder for card.html, evaluation.json, portraits.json.")
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
@@ -241,6 +243,7 @@ def evaluate(
         gather_card,
     )
     from training.progress import Steps  # noqa: PLC0415
+    from training.segments.portraits import PORTRAITS_FILE, write_portraits  # noqa: PLC0415
 
     request = EvaluateRequest(
         bundle=_bundle(bundle, store),
@@ -263,6 +266,7 @@ def evaluate(
         console.print(note)
     if out is not None:
         page = write_card(gather_card(request, found, Steps(console)), out)
+        write_portraits(out / PORTRAITS_FILE, found.portraits)
         console.print(f"page: {page}")
 
 

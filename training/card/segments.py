@@ -95,10 +95,15 @@ def portraits_html(portraits: Sequence[Portrait]) -> str:
     """Compose the portraits of clusters and audiences, a box each."""
     boxes = "".join(
         f"<div><strong>{escape(one.name)}</strong>"
-        f"<br><span class='muted'>{_size(one)}</span><p>{escape(one.text)}</p></div>"
+        f"<br><span class='muted'>{_size(one)}</span><p>{_together(one.text)}</p></div>"
         for one in portraits
     )
     return section("Portraits", "", f"<div class='portraits'>{boxes}</div>")
+
+
+def _together(text: str) -> str:
+    """Escape a text and keep its numbers and their per cent on one line."""
+    return escape(text).replace(" %", "&nbsp;%")
 
 
 def _size(one: Portrait) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
-from training.card import Card
+from training.card import Card, Portrait
 from training.drift import Shift, TrainingHistograms, measure_shifts
 from training.event_files import event_days
 from training.models.importance import FeatureImportance, measure_importance
@@ -38,10 +38,19 @@ def gather_card(request: EvaluateRequest, found: Evaluations, steps: Steps | Non
             imported=read_import(request.events),
             importance=_importance(bundle, found.points),
             space=_space(bundle, found.points),
+            portraits=_portraits(found),
             shifts=shifts,
             score_shift=score_shift,
             notes=found.notes,
         )
+
+
+def _portraits(found: Evaluations) -> tuple[Portrait, ...]:
+    return tuple(
+        Portrait(one.name, one.text, one.share, one.conversion)
+        for one in found.portraits
+        if one.visits
+    )
 
 
 def _importance(bundle: LoadedBundle, points: SampledPoints | None) -> FeatureImportance | None:

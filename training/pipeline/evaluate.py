@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from micromoment.errors import NotEnoughDataError
 from micromoment.events.identity import IdEncoder
@@ -15,9 +16,11 @@ from training.churn.evaluate import ChurnRequest, evaluate_churn
 from training.churn.judging import ChurnEvaluation
 from training.evaluation import Evaluation, SegmentRow, evaluate, measure_segments
 from training.event_files import event_days
+from training.pipeline.portraits import VisitRecords
 from training.pipeline.sample import PointSample, SampledPoints
 from training.pipeline.score import Look, score_days
 from training.progress import Steps
+from training.segments.portraits import Portrait
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class EvaluateRequest:
     """Which bundle on which days: from `first_day` to `last_day` of `events`, both included.
 
     Earlier days of the folder are what users did before. `sample` decision points at most are kept
-    with their features, to be described.
+    with their features, to be described; with 0 no segment is portrayed either.
     """
 
     bundle: Path
@@ -48,6 +51,7 @@ class Evaluations:
     churn: ChurnEvaluation | None
     notes: tuple[str, ...]
     points: SampledPoints | None = None
+    portraits: tuple[Portrait, ...] = ()
 
 
 def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evaluations:
@@ -59,11 +63,17 @@ def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evalua
     visits = churn = None
     notes = []
     sample = PointSample(request.sample)
+    records = VisitRecords(bundle, begun=True)
+
+    def look(scored: pa.Table) -> None:
+        sample.look(scored)
+        records.look(scored)
+
     try:
         if bundle.conversion is None:
             reason = bundle.manifest.absent.get("conversion", "")
             raise NotEnoughDataError(f"{bundle.tag} has no conversion model: {reason}")
-        visits = evaluate_bundle(request, steps, sample.look if request.sample else None)
+        visits = evaluate_bundle(request, steps, look if request.sample else None)
     except NotEnoughDataError as error:
         notes.append(str(error))
     try:
@@ -72,7 +82,7 @@ def evaluate_all(request: EvaluateRequest, steps: Steps | None = None) -> Evalua
         notes.append(str(error))
     if visits is None and churn is None:
         raise NotEnoughDataError("; ".join(notes))
-    return Evaluations(visits, churn, tuple(notes), sample.points())
+    return Evaluations(visits, churn, tuple(notes), sample.points(), tuple(records.portraits()))
 
 
 def _churn_request(request: EvaluateRequest) -> ChurnRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, served_tables
+from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import default_bundle_store
 from training.churn.model import ChurnParams
@@ -29,8 +30,9 @@ from training.pipeline.blocks import Block, forward_blocks
 from training.pipeline.features import UserHistory, build_history
 from training.pipeline.golden import pick_golden
 from training.pipeline.learn import Learned, Material, learn
+from training.pipeline.portraits import portray_training
 from training.progress import Steps
-from training.publishing.bundle import BundleParts
+from training.publishing.bundle import BundleParts, write_bundle
 from training.publishing.store import publish
 from training.replay.partition import count_rows, partition_events
 from training.replay.run import ReplayReport, ReplaySettings, replay_parts
@@ -148,9 +150,13 @@ def _train(
         )
     material = Material(request, days, blocks, parts, report, workspace, tables)
     learned = learn(material, plan, steps)
+    bundle = _parts(request, days, blocks, history, learned, served_tables(tables))
+    with steps.step("Portray clusters and audiences"):
+        draft = scratch / "draft"
+        write_bundle(draft, bundle)
+        portraits = portray_training(load_bundle(draft), report.outputs)
     with steps.step("Publish the bundle"):
-        bundle = _parts(request, days, blocks, history, learned, served_tables(tables))
-        manifest = publish(bundle, request.store)
+        manifest = publish(replace(bundle, portraits=portraits), request.store)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
     return TrainReport(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ from training.drift import TrainingHistograms
 from training.models.baseline import LogisticBaseline
 from training.models.calibration_track import CalibrationTrack, track_from_dict
 from training.replay.run import ReplaySettings
+from training.segments.portraits import PORTRAITS_FILE, Portrait, write_portraits
 
 CONVERSION_FILE: Final = "conversion.txt"
 CHURN_FILE: Final = "churn.txt"
@@ -114,6 +115,7 @@ class BundleParts:
     golden_events: pa.Table
     golden_users: pa.Table
     histograms: TrainingHistograms | None = None
+    portraits: Sequence[Portrait] = ()
 
 
 def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
@@ -137,6 +139,8 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
     _write_json(folder / METRICS_FILE, dict(parts.metrics))
     if parts.histograms is not None:
         _write_json(folder / HISTOGRAMS_FILE, parts.histograms.to_dict())
+    if parts.portraits:
+        write_portraits(folder / PORTRAITS_FILE, parts.portraits)
     _write_table(folder / EVENTS_FILE, parts.golden_events)
     _write_table(folder / USERS_FILE, parts.golden_users)
     return finish_bundle(folder, _manifest(parts, tables))

@@ -17,11 +17,12 @@ from training.segments.kmeans import (
     MIN_STABILITY,
     Trial,
     choose,
+    explain,
     nearest,
     try_numbers,
 )
 from training.segments.matching import match_clusters
-from training.segments.points import points_at, sample_visits
+from training.segments.points import periods_of, points_at, sample_visits
 from training.segments.profiles import ClusterName, Members, name_clusters
 
 MIN_VISITS: Final = 500
@@ -57,10 +58,11 @@ def fit_clusters(rows: DecisionRows, previous: ClusterFile | None = None) -> Clu
     points = rows.take(at)
     dimensions = _dimensions(points)
     scaled = standardise(points, dimensions)
-    trials = try_numbers(scaled, points.session, _SEED)
+    periods = periods_of(points)
+    trials = try_numbers(scaled, points.session, _SEED, periods)
     k = choose(trials)
     if k is None:
-        raise NotEnoughDataError(f"no number of clusters is stable: {_quality(trials)}")
+        raise NotEnoughDataError(f"no number of clusters holds: {explain(trials)}")
     centroids = np.round(trials[k].centroids, _DIGITS)
     members = _members(points, dimensions, centroids, nearest(scaled, centroids))
     found = _named(members, centroids, dimensions, previous)
@@ -82,6 +84,8 @@ def fit_clusters(rows: DecisionRows, previous: ClusterFile | None = None) -> Clu
             "visits": visits,
             "points": len(points),
             "chosen": k,
+            "chosen_why": explain(trials),
+            "periods": len(periods),
             "least_stability_asked": MIN_STABILITY,
             "least_separation_asked": MIN_SEPARATION,
             "by_number": _quality(trials),
@@ -176,7 +180,9 @@ def _quality(trials: dict[int, Trial]) -> dict[str, Any]:
     for k, trial in trials.items():
         values = asdict(trial)
         del values["centroids"]
-        found[str(k)] = {name: round(value, 3) for name, value in values.items()}
+        found[str(k)] = {
+            name: None if value is None else round(value, 3) for name, value in values.items()
+        }
     return found
 
 

@@ -69,7 +69,10 @@ def fit_segments(
         absent = str(error)
     values, used = learn_limits(plan.definitions, decisions)
     audiences = plan.definitions.with_limits(values)
-    return FittedSegments(clusters, absent, audiences, {"limits_rest_on": used})
+    record: dict[str, Any] = {"limits_rest_on": used}
+    if clusters is not None:
+        record["clusters"] = clusters.quality
+    return FittedSegments(clusters, absent, audiences, record)
 
 
 def _browsing(rows: DecisionRows) -> DecisionRows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,7 +44,9 @@ def test_the_file_states_how_the_number_was_chosen(fitted: tuple) -> None:
     assert file.quality["chosen"] == len(file.clusters)
     assert file.quality["visits"] == 1_500
     for trial in file.quality["by_number"].values():
-        assert set(trial) == {"stability", "least_stability", "separation"}
+        weeks = {"between_weeks", "least_between_weeks"}
+        assert set(trial) == {"stability", "least_stability", "separation", *weeks}
+        assert {trial[name] for name in weeks} == {None}  # all is of one day
         assert trial["least_stability"] <= trial["stability"] <= 1
     assert sum(one.share for one in file.clusters) == pytest.approx(1, abs=1e-5)
     numbers = Clusters(file, rows.feature_names).numbers(rows.features)
@@ -109,6 +112,27 @@ def test_another_week_keeps_the_names_that_were_given(shop: Maker, fitted: tuple
     ]
     assert found.retired == ()
     assert [one.centroid for one in found.clusters] != [one.centroid for one in renamed.clusters]
+
+
+def test_more_days_keep_ids_and_names(shop: Maker, fitted: tuple) -> None:
+    """A retraining that takes a second day in calls the same clusters the same."""
+    rows, _, file = fitted
+    later, _ = shop(1_000, seed=5)
+    later = replace(later, session=later.session + 10_000, day=later.day + 1)
+    both = DecisionRows(
+        feature_names=rows.feature_names,
+        **{
+            name: np.concatenate([getattr(rows, name), getattr(later, name)])
+            for name in ("features", "label", "events_seen", "session", "visitor", "day")
+        },
+    )
+    found = fit_clusters(both, file)
+    assert [(one.number, one.id, one.name, one.meaning) for one in found.clusters] == [
+        (one.number, one.id, one.name, one.meaning) for one in file.clusters
+    ]
+    assert found.quality["periods"] == 2
+    chosen = found.quality["by_number"][str(found.quality["chosen"])]
+    assert chosen["between_weeks"] >= 0.8
 
 
 def test_a_cluster_that_is_gone_is_retired(fitted: tuple) -> None:

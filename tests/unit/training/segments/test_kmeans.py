@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.segments.kmeans import Trial, choose, nearest, try_numbers
+from training.segments.kmeans import Trial, choose, explain, nearest, try_numbers
 
 
 def blobs(*centres: tuple[float, float], visits: int = 300, spread: float = 0.3) -> np.ndarray:
@@ -71,3 +71,48 @@ def test_visits_have_to_be_in_order() -> None:
     points = blobs((0, 0), (9, 0), visits=10)
     with pytest.raises(ValueError, match="in order of visits"):
         try_numbers(points, np.arange(len(points)) % 3, seed=1)
+
+
+def weeks_of(*weeks: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Put the points of weeks one after the other; gives them and each week's places."""
+    ends = np.cumsum([len(week) for week in weeks])
+    places = [np.arange(end - len(week), end) for week, end in zip(weeks, ends, strict=True)]
+    return np.concatenate(weeks), places
+
+
+def test_weeks_that_are_alike_agree() -> None:
+    """Clusters of one week are those of the next; without weeks nothing is said of them."""
+    points, weeks = weeks_of(*[blobs((0, 0), (9, 0), (0, 9), visits=200)] * 3)
+    trial = try_numbers(points, visits_of(points), 1, weeks)[3]
+    assert trial.between_weeks == pytest.approx(1)
+    assert trial.least_between_weeks == pytest.approx(1)
+    assert try_numbers(points, visits_of(points), 1)[3].between_weeks is None
+
+
+def test_what_another_week_cuts_elsewhere_does_not_hold() -> None:
+    """Three heaps in all, of which the first week has two alone: three are cut by chance there."""
+    first = blobs((0, 0), (9, 0), visits=600)
+    second = blobs((0, 0), (9, 0), (0, 9), visits=400)
+    points, weeks = weeks_of(first, second)
+    trials = try_numbers(points, visits_of(points), 1, weeks)
+    assert trials[3].stability > 0.9
+    assert trials[3].between_weeks is not None
+    assert trials[3].between_weeks < 0.8
+    assert not trials[3].holds
+    assert any(one.startswith("between weeks") for one in trials[3].falls_short())
+
+
+def test_the_choice_is_explained() -> None:
+    """In words: what holds, and why a higher number doesn't."""
+    good = Trial(np.zeros((2, 1)), 0.97, 0.95, 0.6, 0.93, 0.9)
+    moving = Trial(np.zeros((3, 1)), 0.97, 0.95, 0.6, 0.5, 0.4)
+    assert choose({2: good, 3: moving}) == 2
+    assert explain({2: good, 3: moving}) == (
+        "2 clusters are the most that hold by every measure; 3 clusters: between weeks 0.50 is"
+        " below 0.8"
+    )
+    assert explain({2: good}) == "2 clusters hold by every measure; no more are tried"
+    thin = Trial(np.zeros((2, 1)), 0.7, 0.95, 0.2)
+    assert explain({2: thin}) == (
+        "2 clusters: stability 0.70 is below 0.8, separation 0.20 is below 0.25"
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from training.models.rows import DecisionRows
 from training.segments import points
-from training.segments.points import KS, points_at, sample_visits
+from training.segments.points import KS, periods_of, points_at, sample_visits
 
 Maker = Callable[..., tuple[DecisionRows, np.ndarray]]
 
@@ -66,3 +67,46 @@ def test_a_sample_holds_whole_visits(shop: Maker, monkeypatch: object) -> None:
     assert len(some) == np.isin(data.session, chosen).sum()
     assert np.array_equal(sample_visits(data, 1).session, some.session)
     assert not np.array_equal(np.unique(sample_visits(data, 2).session), chosen)
+
+
+def a_period(*visits_by_day: int, length: int = 1) -> DecisionRows:
+    """Make visits of `length` points, on one day each, by how many begin on each day."""
+    days = np.repeat(np.arange(len(visits_by_day)), visits_by_day)
+    session = np.repeat(np.arange(len(days)), length)
+    seen = np.tile(np.arange(1, length + 1), len(days))
+    data = rows(*[[1]] * len(session))
+    return replace(data, session=session, events_seen=seen, day=np.repeat(days, length))
+
+
+def days_of(data: DecisionRows) -> list[tuple[int, int]]:
+    """Give the first and the last day of each period."""
+    return [(int(data.day[own].min()), int(data.day[own].max())) for own in periods_of(data)]
+
+
+def test_periods_are_whole_weeks_back_from_the_last_day() -> None:
+    """The latest four of them, in order of time; days before the first whole week are left out."""
+    assert days_of(a_period(*[40] * 16)) == [(2, 8), (9, 15)]
+    assert days_of(a_period(*[40] * 50)) == [(22, 28), (29, 35), (36, 42), (43, 49)]
+
+
+def test_below_two_weeks_there_are_two_halves() -> None:
+    """Of an odd number of days the first is left out; a single day has no halves."""
+    assert days_of(a_period(*[150] * 6)) == [(0, 2), (3, 5)]
+    assert days_of(a_period(*[150] * 5)) == [(1, 2), (3, 4)]
+    assert days_of(a_period(900)) == []
+    assert periods_of(a_period(1).take(np.zeros(1, np.bool_))) == []
+
+
+def test_periods_of_few_visits_are_not_compared() -> None:
+    """What differs there is chance."""
+    assert days_of(a_period(199, 900)) == []
+    assert days_of(a_period(200, 900)) == [(0, 0), (1, 1)]
+
+
+def test_a_visit_over_midnight_belongs_to_where_it_began() -> None:
+    """All of its points do."""
+    data = a_period(300, 300, length=2)
+    data.day[1] = 1
+    first, second = periods_of(data)
+    assert set(data.session[first]) & set(data.session[second]) == set()
+    assert 1 in first
