@@ -60,8 +60,8 @@ def made_up_churn(customers: int = 200) -> ChurnEvaluation:
     truth = random.random(n)
     days = [date(2024, 5, day).toordinal() for day in (1, 8, 15)]
     rows = ChurnRows(
-        features=truth[:, np.newaxis].astype(np.float32),
-        feature_names=("customer_orders",),
+        features=np.stack([truth, 1 + np.arange(n) % 2], axis=1).astype(np.float32),
+        feature_names=("customer_orders", "customer_order_days"),
         label=random.random(n) < truth,
         visitor=(np.arange(n) % customers).astype(np.uint64),
         cut=np.repeat(days, customers),

@@ -44,6 +44,8 @@ def lint_tokens(found: VisitEvents) -> list[Finding]:
         return []
     seen = np.zeros(len(found.buys), np.bool_)
     seen[found.visit[found.before]] = True  # a visit that begins with its order shows nothing
+    if not seen.any():
+        return []
     base = float(found.buys[seen].mean())
     findings = []
     for tokens in all_tokens(found):
