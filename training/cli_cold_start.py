@@ -14,7 +14,7 @@ console = Console(stderr=True)
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (starter,):
+    for command in (starter, readiness):
         app.command()(command)
 
 
@@ -47,3 +47,35 @@ def starter(
         "conversion; `micromoment readiness` tells when to train on the shop's own data"
     )
     typer.echo(report.tag)
+
+
+def readiness(
+    events: Annotated[Path, typer.Option(help="Folder of events.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Tell for each model whether there are enough data to train it, or when there will be."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.progress import Steps  # noqa: PLC0415
+    from training.readiness import (  # noqa: PLC0415
+        ReadinessRequest,
+        check_readiness,
+        readiness_table,
+    )
+
+    request = ReadinessRequest(
+        events, until.date() if until else None, Shop(currency, time_zone), workers=workers
+    )
+    found = check_readiness(request, Steps(console))
+    Console().print(readiness_table(found))
+    if found.enough("conversion"):
+        console.print(
+            "Enough for a conversion model of the shop's own: `micromoment train`. Let it replace "
+            "a starter when it is better on later days: `micromoment evaluate` both."
+        )
+    else:
+        console.print("Not enough for a conversion model yet: serve `micromoment starter`.")

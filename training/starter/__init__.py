@@ -1,4 +1,4 @@
-"""The starter bundle: what a shop serves before it has data of its own, learned from simulated ones."""
+"""The starter bundle: what a shop serves before it has data of its own; of simulated shops."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Features that mean the same in any shop, and so may be learned from another one.
 
-Left out is what depends on a shop's prices and currency, its clock and customers' habits of the day,
+Left out is what depends on the prices and currency of a shop, its clock and its customers' habits,
 the identity of its pages, sources and products (learned tables), its devices' and sources' mix, and
 what visitors did before this visit: of a new shop nobody has a past. Counts of acts that the
 simulator never shows could only say nothing, or the wrong thing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from training.models.conversion import (
     find_growth,
     fit_conversion,
 )
-from training.models.rows import DecisionRows
+from training.models.rows import DecisionRows, join_rows
 from training.models.weights import at_counts
 from training.publishing.bundle import ConversionParts
 from training.starter.features import PORTABLE_FEATURES
@@ -34,8 +34,9 @@ SLOPE: Final = 0.8
 # Small and smooth: shops have the large effects in common, not the small ones.
 PARAMS: Final = ConversionParams(num_leaves=15, max_trees=150, min_data_in_leaf=200)
 # Standard deviations of what is not known of level, slope, and their changes by depth, before the
-# shop's first day: recalibration on its own days soon outweighs them.
-_UNSURE: Final = (1.0, 0.3, 0.5, 0.3)
+# shop's first day: how many events a visit has differs much between shops, so that depth may say
+# anything. Recalibration on the shop's own days soon outweighs them.
+_UNSURE: Final = (1.0, 0.5, 1.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def fit_starter(shops: Sequence[DecisionRows]) -> StarterModel:
         baseline=baseline,
         baseline_first=baseline.raw_scores(first.columns(BASELINE_FEATURES)),
         rows=len(pooled),
-        buyers=len(np.unique(pooled.session[pooled.label])),
+        buyers=pooled.buyers,
     )
 
 
@@ -111,9 +112,7 @@ def _at_level(baseline: LogisticBaseline, raw: FloatArray, rate: float) -> Logis
 
 
 def _left_out(shops: Sequence[DecisionRows]) -> list[Split]:
-    return [
-        (join_rows([one for one in shops if one is not shop]), shop) for shop in shops
-    ]
+    return [(join_rows([one for one in shops if one is not shop]), shop) for shop in shops]
 
 
 def _numbered_apart(shops: Sequence[DecisionRows]) -> list[DecisionRows]:
@@ -123,12 +122,3 @@ def _numbered_apart(shops: Sequence[DecisionRows]) -> list[DecisionRows]:
         found.append(replace(shop, session=shop.session + used, visitor=shop.visitor + used))
         used += int(max(shop.session.max(), shop.visitor.max())) + 1
     return found
-
-
-def join_rows(rows: Sequence[DecisionRows]) -> DecisionRows:
-    """Put rows of the same features one after the other."""
-    joined: dict[str, Any] = {
-        name: np.concatenate([getattr(one, name) for one in rows])
-        for name in ("features", "label", "events_seen", "session", "visitor", "day")
-    }
-    return DecisionRows(feature_names=rows[0].feature_names, **joined)

@@ -16,6 +16,7 @@ from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import neutral_tables
 from micromoment.scoring.manifest import NAME_PATTERN, LifecycleRecord
 from training.pipeline.golden import pick_golden
+from training.pipeline.plain_rows import nobody
 from training.progress import Steps
 from training.publishing.bundle import BundleParts
 from training.publishing.store import publish
@@ -23,7 +24,7 @@ from training.replay.run import ReplaySettings
 from training.segments.definitions import DEFAULT_AUDIENCES, read_definitions
 from training.simulator import ShopConfig
 from training.starter.model import PARAMS, SLOPE, StarterModel, conversion_parts, fit_starter
-from training.starter.shops import SHOPS, SimulatedRows, nobody, simulated_rows
+from training.starter.shops import SHOPS, SimulatedRows, simulated_rows
 
 NO_DATA: Final = "starter bundle: no data of this shop yet"
 # What the simulated shops are: the shop's own currency and time zone change no portable feature.
