@@ -1,8 +1,8 @@
 """The published task of four classes from a visit's prefix, on a GA4 shop.
 
-    python -m benchmarks.prefix_classes EVENTS [--until 2021-01-03] [--time-zone America/Los_Angeles]
+    python -m benchmarks.prefix_classes EVENTS [--until 2021-01-03] [--time-zone ZONE]
 
-EVENTS is a folder of events; the days up to `--until` train, those after are tested. A visit is a
+EVENTS is a folder of events; days up to `--until` train, those after are tested. A visit is a
 buyer (an order in it), intent (a cart or a checkout, no order), a researcher (two product views or
 searches, or more, no cart) or a browser (the rest). The publication does not say how it drew the
 lines, so these are ours and the figures are comparable in kind only.
@@ -99,7 +99,7 @@ def main() -> None:
 def replayed(
     events: Path, until: date, time_zone: str, scratch: Path
 ) -> tuple[DecisionRows, DecisionRows]:
-    """Replay both sides with tables of the training days alone, each of which has not seen itself."""
+    """Replay both sides with tables of the training days alone, crossed by visitor."""
     settings = ReplaySettings(Shop("", time_zone), workers=2)
     days = event_days(events)
     first = until + timedelta(days=1)
@@ -199,7 +199,7 @@ def markov(train: Prefixes, test: Prefixes) -> FloatArray:
 
 
 def _chain(rows: DecisionRows) -> tuple[IntArray, IntArray, IntArray]:
-    """Give the groups of the last three events of each prefix; the last one is `none` where none."""
+    """Give the groups of the last three events of each prefix; 16 for none."""
     last = np.nan_to_num(rows.columns(("last_group_3", "last_group_2", "last_group")), nan=16.0)
     two, one, now = (np.clip(last[:, place], 0, 16).astype(np.int64) for place in range(3))
     return two, one, now

@@ -4,9 +4,10 @@
         [--time-zone America/Los_Angeles] [--own-days 1 3 7 16] [--replicates 200]
 
 EVENTS is a folder of events. Scored are visits from the day `--from` on, before their first order,
-by the starter and by logistic regressions on counts (the usual baseline) and LightGBM on the same
-portable features, both fitted on the shop's own last N days before; "days known" is the starter recalibrated on them. The base rate is the share of
-buyers at each number of events. Intervals are by visitor.
+by the starter, and by logistic regressions on counts (the usual baseline) and LightGBM on the same
+portable features, both fitted on the shop's own last N days before. "Days known" is the starter
+recalibrated on them. The base rate is the share of buyers at each number of events. Intervals are
+by visitor.
 """
 
 from __future__ import annotations

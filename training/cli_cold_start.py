@@ -14,7 +14,7 @@ console = Console(stderr=True)
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for command in (starter, readiness):
+    for command in (starter, readiness, tune):
         app.command()(command)
 
 
@@ -79,3 +79,42 @@ def readiness(
         )
     else:
         console.print("Not enough for a conversion model yet: serve `micromoment starter`.")
+
+
+def tune(
+    events: Annotated[Path, typer.Option(help="Folder of events.")],
+    out: Annotated[Path, typer.Option(help="File for the parameters, for `train --params`.")],
+    until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")
+    ] = None,
+    currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    trials: Annotated[int, typer.Option(min=1, help="Sets of parameters to try.")] = 30,
+    timeout_minutes: Annotated[
+        float, typer.Option(min=0.01, help="No trial begins after so many minutes of search.")
+    ] = 30.0,
+    allow_larger: Annotated[
+        bool, typer.Option("--allow-larger", help="Models that cost more to serve, too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same sets.")] = 7,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the replay.")] = 2,
+) -> None:
+    """Search for LightGBM's parameters on earlier and later days; Ctrl-C keeps the best so far."""
+    from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.models.params_file import write_params  # noqa: PLC0415
+    from training.outputs import make_folder  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+    from training.tuning import Budget, TuneRequest, run_search  # noqa: PLC0415
+
+    make_folder(out.parent)
+    budget = Budget(trials, timeout_minutes * 60, seed, allow_larger)
+    last = until.date() if until else None
+    request = TuneRequest(events, last, Shop(currency, time_zone), budget, workers=workers)
+    found = run_search(request, Steps(console))
+    write_params(out, found.params, found.record)
+    console.print(
+        f"{found.complete} trials to the end, {found.pruned} given up early; loss {found.loss:.5f},"
+        f" by the defaults {found.default_loss:.5f}. The least of many is too good by chance: "
+        "compare both on days that the search has not seen"
+    )
+    typer.echo(out)

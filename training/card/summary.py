@@ -17,9 +17,9 @@ from training.evaluation.table import interval, number
 
 _KEY_COUNTS = (1, 5, 20)
 _STARTER = (
-    "<p class='verdict'><b>Starter bundle.</b> Made without any data of this shop: it ranks"
-    " visits by what simulated shops have in common, and its level is what the shop said. Train on the shop's"
-    " own data as soon as <code>micromoment readiness</code> says that there are enough.</p>"
+    "<p class='verdict'><b>Starter bundle.</b> Made without any data of this shop: it ranks visits"
+    " by what simulated shops have in common, and its level is what the shop said. Train on the"
+    " shop's own data as soon as <code>micromoment readiness</code> says that there are enough.</p>"
 )
 
 
