@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -56,5 +58,6 @@ def test_an_interrupt_keeps_the_best_so_far(splits: list[Split]) -> None:
 class Interrupting(list[Split]):
     """Splits that somebody stops at."""
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Split]:
+        """Begin, and be stopped."""
         raise KeyboardInterrupt
