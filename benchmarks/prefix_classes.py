@@ -183,7 +183,8 @@ def _f1(prefixes: Prefixes, scores: FloatArray) -> float:
 def trees(train: Prefixes, test: Prefixes) -> FloatArray:
     """Give log probabilities of the test's prefixes by LightGBM on all features, shape (n, 4)."""
     booster = lgb.train(_PARAMS, lgb.Dataset(train.rows.features, train.kind), _TREES)
-    return np.log(np.maximum(np.asarray(booster.predict(test.rows.features)), 1e-15))
+    found: FloatArray = np.asarray(booster.predict(test.rows.features), np.float64)
+    return np.log(np.maximum(found, 1e-15))
 
 
 def markov(train: Prefixes, test: Prefixes) -> FloatArray:

@@ -1,0 +1,114 @@
+"""The commands that turn a shop's data into canonical events."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+console = Console(stderr=True)
+imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
+
+
+@imports.command("ga4")
+def import_ga4(
+    pattern: Annotated[str, typer.Argument(help="Files of a GA4 BigQuery export, or a folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
+    currency: Annotated[str, typer.Option(help="Currency of prices that name none.")] = "",
+    page_rules: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own rules for page types.")
+    ] = None,
+) -> None:
+    """Import a GA4 BigQuery export: raw daily Parquet files."""
+    from training.importers.ga4 import import_ga4 as run  # noqa: PLC0415 - heavy imports
+
+    report = run(pattern, out, currency=currency, page_rules=page_rules, progress=True)
+    console.print(report.table())
+
+
+@imports.command("table")
+def import_table(
+    files: Annotated[list[str], typer.Argument(help="Parquet and CSV files, globs or folders.")],
+    mapping: Annotated[Path, typer.Option(help="YAML that says what the columns mean.")],
+    out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
+    from_: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First shop-day.")
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last shop-day, included.")
+    ] = None,
+    page_rules: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own rules for page types.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace days that the folder holds already.")
+    ] = False,
+) -> None:
+    """Import tables of orders or of events by a mapping of their columns."""
+    from training.importers.table import import_table as run  # noqa: PLC0415 - heavy imports
+    from training.importers.visits import DayRange  # noqa: PLC0415
+
+    report = run(
+        files,
+        mapping,
+        out,
+        days=DayRange(_day(from_), _day(to)),
+        page_rules=page_rules,
+        replace=replace,
+        progress=True,
+    )
+    console.print(report.table())
+
+
+@imports.command("segment")
+def import_segment(
+    files: Annotated[list[str], typer.Argument(help="Files of JSON lines, globs or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
+    time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
+    session_minutes: Annotated[
+        int, typer.Option(min=1, max=1_440, help="Silence that ends a session.")
+    ] = 30,
+    max_session_hours: Annotated[
+        int, typer.Option(min=1, max=168, help="The longest session.")
+    ] = 24,
+    cut_at_midnight: Annotated[
+        bool, typer.Option("--cut-at-midnight", help="End sessions at the shop's midnight.")
+    ] = False,
+    cut_on_campaign: Annotated[
+        bool, typer.Option("--cut-on-campaign", help="A new campaign begins a session.")
+    ] = False,
+    from_: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First shop-day.")
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last shop-day, included.")
+    ] = None,
+    page_rules: Annotated[
+        Path | None, typer.Option(help="YAML with the shop's own rules for page types.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace days that the folder holds already.")
+    ] = False,
+) -> None:
+    """Import Segment calls: JSON lines, plain or gzipped."""
+    from training.importers.segment import import_segment as run  # noqa: PLC0415 - heavy imports
+    from training.importers.visits import DayRange, SessionRules  # noqa: PLC0415
+
+    report = run(
+        files,
+        out,
+        time_zone=time_zone,
+        sessions=SessionRules(session_minutes, cut_at_midnight, cut_on_campaign, max_session_hours),
+        days=DayRange(_day(from_), _day(to)),
+        page_rules=page_rules,
+        replace=replace,
+        progress=True,
+    )
+    console.print(report.table())
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
