@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
+from training import cli_cold_start
 from training.cli_audience import audience
-from training.cli_import import imports
+from training.cli_imports import imports
 
 console = Console(stderr=True)
 
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
         app.command()(command)
     app.command("lint-data")(lint_data)
+    cli_cold_start.register(app)
 
 
 def train(
@@ -45,11 +47,16 @@ def train(
         list[str] | None,
         typer.Option(help="Check of lint-data whose errors are known and don't stop the run."),
     ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="File of LightGBM's parameters, as `tune` writes it.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
     from training.lint.report import check_names  # noqa: PLC0415
+    from training.models.conversion import ConversionParams  # noqa: PLC0415
+    from training.models.params_file import read_params  # noqa: PLC0415
     from training.pipeline import TrainRequest  # noqa: PLC0415
     from training.pipeline import train as run  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
@@ -63,6 +70,7 @@ def train(
         shop=Shop(currency, time_zone),
         publish_lag=timedelta(minutes=publish_lag_minutes),
         audiences=audiences,
+        params=read_params(params) if params else ConversionParams(),
         workers=workers,
         acknowledged=check_names(acknowledge_leak or ()),
     )

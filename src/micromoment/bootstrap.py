@@ -90,7 +90,14 @@ def load_parts(
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     decoder = RequestDecoder(bundle.shop, ids, clock_us)
-    encoder = ReplyEncoder(bundle.feature_names, bundle.fingerprint, _abstention(settings))
+    if bundle.manifest.starter:
+        _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
+    encoder = ReplyEncoder(
+        bundle.feature_names,
+        bundle.fingerprint,
+        _abstention(settings),
+        starter=bundle.manifest.starter,
+    )
     scorer = _scorer(bundle, settings)
     warm_up(scorer, decoder, encoder)
     sessions = _open_sessions(settings)

@@ -16,11 +16,17 @@ from training.evaluation.bootstrap import Interval
 from training.evaluation.table import interval, number
 
 _KEY_COUNTS = (1, 5, 20)
+_STARTER = (
+    "<p class='verdict'><b>Starter bundle.</b> Made without any data of this shop: it ranks visits"
+    " by what simulated shops have in common, and its level is what the shop said. Train on the"
+    " shop's own data as soon as <code>micromoment readiness</code> says that there are enough.</p>"
+)
 
 
 def summary_html(card: Card) -> str:
     """Compose what stands above all parts: what it is, how good it is, what to beware of."""
-    verdicts = [
+    verdicts = [_STARTER] if card.bundle is not None and card.bundle.starter else []
+    verdicts += [
         f"<p class='verdict'><b>{name}.</b> {escape(text)}</p>"
         for name, text in (
             (
@@ -72,7 +78,10 @@ def limits_part(card: Card) -> Part | None:
             " alone."
         ),
         (
-            "It is of this shop, its pages, products and campaigns; another shop needs its own"
+            "A starter bundle: it knows nothing of this shop, neither pages, products and campaigns"
+            " nor how sure its probabilities are."
+            if bundle.starter
+            else "It is of this shop, its pages, products and campaigns; another shop needs its own"
             " training,"
             " and this one a new one as assortment and traffic change."
         ),
@@ -172,6 +181,8 @@ def _what(card: Card) -> str:
         words.append(
             f"Bundle {card.bundle.name} ({shop.currency or 'any currency'}, {shop.time_zone})"
         )
+        if card.bundle.starter:
+            words.append("made from simulated shops, without any data of this one")
         if training.get("first_day"):
             words.append(f"trained on {training['first_day']} to {training.get('last_day')}")
     if card.visits is not None and card.visits.first_event and card.visits.last_event:

@@ -73,12 +73,19 @@ def fit_churn(
 
 
 def _require_both_outcomes(rows: ChurnRows) -> None:
-    for label, what in ((True, "churned"), (False, "came back")):
-        visitors = len(np.unique(rows.visitor[rows.label == label]))
+    for what, visitors in visitors_by_outcome(rows).items():
         if visitors < MIN_VISITORS:
             raise NotEnoughDataError(
                 f"{visitors:,} visitors {what} after a training cut, churn needs {MIN_VISITORS:,}"
             )
+
+
+def visitors_by_outcome(rows: ChurnRows) -> dict[str, int]:
+    """Count the visitors of each outcome; `MIN_VISITORS` of either are needed."""
+    outcomes = {"churned": True, "came back": False}
+    return {
+        what: len(np.unique(rows.visitor[rows.label == label])) for what, label in outcomes.items()
+    }
 
 
 def _customers(history: CustomerHistory, target: Target, end: date) -> ChurnRows | None:

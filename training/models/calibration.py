@@ -44,7 +44,7 @@ def fit_platt(raw: FloatArray, label: BoolArray, weight: FloatArray) -> PlattCal
             return PlattCalibrator(slope, float(regression.intercept_[0]))
         reason = f"the fitted slope is {slope:.3g}"
     _LOGGER.warning("calibration keeps slope 1 and fits the intercept alone: %s", reason)
-    return PlattCalibrator(1.0, _intercept(raw, weight, _base_rate(label, weight)))
+    return PlattCalibrator(1.0, intercept_for(raw, weight, _base_rate(label, weight)))
 
 
 def _no_slope(raw: FloatArray, label: BoolArray) -> str | None:
@@ -66,7 +66,8 @@ def _base_rate(label: BoolArray, weight: FloatArray) -> float:
     return (int(label.sum()) + 1) / (len(label) + 2)
 
 
-def _intercept(raw: FloatArray, weight: FloatArray, rate: float) -> float:
+def intercept_for(raw: FloatArray, weight: FloatArray, rate: float) -> float:
+    """Find what to add to raw scores, shape (n,), so that their mean probability is `rate`."""
     low, high = -_FAR - float(raw.max()), _FAR - float(raw.min())
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -8,7 +8,7 @@ of rows and features says the same as a few large ones, with less of the noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,9 +80,14 @@ class Growth:
     history: tuple[float, ...]
 
 
-def find_growth(splits: Sequence[Split], params: ConversionParams = ConversionParams()) -> Growth:
+def find_growth(
+    splits: Sequence[Split],
+    params: ConversionParams = ConversionParams(),
+    watch: Callable[[int, float], None] = lambda _trees, _loss: None,
+) -> Growth:
     """Find when to stop, on the later rows of all splits together; never on shared visits.
 
+    `watch` is told the number of trees and the least loss so far; it may end the search by raising.
     Raises `NotEnoughDataError` when a side of a split holds one outcome only, and `ValueError` when
     features differ.
     """
@@ -95,6 +100,7 @@ def find_growth(splits: Sequence[Split], params: ConversionParams = ConversionPa
         losses = [booster.eval_valid()[0][2] for booster in boosters]
         history.append(float(np.mean(losses)))
         best = int(np.argmin(history))
+        watch(len(history), history[best])
         if all(finished):
             break
     stopped_at = best + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +74,11 @@ class DecisionRows:
         places = {name: place for place, name in enumerate(self.feature_names)}
         return self.features[:, [places[name] for name in names]]
 
+    @property
+    def buyers(self) -> int:
+        """The number of visits with an order still to come."""
+        return len(np.unique(self.session[self.label]))
+
     def require_both_outcomes(self, purpose: str) -> None:
         """Raise `NotEnoughDataError` unless some visits buy and some don't."""
         buyers = int(self.label.sum())
@@ -81,3 +87,15 @@ class DecisionRows:
                 f"{purpose}: {buyers} of {len(self)} decision points precede a purchase;"
                 " some that do and some that don't are needed"
             )
+
+
+def join_rows(rows: Sequence[DecisionRows]) -> DecisionRows:
+    """Put rows of the same features one after the other. Needs one at least."""
+    return DecisionRows(
+        features=np.concatenate([one.features for one in rows]),
+        feature_names=rows[0].feature_names,
+        **{
+            name: np.concatenate([getattr(one, name) for one in rows])
+            for name in ("label", "events_seen", "session", "visitor", "day")
+        },
+    )

@@ -186,7 +186,7 @@ class _Walk:
             return bundle
         before = self._days.between(last=day - timedelta(days=1))
         last_day = before.days[-1]
-        known = known_until(bundle)
+        known = known_until(bundle, before)
         fresh = {last_day: outcomes_of_day(bundle, self._last, last_day, last_day)}
         track = carry_on(calibration_of(bundle), known, fresh)
         training = self._request.training

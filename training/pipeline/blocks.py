@@ -10,7 +10,7 @@ from micromoment.errors import NotEnoughDataError
 
 _LATER_SHARE: Final = 0.2
 _MOST_BLOCKS: Final = 3
-_MIN_DAYS: Final = 3
+MIN_DAYS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ def forward_blocks(days: list[date]) -> tuple[Block, ...]:
     fits on.
     Raises `NotEnoughDataError` below three days.
     """
-    if len(days) < _MIN_DAYS:
+    if len(days) < MIN_DAYS:
         raise NotEnoughDataError(
-            f"training needs {_MIN_DAYS} days of events or more, there are {len(days)}"
+            f"training needs {MIN_DAYS} days of events or more, there are {len(days)}"
         )
     size = max(1, round(len(days) * _LATER_SHARE))
     ends = [len(days) - size * back for back in range(_MOST_BLOCKS)]

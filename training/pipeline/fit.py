@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from micromoment.errors import NotEnoughDataError
 from training.drift import TrainingHistograms, histograms_of
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
@@ -29,12 +28,11 @@ from training.models.conversion import (
     fit_conversion,
     later_scores,
 )
-from training.models.rows import DecisionRows
+from training.models.rows import DecisionRows, join_rows
 from training.models.weights import at_counts
 from training.pipeline.blocks import Block
+from training.pipeline.splits import usable_splits
 from training.publishing.bundle import ConversionParts
-
-MIN_BUYERS = 20
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -71,7 +69,7 @@ def fit_visits(
 
     Raises `NotEnoughDataError` when the last block has too few visits with an order.
     """
-    splits = _splits(rows, blocks)
+    splits = usable_splits(rows, blocks)
     growth = find_growth(splits, params)
     raw = later_scores(splits, growth, params)
     track, before = _follow([later for _, later in splits], raw)
@@ -81,29 +79,7 @@ def fit_visits(
     text = fit_conversion(rows, growth, params)
     parts = ConversionParts(text, rows.feature_names, track, _calibration_error(metrics), baseline)
     histograms = histograms_of(rows.features, rows.feature_names, judged.conversion)
-    return FittedVisits(parts, growth, metrics, len(rows), _buyers(rows), histograms)
-
-
-def _splits(rows: DecisionRows, blocks: Sequence[Block]) -> list[Split]:
-    splits = []
-    for block in blocks:
-        fit = np.isin(rows.day, [day.toordinal() for day in block.fit])
-        later = np.isin(rows.day, [day.toordinal() for day in block.later])
-        # A visit that crosses midnight between the two belongs to neither.
-        crossing = np.isin(rows.session, np.intersect1d(rows.session[fit], rows.session[later]))
-        split = rows.take(fit & ~crossing), rows.take(later & ~crossing)
-        few = min((_buyers(side), name) for side, name in zip(split, _SIDES, strict=True))
-        if few[0] >= MIN_BUYERS:
-            splits.append(split)
-        elif block is blocks[-1]:
-            raise NotEnoughDataError(
-                f"the days {few[1]} hold {few[0]} visits with an order still to come; "
-                f"{MIN_BUYERS} are needed: give more days"
-            )
-    return splits
-
-
-_SIDES = ("to fit on", "to calibrate on")
+    return FittedVisits(parts, growth, metrics, len(rows), rows.buyers, histograms)
 
 
 def _follow(
@@ -138,22 +114,7 @@ def _judge(
             seen = later.events_seen[of_day].tolist()
             conversion.append(np.array(calibrator.probabilities(scores[of_day].tolist(), seen)))
             baseline.append(theirs.probabilities(rows[-1].columns(BASELINE_FEATURES)))
-    return _Judged(_joined(rows), np.concatenate(conversion), np.concatenate(baseline))
-
-
-def _joined(rows: Sequence[DecisionRows]) -> DecisionRows:
-    return DecisionRows(
-        features=np.concatenate([one.features for one in rows]),
-        feature_names=rows[0].feature_names,
-        **{
-            name: np.concatenate([getattr(one, name) for one in rows])
-            for name in ("label", "events_seen", "session", "visitor", "day")
-        },
-    )
-
-
-def _buyers(rows: DecisionRows) -> int:
-    return len(np.unique(rows.session[rows.label]))
+    return _Judged(join_rows(rows), np.concatenate(conversion), np.concatenate(baseline))
 
 
 def _metrics_by_k(judged: _Judged) -> dict[str, Any]:

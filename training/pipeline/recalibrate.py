@@ -77,8 +77,8 @@ def recalibrate(request: RecalibrateRequest, steps: Steps | None = None) -> Reca
     steps = steps or Steps()
     bundle = load_bundle(request.bundle)
     before = calibration_of(bundle)
-    known = known_until(bundle)
     days = event_days(request.events).between(last=request.until)
+    known = known_until(bundle, days)
     fresh = days.between(first=known + timedelta(days=1))
     if not fresh.files:
         raise NotEnoughDataError(f"{request.events} holds no day after {known}, which is known")
@@ -114,10 +114,16 @@ def calibration_of(bundle: LoadedBundle) -> CalibrationTrack:
     return track
 
 
-def known_until(bundle: LoadedBundle) -> date:
-    """Give the last day whose outcomes the bundle's calibration knows."""
+def known_until(bundle: LoadedBundle, days: EventDays) -> date:
+    """Give the last day whose outcomes the bundle's calibration knows.
+
+    A starter's knows none: of the days given it is the one before the first.
+    """
     training = bundle.manifest.training
-    return date.fromisoformat(training.get("calibrated_until", training["last_day"]))
+    known = training.get("calibrated_until", training.get("last_day"))
+    if known is None:
+        return (days.days[0] if days.files else date.max) - timedelta(days=1)
+    return date.fromisoformat(known)
 
 
 def carry_on(

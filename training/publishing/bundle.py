@@ -96,7 +96,7 @@ class BundleParts:
     `absent` says why there is no model for `conversion`, `churn` or `clusters`. `golden_events` has
     `EVENT_SCHEMA`; `golden_users` one row per session with `session_id`, `status` and the
     snapshot's columns. `training` states data and parameters, without any time, place or user of
-    the run.
+    the run. `starter` marks what was made without the shop's data.
     """
 
     name: str
@@ -116,6 +116,7 @@ class BundleParts:
     golden_users: pa.Table
     histograms: TrainingHistograms | None = None
     portraits: Sequence[Portrait] = ()
+    starter: bool = False
 
 
 def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
@@ -177,6 +178,7 @@ def _manifest(parts: BundleParts, tables: dict[str, str]) -> Manifest:
     return Manifest(
         format=FORMAT,
         name=parts.name,
+        starter=parts.starter,
         shop=ShopRecord(currency=shop.currency, time_zone=shop.time_zone),
         session_expiry_s=parts.settings.session_expiry_s,
         max_clock_skew_s=parts.settings.max_clock_skew_s,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from micromoment.errors import NotEnoughDataError
 from micromoment.features.catalogue import FEATURE_NAMES
@@ -77,8 +78,7 @@ def fit_segments(
 
 def _browsing(rows: DecisionRows) -> DecisionRows:
     """Keep the visits that show something: refunds and calls to support are no behaviour."""
-    shows = rows.columns(_SHOWN).sum(axis=1) > 0
-    kept = rows.take(np.isin(rows.session, rows.session[shows]))
+    kept = rows.take(shows_something(rows))
     visits, every = len(np.unique(kept.session)), len(np.unique(rows.session))
     if visits < MIN_VISITS <= every:
         raise NotEnoughDataError(
@@ -86,3 +86,9 @@ def _browsing(rows: DecisionRows) -> DecisionRows:
             f" {MIN_VISITS} are needed for clusters"
         )
     return kept
+
+
+def shows_something(rows: DecisionRows) -> npt.NDArray[np.bool_]:
+    """Mark the rows of visits that show a page, a product or a list, shape (n,)."""
+    shows = rows.columns(_SHOWN).sum(axis=1) > 0
+    return np.isin(rows.session, rows.session[shows])

@@ -119,10 +119,14 @@ class LifecycleRecord(FrozenRecord):
 
 
 class Manifest(FrozenRecord):
-    """Everything that is known of a bundle besides its files' content."""
+    """Everything that is known of a bundle besides its files' content.
+
+    A `starter` was made without any of the shop's data: it is there to begin with.
+    """
 
     format: int
     name: str = Field(pattern=NAME_PATTERN)
+    starter: bool = False
     shop: ShopRecord
     session_expiry_s: int = Field(gt=0)
     max_clock_skew_s: int = Field(ge=0)

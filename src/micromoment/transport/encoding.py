@@ -42,13 +42,14 @@ class ReplyEncoder:
     """Encodes the scores of one bundle: names and fingerprint of its features are stated here.
 
     Whether to advise against acting on a score is judged here as well: only now is it known all
-    that was missing.
+    that was missing. `starter` tells that the bundle was made without the shop's data.
     """
 
     feature_names: tuple[str, ...]
     fingerprint: str
     abstention: Abstention = NEVER_ABSTAIN
     score_ids: ScoreIds = field(default_factory=ScoreIds)
+    starter: bool = False
 
     def score_response(
         self, session_id: str, score: Score, *, include_features: bool = False
@@ -96,6 +97,7 @@ class ReplyEncoder:
             calibration_error=score.calibration_error,
             abstain=bool(reasons),
             abstain_reasons=[ABSTAIN_REASONS[reason] for reason in reasons],
+            starter=self.starter,
         )
 
     def _feature_vector(self, score: Score) -> pb.FeatureVector:

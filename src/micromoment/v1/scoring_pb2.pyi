@@ -404,12 +404,17 @@ class Evidence(_message.Message):
     CALIBRATION_ERROR_FIELD_NUMBER: _builtins.int
     ABSTAIN_FIELD_NUMBER: _builtins.int
     ABSTAIN_REASONS_FIELD_NUMBER: _builtins.int
+    STARTER_FIELD_NUMBER: _builtins.int
     events_seen: _builtins.int
     """Events of the session seen so far."""
     calibration_error: _builtins.float
     """Expected calibration error at this number of events, as measured when the bundle was made."""
     abstain: _builtins.bool
     """The server advises not to act on the conversion, by its settings abstain_*. False without one."""
+    starter: _builtins.bool
+    """The bundle is a starter, made without any data of this shop: scores rank visits roughly, and
+    their level is what the shop said. Replace it as soon as there is enough data.
+    """
     @_builtins.property
     def abstain_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___AbstainReason.ValueType]:
         """Why, empty unless abstain is set."""
@@ -421,10 +426,11 @@ class Evidence(_message.Message):
         calibration_error: _builtins.float | None = ...,
         abstain: _builtins.bool = ...,
         abstain_reasons: _abc.Iterable[Global___AbstainReason.ValueType] | None = ...,
+        starter: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "calibration_error", b"calibration_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "abstain", b"abstain", "abstain_reasons", b"abstain_reasons", "calibration_error", b"calibration_error", "events_seen", b"events_seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error", "abstain", b"abstain", "abstain_reasons", b"abstain_reasons", "calibration_error", b"calibration_error", "events_seen", b"events_seen", "starter", b"starter"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__calibration_error: _TypeAlias = _typing.Literal["calibration_error"]  # noqa: Y015
     _WhichOneofArgType__calibration_error: _TypeAlias = _typing.Literal["_calibration_error", b"_calibration_error"]  # noqa: Y015

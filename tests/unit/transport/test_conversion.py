@@ -127,6 +127,13 @@ def test_a_conversion_of_zero_is_present() -> None:
     assert an_encoder().score_response("s1", a_score(conversion=0.0)).HasField("conversion")
 
 
+def test_a_starters_answers_say_so() -> None:
+    """Whoever reads a reply knows that the bundle was made without the shop's data."""
+    assert not an_encoder().score_response("s1", a_score()).evidence.starter
+    starter = replace(an_encoder(), starter=True)
+    assert starter.score_response("s1", a_score()).evidence.starter
+
+
 def test_features_keep_their_bits() -> None:
     """Float32 values and NaN come out as they went in, with names and fingerprint."""
     score = a_score()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.scored import made_up_churn, made_up_scores
+from tests.support.tiny_bundle import make_tiny_store
 from training.card import Card, Part, Portrait, render_card, write_card
 from training.churn.judging import ChurnEvaluation
 from training.drift import Shift
@@ -139,3 +140,16 @@ def test_nothing_bought_still_makes_a_card(n_visitors: int) -> None:
     html = render_card(Card("empty", visits=evaluate(frame, bootstrap=20)))
     assert "nothing to draw" in html
     assert "nothing can be said" in html
+
+
+def test_a_starters_card_says_so_first(evaluation: Evaluation, tmp_path: Path) -> None:
+    """Its head and its limits say that no data of the shop are in it; another bundle's don't."""
+    manifest = make_tiny_store(tmp_path)
+    marked = manifest.model_copy(update={"starter": True})
+    own, starter = (
+        render_card(Card("shop", visits=evaluation, bundle=one)) for one in (manifest, marked)
+    )
+    assert "Starter bundle." not in own
+    assert starter.index("Starter bundle.") < starter.index("Conversion.</b>")
+    assert "It is of this shop" in own
+    assert "It is of this shop" not in starter

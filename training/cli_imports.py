@@ -1,4 +1,4 @@
-"""The commands `micromoment import ...`: thin layers over `training.importers`."""
+"""The commands that turn a shop's data into canonical events."""
 
 from __future__ import annotations
 
