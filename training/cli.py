@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
+from training import cli_promotion
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
         app.command()(command)
     app.command("lint-data")(lint_data)
+    cli_promotion.register(app)
 
 
 @imports.command("ga4")

@@ -18,7 +18,7 @@ from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.manifest import NAME_PATTERN
-from micromoment.stores.bundles import default_bundle_store
+from micromoment.stores.bundles import LATEST, default_bundle_store
 from training.churn.model import ChurnParams
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
@@ -45,7 +45,8 @@ class TrainRequest:
     """What to train on and where the results go. `until` is the last day, included.
 
     `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
-    `acknowledged` are checks of the leak linter whose errors do not stop the run.
+    `acknowledged` are checks of the leak linter whose errors do not stop the run. Clusters take
+    their ids over from the bundle that the store's pointer `takes_over` names.
     """
 
     events: Path
@@ -63,6 +64,7 @@ class TrainRequest:
     ids: IdEncoder | None = None
     workers: int = 2
     acknowledged: tuple[str, ...] = ()
+    takes_over: str = LATEST
 
     @property
     def replay(self) -> ReplaySettings:
@@ -101,7 +103,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     blocks = forward_blocks(days.days)
     workspace = FeatureWorkspace(request.workspace)
     store = request.store or default_bundle_store()
-    plan = plan_segments(request.audiences, store, request.name)
+    plan = plan_segments(request.audiences, store, request.name, request.takes_over)
     for folder in (workspace.root, store):
         make_folder(folder)
     with TemporaryDirectory() as temporary:
