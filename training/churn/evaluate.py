@@ -30,8 +30,6 @@ FloatArray = npt.NDArray[np.float64]
 
 # At most so many rows are judged; above, a share of the visitors with all their cuts.
 MAX_ROWS: Final = 1_000_000
-# How the score of another bundle is called.
-RIVAL: Final = "rival"
 _AT_ONCE: Final = 50_000  # rows, of all of a bundle's features
 
 
@@ -40,7 +38,7 @@ class ChurnRequest:
     """Which bundle at which cuts: from `first_day` on, every `step` days (None: as suits it).
 
     Windows end with `last_day` of `events` at the latest. Earlier days are what customers did.
-    `rival` is a bundle with the same target, whose churn is judged beside it.
+    `rival` is a bundle with the same target, whose churn is judged beside it, under that name.
     """
 
     bundle: Path
@@ -120,7 +118,7 @@ def _rival(
         return {}
     # The same customers at the same cuts; what is known of them rests on the bundle's own tables.
     rows = _rows(request, rival, days, plan, steps)
-    return {RIVAL: _prospects(rival, rival.churn, rows)[0]}
+    return {"rival": _prospects(rival, rival.churn, rows)[0]}
 
 
 def _prospects(

@@ -7,7 +7,6 @@ from typing import Final
 
 from micromoment.errors import NotEnoughDataError
 from micromoment.scoring.bundle import LoadedBundle
-from training.churn.evaluate import RIVAL, ChurnRequest, evaluate_churn
 from training.churn.judging import ChurnEvaluation
 from training.progress import Steps
 from training.promotion.checks import Check, checked, not_judged
@@ -20,6 +19,9 @@ def judge_churn(
     candidate: LoadedBundle, serving: LoadedBundle | None, later: LaterDays, steps: Steps
 ) -> Check:
     """Compare the order of customers; windows of churn are long, so often no later one is over."""
+    # Of training.pipeline, which must be imported first: the two use each other.
+    from training.churn.evaluate import ChurnRequest, evaluate_churn  # noqa: PLC0415
+
     if candidate.churn is None:
         reason = candidate.manifest.absent.get("churn", "")
         return not_judged(_NAME, f"no churn model: {reason}")
@@ -51,7 +53,7 @@ def _compare(found: ChurnEvaluation, least: int) -> Check:
     if min(found.churned, found.n - found.churned) < least:
         return not_judged(_NAME, f"{found.churned} of {found.n} churned, too few to tell")
     ours = found.scores[0]
-    theirs = next(one for one in found.scores if one.name == RIVAL)
+    theirs = next(one for one in found.scores if one.name == "rival")
     bounds = theirs.roc_auc_difference
     finding = (
         f"ROC-AUC {ours.pooled.roc_auc:.3f}, serving {theirs.pooled.roc_auc:.3f}: "

@@ -86,19 +86,31 @@ def _judge(
     request: GateRequest, candidate: LoadedBundle, serving: LoadedBundle | None, steps: Steps
 ) -> list[Check]:
     judged = load_bundle(request.judged) if request.judged is not None else serving
-    if judged is not None and is_recalibrated(candidate, judged):
-        return [check_step(candidate, judged)]
-    if request.later is None:
-        return [_nothing_to_judge_on("no events were given", serving)]
-    if candidate.conversion is None or (serving is not None and serving.conversion is None):
-        reason = candidate.manifest.absent.get("conversion", "serving has none")
-        checks = [not_judged("later days", f"no conversion to compare: {reason}")]
-    else:
+    if judged is None or not is_recalibrated(candidate, judged):
+        return _judge_later(request.later, candidate, serving, steps)
+    checks = [check_step(candidate, judged)]
+    if request.later is not None:
         try:
-            checks = judge_later(candidate, serving, request.later, steps)
-        except NotEnoughDataError as error:
-            checks = [_nothing_to_judge_on(str(error), serving)]
-    return [*checks, judge_churn(candidate, serving, request.later, steps)]
+            checks += judge_later(candidate, serving, request.later, steps)
+        except NotEnoughDataError as error:  # it knows all days already, as it is meant to
+            checks.append(not_judged("later days", str(error)))
+    return checks
+
+
+def _judge_later(
+    later: LaterDays | None, candidate: LoadedBundle, serving: LoadedBundle | None, steps: Steps
+) -> list[Check]:
+    if later is None:
+        return [_nothing_to_judge_on("no events were given", serving)]
+    churn = judge_churn(candidate, serving, later, steps)
+    if candidate.conversion is None:
+        reason = candidate.manifest.absent.get("conversion", "")
+        return [not_judged("later days", f"no conversion model: {reason}"), churn]
+    compared = serving if serving is not None and serving.conversion is not None else None
+    try:
+        return [*judge_later(candidate, compared, later, steps), churn]
+    except NotEnoughDataError as error:
+        return [_nothing_to_judge_on(str(error), compared), churn]
 
 
 def _nothing_to_judge_on(why: str, serving: LoadedBundle | None) -> Check:

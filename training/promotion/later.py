@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import isfinite, log, nan
+from math import isfinite, isnan, log, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -32,6 +32,8 @@ from training.promotion.checks import Check, checked, not_judged
 # Below a PR-AUC of this share of serving's a bundle is refused, however wide the interval.
 LEAST_SHARE: Final = 0.75
 CALIBRATED: Final = (0.8, 1.25)
+# So much further from 1 than serving's a ratio may be, in logarithms, on the same visits.
+_TOLERANCE: Final = 0.1
 MIN_BUYERS: Final = 20
 BOOTSTRAP: Final = 500
 _SEED: Final = 1
@@ -170,11 +172,10 @@ def _judge_row(row: EvaluationRow, min_buyers: int, *, compared: bool) -> list[C
         finding = f"{row.buyers} visits with an order, fewer than {min_buyers}"
         if row.k is None:
             finding = f"{row.buyers} points before an order, fewer than {min_buyers}"
-        return [not_judged(order, finding), not_judged(calibration, finding)]
-    return [
-        _judge_order(order, row) if compared else not_judged(order, "nothing serves yet"),
-        _judge_calibration(calibration, row, compared=compared),
-    ]
+        names = (order, calibration) if compared else (calibration,)
+        return [not_judged(name, finding) for name in names]
+    found = _judge_calibration(calibration, row, compared=compared)
+    return [_judge_order(order, row), found] if compared else [found]
 
 
 def _judge_order(name: str, row: EvaluationRow) -> Check:
@@ -212,17 +213,20 @@ def _judge_calibration(name: str, row: EvaluationRow, *, compared: bool) -> Chec
 
 
 def _holds(value: float, bounds: Interval, served: float) -> bool:
-    """Whether a ratio that should be 1 is near it, may be 1, or is no further off than serving's.
+    """Whether a ratio that should be 1 is near it, may be 1, or is hardly worse than serving's.
 
-    A slope that the data don't define says nothing.
+    Where nothing serves (NaN), the data must show that it is not near: there is nothing better. A
+    slope that the data don't define says nothing.
     """
     if not isfinite(value):
         return True
     if CALIBRATED[0] <= value <= CALIBRATED[1] or bounds.low <= 1 <= bounds.high:
         return True
-    if value <= 0 or not served > 0:
+    if isnan(served):
+        return bounds.low <= CALIBRATED[1] and bounds.high >= CALIBRATED[0]
+    if value <= 0 or served <= 0:
         return False
-    return abs(log(value)) <= abs(log(served))
+    return abs(log(value)) <= abs(log(served)) + _TOLERANCE
 
 
 def _with_interval(value: float, bounds: Interval) -> str:

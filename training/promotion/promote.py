@@ -16,6 +16,7 @@ from training.promotion.checks import Check, failures
 from training.promotion.gate import GateRequest, run_gate
 from training.promotion.later import LaterDays
 from training.promotion.log import (
+    Record,
     append_record,
     read_log,
     reconcile,
@@ -105,12 +106,11 @@ def promote(request: PromoteRequest, steps: Steps | None = None) -> PromotionRep
         if promoted:
             record = record_now("promote", before, candidate.name, request.who)
             plain = tuple(one.to_dict() for one in (*request.grounds, *checks))
-            append_record(
+            move(
                 request.store,
                 name,
                 replace(record, forced=forced, reason=request.reason, checks=plain),
             )
-            point_to(request.store, name, SERVING, candidate.name)
     tag = f"{name}:{before}" if before else ""
     return PromotionReport(tag, f"{name}:{candidate.name}", checks, promoted, forced)
 
@@ -134,9 +134,18 @@ def roll_back(store: Path, name: str, who: str = "", reason: str = "") -> Promot
             raise BundleError(f"{name}:{path[-2]}", f"can't serve again: {trial.error}")
         record = record_now("rollback", before, path[-2], who)
         plain = tuple(one.to_dict() for one in checks)
-        append_record(store, name, replace(record, reason=reason, checks=plain))
-        point_to(store, name, SERVING, path[-2])
+        move(store, name, replace(record, reason=reason, checks=plain))
     return PromotionReport(f"{name}:{before}", f"{name}:{path[-2]}", checks, promoted=True)
+
+
+def move(store: Path, name: str, record: Record) -> None:
+    """Let `record.after` serve. Killed anywhere, it leaves what served before or what shall now.
+
+    The log comes first, so that nothing ever serves that it doesn't know of; `reconcile` takes a
+    record back whose move never came.
+    """
+    append_record(store, name, record)
+    point_to(store, name, SERVING, record.after)
 
 
 @contextmanager

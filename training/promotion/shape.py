@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.golden import EXPECTED_FILE
+from micromoment.scoring.manifest import Manifest
 from training.promotion.checks import Check, checked, not_judged
 from training.promotion.trial import Trial
-from training.publishing.bundle import CALIBRATION_FILE, METRICS_FILE
+from training.publishing.bundle import CALIBRATION_FILE
 
 # 300 trees of 31 leaves: what one answer may cost.
 MOST_LEAVES: Final = 9_300
@@ -24,7 +25,8 @@ SLOWEST_US: Final = 2_000.0
 # The longest step of calibration between trainings, in log-odds: odds twice or half as high.
 LONGEST_STEP: Final = float(np.log(2))
 _MODELS: Final = ("conversion", "churn", "clusters", "audiences")
-_OF_CALIBRATION: Final = (CALIBRATION_FILE, EXPECTED_FILE, METRICS_FILE)
+_OF_CALIBRATION: Final = (CALIBRATION_FILE, EXPECTED_FILE)
+_NO_CALIBRATION: Final = dict.fromkeys(("slope", "intercept", "deep_slope", "deep_intercept"), 0.0)
 
 
 def check_trial(trial: Trial) -> list[Check]:
@@ -118,12 +120,14 @@ def check_latency(trial: Trial, serving: Trial | None) -> Check:
 
 
 def is_recalibrated(candidate: LoadedBundle, judged: LoadedBundle) -> bool:
-    """Whether the two differ in the calibration alone: the same models, tables and rules."""
-    ours, theirs = (
-        {name: one for name, one in bundle.manifest.files.items() if name not in _OF_CALIBRATION}
-        for bundle in (candidate, judged)
-    )
-    return ours == theirs
+    """Whether the two differ in the conversion's calibration alone: all else is the same."""
+    return _without_calibration(candidate.manifest) == _without_calibration(judged.manifest)
+
+
+def _without_calibration(manifest: Manifest) -> Manifest:
+    files = {name: one for name, one in manifest.files.items() if name not in _OF_CALIBRATION}
+    conversion = manifest.conversion and manifest.conversion.model_copy(update=_NO_CALIBRATION)
+    return manifest.model_copy(update={"files": files, "conversion": conversion, "training": {}})
 
 
 def check_step(candidate: LoadedBundle, judged: LoadedBundle) -> Check:

@@ -1,0 +1,91 @@
+"""Promotion of small bundles: the trial in another process, the gate without later days."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from micromoment.errors import BundleError
+from micromoment.stores.bundles import find_bundle
+from tests.support.bundles import bundle_parts, tiny_conversion
+from tests.support.planted import with_level
+from training.promotion.checks import Check, failures
+from training.promotion.log import log_file, read_log, serving_version
+from training.promotion.promote import PromoteRequest, PromotionReport, promote, roll_back
+from training.publishing.store import publish
+
+
+def names(checks: tuple[Check, ...]) -> list[str]:
+    """Give the names of the checks that failed."""
+    return [one.name for one in failures(checks)]
+
+
+def ask(store: Path, tag: str = "tiny:latest", *, force: bool = False) -> PromotionReport:
+    """Promote without any later days."""
+    return promote(PromoteRequest(tag, store, force=force, who="ann", reason="a test"))
+
+
+def test_promoted_refused_forced_and_gone_back(tmp_path: Path) -> None:
+    """What serves changes by what passes, by force and by going back, and by nothing else."""
+    training = {"last_day": "2024-05-01"}
+    first = publish(bundle_parts(training=training), tmp_path)
+    report = ask(tmp_path)
+    assert report.promoted
+    assert {"loads", "calibrators", "size", "latency", "later days"} <= {
+        one.name for one in report.checks
+    }
+    assert ask(tmp_path).unchanged
+
+    # Nothing tells whether it is worse: that is no pass.
+    other = publish(bundle_parts(training=training, conversion=tiny_conversion(trees=30)), tmp_path)
+    before = log_file(tmp_path, "tiny").read_bytes()
+    report = ask(tmp_path)
+    assert names(report.checks) == ["later days"]
+    assert not report.promoted
+    assert serving_version(tmp_path, "tiny") == first.version
+    assert log_file(tmp_path, "tiny").read_bytes() == before
+
+    report = ask(tmp_path, force=True)
+    assert report.forced
+    assert serving_version(tmp_path, "tiny") == other.version
+    record = read_log(tmp_path, "tiny")[-1]
+    assert (record.who, record.forced, record.reason) == ("ann", True, "a test")
+    assert (record.before, record.after) == (first.version, other.version)
+    assert [one["name"] for one in record.checks if one["verdict"] == "failed"] == ["later days"]
+
+    assert roll_back(tmp_path, "tiny", "bob").after == first.tag
+    assert find_bundle(tmp_path, "tiny:serving").name == first.version
+    assert read_log(tmp_path, "tiny")[-1].action == "rollback"
+
+
+def test_a_damaged_bundle_is_refused_even_by_force(tmp_path: Path) -> None:
+    """No server could start with it; and nobody can go back to one."""
+    first = publish(bundle_parts(training={"last_day": "2024-05-01"}), tmp_path)
+    model = tmp_path / "tiny" / first.version / "conversion.txt"
+    whole = model.read_bytes()
+    model.write_bytes(whole + b"more")
+    report = ask(tmp_path, force=True)
+    assert names(report.checks) == ["loads"]
+    assert "damaged" in report.checks[0].finding
+    assert not report.promoted
+    assert read_log(tmp_path, "tiny") == []
+
+
+def test_calibration_alone_may_move_a_step(tmp_path: Path) -> None:
+    """A bundle that is recalibrated needs no later days, as long as it stays within the bound."""
+    parts = bundle_parts(training={"last_day": "2024-05-01"})
+    first = publish(parts, tmp_path)
+    ask(tmp_path)
+    source = tmp_path / "tiny" / first.version
+    near = with_level(source, tmp_path, by=0.2)
+    far = with_level(source, tmp_path, by=1.0)
+    assert names(ask(tmp_path, far.tag).checks) == ["calibration step"]
+    assert ask(tmp_path, near.tag).promoted
+
+
+def test_a_model_or_a_shop_may_not_go_missing(tmp_path: Path) -> None:
+    """Tags and pointers that lead nowhere are errors, not refusals."""
+    publish(bundle_parts(), tmp_path)
+    with pytest.raises(BundleError, match="isn't in the store"):
+        ask(tmp_path, "tiny:0123456789abcdef")
