@@ -99,7 +99,7 @@ def retrain(request: RetrainRequest, steps: Steps | None = None) -> RetrainRepor
         days = event_days(training.events).between(last=training.until)
         serving = _serving(request)
         if serving is not None:
-            known = known_until(serving)
+            known = _known(serving)
             fresh = days.between(first=known + timedelta(days=1)).days
             if len(fresh) < max(1, request.min_new_days):
                 summary = f"{len(fresh)} days after {known}, which {serving.tag} knows"
@@ -116,6 +116,11 @@ def _serving(request: RetrainRequest) -> LoadedBundle | None:
         return load_bundle(find_bundle(request.store, f"{request.training.name}:{SERVING}"))
     except BundleError:
         return None
+
+
+def _known(serving: LoadedBundle) -> date:
+    """Give the last day that it knows; the first of all for one that no day was trained on."""
+    return known_until(serving) if "last_day" in serving.manifest.training else date.min
 
 
 @contextmanager
@@ -166,7 +171,7 @@ class _Run:
         return self.days.days[-1 - held_out]
 
     def _is_due(self) -> bool:
-        if self.serving is None:
+        if self.serving is None or "last_day" not in self.serving.manifest.training:
             return True
         trained = date.fromisoformat(self.serving.manifest.training["last_day"])
         return (self._last_trained - trained).days >= self.request.train_every
@@ -205,12 +210,13 @@ class _Run:
         return RetrainReport(Outcome.REFUSED, tag_now, f"{tag} fails: {failed}", checks, card)
 
     def _carry_on(self) -> RetrainReport:
-        if self.serving is None or self.serving.conversion is None:
-            tag = self.serving.tag if self.serving else ""
+        serving = self.serving
+        if serving is None or serving.conversion is None or _known(serving) == date.min:
+            tag = serving.tag if serving else ""
             return RetrainReport(Outcome.KEPT, tag, "no training is due")
-        tag = self._recalibrated(self.serving.path)
+        tag = self._recalibrated(serving.path)
         reason = f"calibrated until {self.days.days[-1]}"
-        promoted = self._promote(tag, self.serving.path, reason)
+        promoted = self._promote(tag, serving.path, reason)
         if promoted.promoted or promoted.unchanged:
             return RetrainReport(Outcome.CARRIED_ON, tag, f"{tag}, {reason}", promoted.checks)
         return self._refused(tag, promoted.checks, None)

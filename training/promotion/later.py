@@ -24,7 +24,6 @@ from training.pipeline.features import (
     build_history,
     temporary_workspace,
 )
-from training.pipeline.recalibrate import known_until
 from training.pipeline.score import replay_settings, score_days
 from training.progress import Steps
 from training.promotion.checks import Check, checked, not_judged
@@ -37,6 +36,7 @@ _TOLERANCE: Final = 0.1
 MIN_BUYERS: Final = 20
 BOOTSTRAP: Final = 500
 _SEED: Final = 1
+_FITTED: Final = ("last_day", "tables_until")
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,21 @@ class LaterDays:
 
 
 def last_known(candidate: LoadedBundle, serving: LoadedBundle | None) -> date:
-    """Give the last day that would flatter one of them.
+    """Give the last day that would flatter one of them; the first of all where neither says one.
 
     For the candidate that is any day it knows an outcome of. The serving bundle's calibration may
     know later ones: that does not change the order of its scores at a number of events seen, and
     makes it the harder one to beat.
     """
-    known = [known_until(candidate), *_learned(candidate)]
-    return max(known + (_learned(serving) if serving is not None else []))
+    known = _learned(candidate, (*_FITTED, "calibrated_until"))
+    known += _learned(serving, _FITTED) if serving is not None else []
+    return max(known, default=date.min)
 
 
-def _learned(bundle: LoadedBundle) -> list[date]:
+def _learned(bundle: LoadedBundle, names: tuple[str, ...]) -> list[date]:
+    # A bundle that no shop's days were trained on says none.
     training = bundle.manifest.training
-    return [
-        date.fromisoformat(training[name])
-        for name in ("last_day", "tables_until")
-        if name in training
-    ]
+    return [date.fromisoformat(training[name]) for name in names if name in training]
 
 
 def judge_later(
