@@ -11,7 +11,7 @@ from micromoment.scoring.bundle import load_bundle
 from micromoment.stores.bundles import find_bundle
 from tests.e2e.conftest import LAST_DAY, TrainedShop
 from tests.support.commands import Home
-from tests.support.planted import with_shuffled_features
+from tests.support.planted import with_level, with_shuffled_features
 from training.progress import Steps
 from training.promotion.checks import Check, Verdict
 from training.promotion.gate import GateRequest, run_gate
@@ -56,7 +56,8 @@ def test_a_worse_order_is_refused_and_force_is_written_down(shop: TrainedShop, h
     assert find_bundle(home.store, "shop:serving").name == worse.version
     assert home.succeed("rollback", "--name", "shop", "--by", "ann").stdout.strip() == shop.tag
     shown = home.succeed("promotions").stdout
-    assert [word in shown for word in ("bob", "a fire drill", "yes", "rollback", "later days")]
+    for word in ("bob", "a fire drill", "yes", "rollback", "later days"):
+        assert word in shown
     assert find_bundle(home.store, "shop:serving").name == shop.tag.partition(":")[2]
 
 
@@ -72,8 +73,6 @@ def test_a_bundle_is_as_good_as_itself(shop: TrainedShop) -> None:
 
 def test_a_broken_level_is_refused(shop: TrainedShop, home: Home) -> None:
     """Odds that are seven times as high fail by calibration and by nothing of the order."""
-    from tests.support.planted import with_level
-
     broken = with_level(find_bundle(home.store, shop.tag), home.store, by=2.0)
     folder = find_bundle(home.store, broken.tag)
     checks = run_gate(GateRequest(folder, shop.bundle, later(shop)))

@@ -97,9 +97,19 @@ def judge_later(
         raise NotEnoughDataError(f"{later.events} holds no day after {known}, which is known")
     evaluation = _evaluate(candidate, serving, days, wanted.days[0], later, steps)
     span = f"{wanted.days[0]} to {wanted.days[-1]}"
-    checks = [_span(evaluation, span, later.min_buyers, compared=serving is not None)]
+    return judge_evaluation(evaluation, span, later.min_buyers, compared=serving is not None)
+
+
+def judge_evaluation(
+    evaluation: Evaluation, span: str, min_buyers: int, *, compared: bool
+) -> list[Check]:
+    """Judge a candidate's figures, with the serving bundle's as the baseline where `compared`.
+
+    `span` says which days they are of.
+    """
+    checks = [_span(evaluation, span, min_buyers, compared=compared)]
     for row in evaluation.rows:
-        checks += _judge_row(row, later.min_buyers, compared=serving is not None)
+        checks += _judge_row(row, min_buyers, compared=compared)
     return checks
 
 

@@ -49,7 +49,7 @@ def try_bundles(
 ) -> tuple[Trial, Trial | None]:
     """Load bundles and score their golden sessions, elsewhere; None where there is no `serving`."""
     folders = [str(one) for one in (candidate, serving) if one is not None]
-    command = [sys.executable, "-m", "training.promotion.trial", *folders]
+    command = [sys.executable, "-P", "-m", "training.promotion.trial", *folders]
     ended = ""
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
