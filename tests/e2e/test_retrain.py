@@ -25,7 +25,7 @@ def test_a_first_run_trains_and_a_second_has_nothing_to_do(tmp_path: Path) -> No
     write_ga4_export(SMALL, tmp_path / "exports")
     import_ga4(str(tmp_path / "exports"), tmp_path / "events", currency="USD")
     home = Home(tmp_path)
-    command = ("retrain", "--events", "events", "--min-buyers", "10", "--bootstrap", "50")
+    command = ("retrain", "--events", "events", "--min-buyers", "30", "--bootstrap", "50")
     first = home.succeed(*command)
     assert first.stdout.splitlines()[-1].startswith("trained and promoted: shop:")
     assert "2024-03-09 to 2024-03-09" in first.stdout
