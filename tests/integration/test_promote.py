@@ -11,8 +11,10 @@ from micromoment.stores.bundles import find_bundle
 from tests.support.bundles import bundle_parts, tiny_conversion
 from tests.support.planted import with_level
 from training.promotion.checks import Check, failures
+from training.promotion.gate import GateRequest, run_gate
 from training.promotion.log import log_file, read_log, serving_version
 from training.promotion.promote import PromoteRequest, PromotionReport, promote, roll_back
+from training.promotion.trial import try_bundles
 from training.publishing.store import publish
 
 
@@ -84,8 +86,20 @@ def test_calibration_alone_may_move_a_step(tmp_path: Path) -> None:
     assert ask(tmp_path, near.tag).promoted
 
 
-def test_a_model_or_a_shop_may_not_go_missing(tmp_path: Path) -> None:
-    """Tags and pointers that lead nowhere are errors, not refusals."""
+def test_a_bundle_that_does_not_answer_is_refused(tmp_path: Path) -> None:
+    """The trial ends after its time and says so; the serving bundle is not blamed for it."""
+    manifest = publish(bundle_parts(), tmp_path)
+    folder = tmp_path / "tiny" / manifest.version
+    (check,) = run_gate(GateRequest(folder, folder, timeout_s=0.02))
+    assert check.name == "loads"
+    assert "did not answer within 0.02 seconds" in check.finding
+    _, serving = try_bundles(folder, folder, timeout_s=0.02)
+    assert serving is not None
+    assert "was not tried" in serving.error
+
+
+def test_a_tag_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    """It is no refusal: nothing was judged."""
     publish(bundle_parts(), tmp_path)
     with pytest.raises(BundleError, match="isn't in the store"):
         ask(tmp_path, "tiny:0123456789abcdef")

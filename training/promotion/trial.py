@@ -57,8 +57,9 @@ def try_bundles(
         if done.returncode:
             ended = _ending(done)
     except subprocess.TimeoutExpired as error:
-        out, ended = error.stdout or b"", f"did not answer within {timeout_s:.0f} seconds"
-    told = [json.loads(line) for line in out.decode().splitlines()]
+        out, ended = error.stdout or b"", f"did not answer within {timeout_s:g} seconds"
+    whole = out[: out.rfind(b"\n") + 1]
+    told = [json.loads(line) for line in whole.decode().splitlines()]
     trials = [Trial(**one) for one in told[: len(folders)]]
     while len(trials) < len(folders):
         trials.append(Trial(error=ended or "told nothing"))
