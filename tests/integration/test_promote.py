@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from micromoment.errors import BundleError
+from micromoment.scoring.bundle import load_bundle
 from micromoment.stores.bundles import find_bundle
 from tests.support.bundles import bundle_parts, tiny_conversion
-from tests.support.planted import with_level
+from tests.support.planted import with_level, with_other_training
 from training.promotion.checks import Check, failures
 from training.promotion.gate import GateRequest, run_gate
+from training.promotion.later import served_as_of
 from training.promotion.log import log_file, read_log, serving_version
 from training.promotion.promote import PromoteRequest, PromotionReport, promote, roll_back
 from training.promotion.trial import try_bundles
@@ -84,6 +87,24 @@ def test_calibration_alone_may_move_a_step(tmp_path: Path) -> None:
     far = with_level(source, tmp_path, by=1.0)
     assert names(ask(tmp_path, far.tag).checks) == ["calibration step"]
     assert ask(tmp_path, near.tag).promoted
+
+
+def test_serving_is_compared_as_it_was_calibrated_then(tmp_path: Path) -> None:
+    """Of one training's calibrations that of the day counts, none that knows what comes after."""
+    trained = publish(bundle_parts(training={"last_day": "2024-05-01"}), tmp_path)
+    source = tmp_path / "tiny" / trained.version
+    root = {"revision_of": trained.version}
+    nights = {
+        day: with_other_training(source, tmp_path, **root, calibrated_until=f"2024-05-{day:02}")
+        for day in (3, 5)
+    }
+    publish(bundle_parts(training={"last_day": "2024-05-04"}), tmp_path)  # another training
+    serving = load_bundle(tmp_path / "tiny" / nights[5].version)
+    expected = {2: trained, 3: nights[3], 4: nights[3], 5: nights[5]}
+    for day, manifest in expected.items():
+        assert served_as_of(serving, date(2024, 5, day)).tag == manifest.tag
+    # Nothing is known of it that early: it stays what it is.
+    assert served_as_of(serving, date(2024, 4, 30)).tag == serving.tag
 
 
 def test_a_bundle_that_does_not_answer_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from micromoment.errors import NotEnoughDataError
+from micromoment.errors import BundleError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
-from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.manifest import Manifest, read_manifest
 from training.evaluation import Evaluation, EvaluationRow, evaluate
 from training.evaluation.bootstrap import Interval
 from training.event_files import EventDays, event_days
@@ -27,6 +28,7 @@ from training.pipeline.features import (
 from training.pipeline.score import replay_settings, score_days
 from training.progress import Steps
 from training.promotion.checks import Check, checked, not_judged
+from training.promotion.shape import is_recalibrated
 
 # Below a PR-AUC of this share of serving's a bundle is refused, however wide the interval.
 LEAST_SHARE: Final = 0.75
@@ -40,6 +42,7 @@ MIN_BUYERS: Final = 20
 BOOTSTRAP: Final = 500
 _SEED: Final = 1
 _FITTED: Final = ("last_day", "tables_until")
+_ALL: Final = (*_FITTED, "calibrated_until")
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,43 @@ def last_known(candidate: LoadedBundle, serving: LoadedBundle | None) -> date:
     """Give the last day that would flatter one of them; the first of all where neither says one.
 
     For the candidate that is any day it knows an outcome of. The serving bundle's calibration may
-    know later ones: that does not change the order of its scores at a number of events seen, and
-    makes it the harder one to beat.
+    know later ones, as it is carried on each night: `served_as_of` finds the one of that day.
     """
-    known = _learned(candidate, (*_FITTED, "calibrated_until"))
-    known += _learned(serving, _FITTED) if serving is not None else []
+    known = _days_of(candidate.manifest, _ALL)
+    known += _days_of(serving.manifest, _FITTED) if serving is not None else []
     return max(known, default=date.min)
 
 
-def _learned(bundle: LoadedBundle, names: tuple[str, ...]) -> list[date]:
+def _days_of(manifest: Manifest, names: tuple[str, ...]) -> list[date]:
     # A bundle that no shop's days were trained on says none.
-    training = bundle.manifest.training
-    return [date.fromisoformat(training[name]) for name in names if name in training]
+    return [
+        date.fromisoformat(manifest.training[name]) for name in names if name in manifest.training
+    ]
+
+
+def served_as_of(serving: LoadedBundle, day: date) -> LoadedBundle:
+    """Find the serving bundle as it was calibrated at the end of a day, among the store's versions.
+
+    The one that its models were trained as is there at least, unless it was deleted: then the
+    serving bundle itself is given, whose knowledge makes it the harder one to beat.
+    """
+    root = _root(serving.manifest)
+    found: tuple[date, LoadedBundle] | None = None
+    for folder in sorted(serving.path.parent.iterdir()):
+        try:
+            manifest = read_manifest(folder)
+            if _root(manifest) != root or not (known := _days_of(manifest, _ALL)):
+                continue
+            if max(known) <= day and (found is None or max(known) > found[0]):
+                bundle = load_bundle(folder)
+                found = (max(known), bundle) if is_recalibrated(bundle, serving) else found
+        except BundleError:
+            continue
+    return serving if found is None else found[1]
+
+
+def _root(manifest: Manifest) -> str:
+    return str(manifest.training.get("revision_of", manifest.version))
 
 
 def judge_later(
@@ -98,7 +126,8 @@ def judge_later(
     wanted = days.between(first=first)
     if not wanted.files:
         raise NotEnoughDataError(f"{later.events} holds no day after {known}, which is known")
-    evaluation = _evaluate(candidate, serving, days, wanted.days[0], later, steps)
+    before = serving and served_as_of(serving, wanted.days[0] - timedelta(days=1))
+    evaluation = _evaluate(candidate, before, days, wanted.days[0], later, steps)
     span = f"{wanted.days[0]} to {wanted.days[-1]}"
     return judge_evaluation(evaluation, span, later.min_buyers, compared=serving is not None)
 
