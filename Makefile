@@ -79,7 +79,7 @@ lint: setup ## Check style, types, import directions, protos and the Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
-	$(BIN)/hadolint Dockerfile
+	$(BIN)/hadolint Dockerfile deploy/training.Dockerfile
 
 .PHONY: format
 format: setup ## Mend what ruff can mend, and lay out the code

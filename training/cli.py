@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
-from training import cli_cold_start
+from training import cli_cold_start, cli_promotion
 from training.cli_audience import audience
 from training.cli_imports import imports
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     app.command("lint-data")(lint_data)
     cli_cold_start.register(app)
+    cli_promotion.register(app)
 
 
 def train(

@@ -38,6 +38,7 @@ class ChurnRequest:
     """Which bundle at which cuts: from `first_day` on, every `step` days (None: as suits it).
 
     Windows end with `last_day` of `events` at the latest. Earlier days are what customers did.
+    `rival` is a bundle with the same target, whose churn is judged beside it, under that name.
     """
 
     bundle: Path
@@ -48,6 +49,7 @@ class ChurnRequest:
     ids: IdEncoder | None = None
     bootstrap: int = 500
     seed: int = 1
+    rival: Path | None = None
 
 
 def planned_cuts(bundle: LoadedBundle, days: EventDays, request: ChurnRequest) -> CutPlan | None:
@@ -77,11 +79,12 @@ def evaluate_churn(request: ChurnRequest, steps: Steps | None = None) -> ChurnEv
             f"{request.first_day}: what came of customers is not known yet"
         )
     rows = _rows(request, bundle, days, plan, steps)
+    others = _baselines(bundle, bundle.churn, rows) | _rival(request, days, plan, steps)
     with steps.step("Compute churn metrics and intervals"):
         churn, coming = _prospects(bundle, bundle.churn, rows)
         return judge(
             rows,
-            {MODEL: churn} | _baselines(bundle, bundle.churn, rows),
+            {MODEL: churn} | others,
             plan.target,
             bootstrap=request.bootstrap,
             seed=request.seed,
@@ -103,6 +106,19 @@ def _rows(
         with steps.step("Look at customers at the cuts"):
             history = CustomerHistory(workspace, bundle.shop, lag, bundle.tables)
             return churn_rows(history, plan, MAX_ROWS)
+
+
+def _rival(
+    request: ChurnRequest, days: EventDays, plan: CutPlan, steps: Steps
+) -> dict[str, FloatArray]:
+    if request.rival is None:
+        return {}
+    rival = load_bundle(request.rival)
+    if rival.churn is None:
+        return {}
+    # The same customers at the same cuts; what is known of them rests on the bundle's own tables.
+    rows = _rows(request, rival, days, plan, steps)
+    return {"rival": _prospects(rival, rival.churn, rows)[0]}
 
 
 def _prospects(

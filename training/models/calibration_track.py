@@ -28,7 +28,7 @@ IntArray = npt.NDArray[np.int64]
 # Standard deviations of a day's change of level, slope and their changes by depth. A shop's rate of
 # conversion drifts by some per cent a day, more among those who have just come than among those who
 # stand at the till; how scores spread follows the model and hardly moves.
-_DRIFT: Final = (0.05, 0.01, 0.05, 0.01)
+_DRIFT: Final = (0.1, 0.01, 0.05, 0.01)
 # What is known before the first day: the scores are log-odds already, the base rate is unknown.
 _FIRST: Final = (2.0, 0.5, 0.5, 0.5)
 CALIBRATION_KS: Final = (1, 2, 3, 5, 10, 20, 40)

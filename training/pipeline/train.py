@@ -19,7 +19,7 @@ from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
-from micromoment.stores.bundles import default_bundle_store
+from micromoment.stores.bundles import LATEST, default_bundle_store
 from training.churn.model import ChurnParams
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
@@ -49,6 +49,7 @@ class TrainRequest:
     `audiences` is a YAML file with the shop's own audiences; None takes the default ones.
     `acknowledged` are checks of the leak linter whose errors do not stop the run. Without `lint` it
     looks at models alone: for trainings one after another on the same data, after the first.
+    Clusters take their ids over from the bundle that the store's pointer `takes_over` names.
     """
 
     events: Path
@@ -67,6 +68,7 @@ class TrainRequest:
     workers: int = 2
     acknowledged: tuple[str, ...] = ()
     lint: bool = True
+    takes_over: str = LATEST
 
     @property
     def replay(self) -> ReplaySettings:
@@ -105,7 +107,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     blocks = forward_blocks(days.days)
     workspace = FeatureWorkspace(request.workspace)
     store = request.store or default_bundle_store()
-    plan = plan_segments(request.audiences, store, request.name)
+    plan = plan_segments(request.audiences, store, request.name, request.takes_over)
     for folder in (workspace.root, store):
         make_folder(folder)
     with TemporaryDirectory() as temporary:

@@ -40,7 +40,7 @@ def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
         except BaseException:  # BentoML itself cleans up after errors, not after an interrupt
             shutil.rmtree(place, ignore_errors=True)
             raise
-    _make_latest(place.parent, manifest.version)
+    point_to(store, manifest.name, LATEST, manifest.version)
 
 
 def _copy(folder: Path, manifest: Manifest, store: Path) -> None:
@@ -62,7 +62,25 @@ def _is_whole(folder: Path) -> bool:
     return (folder / BENTOML_FILE).is_file()
 
 
-def _make_latest(folder: Path, version: str) -> None:
-    pointer = folder / f".{LATEST}.{os.getpid()}"
-    pointer.write_text(version, encoding="utf-8")
-    pointer.replace(folder / LATEST)
+def point_to(store: Path, name: str, pointer: str, version: str) -> None:
+    """Let a pointer of the store, `latest` or `serving`, name a version; it outlives a crash.
+
+    Readers see the version before or this one, at any time.
+    """
+    folder = store / name
+    unfinished = folder / f".{pointer}.{os.getpid()}"
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(version)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(folder / pointer)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -14,6 +14,7 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.scoring.audiences import AudienceFile
 from micromoment.scoring.clusters import ClusterFile
+from micromoment.stores.bundles import LATEST
 from training.models.rows import DecisionRows
 from training.segments.clusters import MIN_VISITS, fit_clusters
 from training.segments.definitions import DEFAULT_AUDIENCES, AudienceDefinitions, read_definitions
@@ -41,14 +42,18 @@ class FittedSegments:
     record: dict[str, Any]
 
 
-def plan_segments(audiences: Path | None, store: Path, name: str) -> SegmentPlan:
+def plan_segments(
+    audiences: Path | None, store: Path, name: str, pointer: str = LATEST
+) -> SegmentPlan:
     """Read and check the audiences, the default ones for None, and the bundle before.
+
+    The bundle before is the one that `pointer` of the store names.
 
     Raises `InvalidDataError` naming the audience or limit that is wrong.
     """
     source = audiences or DEFAULT_AUDIENCES
     definitions = read_definitions(source, FEATURE_NAMES)
-    previous = previous_segments(store, name)
+    previous = previous_segments(store, name, pointer)
     defaults = {name: limit.default for name, limit in definitions.limits.items()}
     check_meanings(previous, definitions.with_limits(defaults), source)
     return SegmentPlan(definitions, previous)

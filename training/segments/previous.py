@@ -26,10 +26,13 @@ class PreviousSegments:
     audiences: AudienceFile | None = None
 
 
-def previous_segments(store: Path, name: str) -> PreviousSegments:
-    """Read them from the latest bundle of this name; a bundle that can't be read counts as none."""
+def previous_segments(store: Path, name: str, pointer: str = LATEST) -> PreviousSegments:
+    """Read them from the latest bundle of this name, or from the one that another pointer names.
+
+    A bundle that can't be read counts as none.
+    """
     try:
-        folder = find_bundle(store, f"{name}:{LATEST}")
+        folder = find_bundle(store, f"{name}:{pointer}")
         manifest = read_manifest(folder)
     except BundleError:
         return PreviousSegments()

@@ -1,7 +1,7 @@
 """Where bundles are found: the folder of a BentoML model store, read without importing bentoml.
 
-The store keeps `<store>/<name>/<version>/` and, in `<store>/<name>/latest`, the version that was
-added last.
+The store keeps `<store>/<name>/<version>/` and two pointers: `<store>/<name>/latest` holds the
+version that was added last, `<store>/<name>/serving` the one that was promoted last.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 from micromoment.errors import BundleError
 
 LATEST: Final = "latest"
+SERVING: Final = "serving"
+_ADVICE: Final = {LATEST: "train", SERVING: "promote"}
 _TAG: Final = re.compile(
     r"^(?P<name>[a-z0-9][a-z0-9_.-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9_.-]*)$"
 )
@@ -26,7 +28,7 @@ def default_bundle_store() -> Path:
 
 
 def find_bundle(store: Path, tag: str) -> Path:
-    """Find a bundle's folder by `name:version`, where version may be `latest`.
+    """Find a bundle's folder by `name:version`, where version may be `latest` or `serving`.
 
     Raises `BundleError` when the tag is malformed or the store doesn't hold it.
     """
@@ -34,18 +36,19 @@ def find_bundle(store: Path, tag: str) -> Path:
     if match is None:
         raise BundleError(tag, "a tag has the form name:version")
     name, version = match["name"], match["version"]
-    if version == LATEST:
-        version = _latest_version(store, name, tag)
+    if version in _ADVICE:
+        version = _pointed_version(store, name, version)
     folder = store / name / version
     if not folder.is_dir():
         raise BundleError(tag, f"isn't in the store {store}; `micromoment train` puts one there")
     return folder
 
 
-def _latest_version(store: Path, name: str, tag: str) -> str:
+def _pointed_version(store: Path, name: str, pointer: str) -> str:
     try:
-        return (store / name / LATEST).read_text(encoding="utf-8").strip()
+        return (store / name / pointer).read_text(encoding="utf-8").strip()
     except OSError:
         raise BundleError(
-            tag, f"isn't in the store {store}; `micromoment train` puts one there"
+            f"{name}:{pointer}",
+            f"isn't in the store {store}; `micromoment {_ADVICE[pointer]}` puts one there",
         ) from None
