@@ -80,7 +80,7 @@ def test_days_without_outcomes_make_it_uncertain() -> None:
     nothing = DayOutcomes(np.zeros(0), np.zeros(0, np.bool_), np.zeros(0, np.int64))
     waited = track.after(nothing, days=10)
     assert waited.mean == pytest.approx(track.mean)
-    assert waited.covariance[0][0] == pytest.approx(track.covariance[0][0] + 10 * 0.05**2)
+    assert waited.covariance[0][0] == pytest.approx(track.covariance[0][0] + 10 * 0.1**2)
     other = a_day(200, 2, shift=-1.0)
     assert track.after(other, days=30).mean[0] < track.after(other).mean[0]
 
