@@ -141,9 +141,18 @@ def train(
         typer.Option(help="Check of lint-data whose errors are known and don't stop the run."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Scheduler of a Dask cluster that does the work: tcp://HOST:PORT."),
+    ] = None,
+    max_decision_points: Annotated[
+        int,
+        typer.Option(min=1, help="Models learn from a sample of the visitors beyond as many."),
+    ] = 2_000_000,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.cluster import DaskCluster  # noqa: PLC0415
     from training.lint.report import check_names  # noqa: PLC0415
     from training.pipeline import TrainRequest  # noqa: PLC0415
     from training.pipeline import train as run  # noqa: PLC0415
@@ -160,6 +169,8 @@ def train(
         audiences=audiences,
         workers=workers,
         acknowledged=check_names(acknowledge_leak or ()),
+        max_decision_points=max_decision_points,
+        cluster=None if dask is None else DaskCluster(dask),
     )
     report = run(request, Steps(console))
     console.print(
@@ -167,6 +178,8 @@ def train(
         f"{report.decision_points:,} decision points, {report.buyers:,} visits with an order; "
         f"replay {report.replay.events_per_second:,.0f} events/s from Parquet to Parquet"
     )
+    if report.share_of_visitors < 1:
+        console.print(f"models of visits learned from {report.share_of_visitors:.1%} of visitors")
     for model, reason in report.absent.items():
         console.print(f"no {model}: {reason}")
     for found in report.leaks.findings:
