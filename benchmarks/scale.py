@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 SESSIONS_PER_DAY: Final = 6_300
 DAYS: Final = 14
 _IDS: Final = ("event_id", "session_id", "anonymous_id", "user_id", "order_id")
-_LOOK_EVERY_S: Final = 0.25
+_LOOK_EVERY_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)

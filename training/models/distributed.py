@@ -7,8 +7,11 @@ gradients are added in another order, and each worker draws its own rows for a t
 
 from __future__ import annotations
 
+import io
 import re
+import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
 import lightgbm as lgb
@@ -47,7 +50,12 @@ def fit_together(
     with cluster.client() as client:
         model = DaskLGBMRegressor(client=client, **own)
         features, label, weight = _spread(client, rows)
-        model.fit(features, label, sample_weight=weight, feature_name=list(rows.feature_names))
+        # LightGBM waits through the current client, not through the one that it is given.
+        # And it tells of ports on stdout, where `train` prints the bundle's tag alone.
+        with client.as_current(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # It warns of its own default for the threads, which it takes from the worker.
+            warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
+            model.fit(features, label, sample_weight=weight, feature_name=list(rows.feature_names))
         text: str = model.booster_.model_to_string()
     return _NETWORK.sub("", text).encode()
 
