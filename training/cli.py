@@ -148,7 +148,7 @@ def train(
     max_decision_points: Annotated[
         int,
         typer.Option(min=1, help="Models learn from a sample of the visitors beyond as many."),
-    ] = 2_000_000,
+    ] = 1_500_000,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports

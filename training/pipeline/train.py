@@ -66,7 +66,7 @@ class TrainRequest:
     ids: IdEncoder | None = None
     workers: int = 2
     acknowledged: tuple[str, ...] = ()
-    max_decision_points: int = 2_000_000
+    max_decision_points: int = 1_500_000
     cluster: DaskCluster | None = None
 
     @property
