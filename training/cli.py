@@ -141,13 +141,9 @@ def train(
         typer.Option(help="Check of lint-data whose errors are known and don't stop the run."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    dask: Annotated[
-        str | None,
-        typer.Option(help="Scheduler of a Dask cluster that does the work: tcp://HOST:PORT."),
-    ] = None,
+    dask: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
     max_decision_points: Annotated[
-        int,
-        typer.Option(min=1, help="Models learn from a sample of the visitors beyond as many."),
+        int, typer.Option(min=1, help="Beyond, a sample of visitors is learned from.")
     ] = 1_500_000,
 ) -> None:
     """Train a bundle; prints its tag."""
