@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from micromoment.events.hashing import hash_strings
 from training.pipeline.rows import VisitorSample
 
 
-def points(visitors: list[str | None], sessions: list[str] | None = None) -> pa.Table:
+def points(visitors: Sequence[str | None], sessions: Sequence[str] | None = None) -> pa.Table:
     """Decision points of visitors, a visit each unless told."""
     given = sessions or [f"s{number}" for number in range(len(visitors))]
     return pa.table(
@@ -46,7 +48,7 @@ def test_the_share_holds_in_every_fold(share: float) -> None:
 
 def test_visits_without_a_visitor_count_each_for_itself() -> None:
     """Nobody's visits aren't all in or all out, and each is whole."""
-    nobody: list[str | None] = [None, ""] * 400
+    nobody = [None, ""] * 400
     sessions = [f"s{number // 2}" for number in range(800)]
     kept = VisitorSample(0.5)(points(nobody, sessions)).reshape(400, 2)
     assert (kept[:, 0] == kept[:, 1]).all()
