@@ -45,7 +45,7 @@ $(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requiremen
 
 .PHONY: lock
 lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (UPGRADE=1 takes newer versions)
-	$(COMPILE) pyproject.toml --extra training requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra dask requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
 
 .PHONY: demo

@@ -52,9 +52,14 @@ def train(
         Path | None, typer.Option(help="File of LightGBM's parameters, as `tune` writes it.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    dask: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://HOST:PORT.")] = None,
+    max_decision_points: Annotated[
+        int, typer.Option(min=1, help="Beyond, a sample of visitors is learned from.")
+    ] = 1_500_000,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
+    from training.cluster import DaskCluster  # noqa: PLC0415
     from training.lint.report import check_names  # noqa: PLC0415
     from training.models.conversion import ConversionParams  # noqa: PLC0415
     from training.models.params_file import read_params  # noqa: PLC0415
@@ -74,6 +79,8 @@ def train(
         params=read_params(params) if params else ConversionParams(),
         workers=workers,
         acknowledged=check_names(acknowledge_leak or ()),
+        max_decision_points=max_decision_points,
+        cluster=None if dask is None else DaskCluster(dask),
     )
     report = run(request, Steps(console))
     console.print(
@@ -81,6 +88,8 @@ def train(
         f"{report.decision_points:,} decision points, {report.buyers:,} visits with an order; "
         f"replay {report.replay.events_per_second:,.0f} events/s from Parquet to Parquet"
     )
+    if report.share_of_visitors < 1:
+        console.print(f"models of visits learned from {report.share_of_visitors:.1%} of visitors")
     for model, reason in report.absent.items():
         console.print(f"no {model}: {reason}")
     for found in report.leaks.findings:

@@ -5,12 +5,26 @@ Messages are for people: they name the field, the file or the row, never the val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class MicromomentError(Exception):
-    """Root of the tree."""
+    """Root of the tree. An error comes out of another process as it was."""
+
+    def __reduce__(self) -> tuple[Callable[..., MicromomentError], tuple[Any, ...]]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(
+    kind: type[MicromomentError], args: tuple[Any, ...], state: Mapping[str, Any]
+) -> MicromomentError:
+    # `kind(*args)` would not do: `args` is the message, made from what the errors are given.
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidSettingError(MicromomentError):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,13 @@ from micromoment.errors import InvalidDataError
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.user_snapshot import SNAPSHOT_COLUMNS, USER_SNAPSHOT, UserStatus
 from tests.support.feature_stores import SHOP, a_workspace, day, published, take_ups
-from training.feature_store import FeatureWorkspace, apply, training_rows, user_rows_at
+from training.feature_store import (
+    FeatureWorkspace,
+    apply,
+    training_parts,
+    training_rows,
+    user_rows_at,
+)
 from training.snapshots.cuts import cut_at
 
 MICROSECOND = timedelta(microseconds=1)
@@ -127,6 +134,41 @@ def test_decision_points_come_back_whole(workspace: FeatureWorkspace, tmp_path: 
         assert table[name].type == pa.float32()
         assert np.array_equal(table[name].to_numpy(), written[name].to_numpy(), equal_nan=True)
     assert table["sessions"].to_pylist() == [2, None, 3, 3, 1]
+
+
+def test_rows_that_are_not_asked_for_are_not_joined(
+    workspace: FeatureWorkspace, tmp_path: Path
+) -> None:
+    """A part of which nothing is kept gives a table without rows, the others what is kept."""
+    files = [
+        decision_file(tmp_path / "x.parquet", ["d1", "d0"], ["a", "nobody"], published(2)),
+        decision_file(tmp_path / "y.parquet", ["d3", "d2"], ["a", "b"], published(3)),
+    ]
+    tables = training_parts(
+        workspace, files, ["decision_id"], keep=lambda table: in_list(table, ["d2"])
+    )
+    first, second = tables
+    assert len(first) == 0
+    assert set(FEATURE_NAMES) < set(first.column_names)
+    assert second["decision_id"].to_pylist() == ["d2"]
+    assert second["sessions"].to_pylist() == [1]
+
+
+def in_list(table: pa.Table, ids: list[str]) -> npt.NDArray[np.bool_]:
+    """Mark the rows with these ids."""
+    return np.isin(table["decision_id"].to_pylist(), ids)
+
+
+def test_a_decision_id_in_two_files_is_an_error(
+    workspace: FeatureWorkspace, tmp_path: Path
+) -> None:
+    """Parts are joined one by one, ids are counted over all."""
+    files = [
+        decision_file(tmp_path / f"{name}.parquet", ["d1", name], ["a", "a"], published(2))
+        for name in "xy"
+    ]
+    with pytest.raises(InvalidDataError, match="4 rows have 3 decision ids"):
+        training_rows(workspace, files, [])
 
 
 def test_decisions_replace_those_of_an_earlier_training(

@@ -8,7 +8,7 @@ of rows and features says the same as a few large ones, with less of the noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from micromoment.scoring.lightgbm_model import LightGbmModel
+from training.cluster import DaskCluster
+from training.models.distributed import fit_together, losses_by_tree
 from training.models.lightgbm_params import REPEATABLE
 from training.models.rows import DecisionRows
 from training.models.weights import prefix_weight, training_weight
@@ -83,6 +85,7 @@ class Growth:
 def find_growth(
     splits: Sequence[Split],
     params: ConversionParams = ConversionParams(),
+    cluster: DaskCluster | None = None,
     watch: Callable[[int, float], None] = lambda _trees, _loss: None,
 ) -> Growth:
     """Find when to stop, on the later rows of all splits together; never on shared visits.
@@ -91,53 +94,79 @@ def find_growth(
     Raises `NotEnoughDataError` when a side of a split holds one outcome only, and `ValueError` when
     features differ.
     """
-    boosters = [_searching(train, valid, params) for train, valid in splits]
+    grow = _side_by_side(splits, params) if cluster is None else _on(cluster, splits, params)
     history: list[float] = []
     best = 0
-    while len(history) < params.max_trees and len(history) - best <= params.patience:
-        # Every booster must grow: `any` would stop at the first that can't.
-        finished = [booster.update() for booster in boosters]
-        losses = [booster.eval_valid()[0][2] for booster in boosters]
-        history.append(float(np.mean(losses)))
+    for loss in grow:
+        history.append(loss)
         best = int(np.argmin(history))
         watch(len(history), history[best])
-        if all(finished):
+        if len(history) >= params.max_trees or len(history) - best > params.patience:
             break
     stopped_at = best + 1
     trees = min(params.max_trees, stopped_at * _FINER_STEPS)
     return Growth(trees, params.learning_rate * stopped_at / trees, stopped_at, tuple(history))
 
 
+def _side_by_side(splits: Sequence[Split], params: ConversionParams) -> Iterator[float]:
+    """Give the mean loss after each tree of all splits' boosters."""
+    boosters = [_searching(train, valid, params) for train, valid in splits]
+    finished = [False]
+    while not all(finished):
+        # Every booster must grow: `any` would stop at the first that can't.
+        finished = [booster.update() for booster in boosters]
+        yield float(np.mean([booster.eval_valid()[0][2] for booster in boosters]))
+
+
+def _on(cluster: DaskCluster, splits: Sequence[Split], params: ConversionParams) -> Iterator[float]:
+    """Do the same with models of `max_trees` that a cluster has grown before they are judged."""
+    losses = []
+    for train, valid in splits:
+        _check_split(train, valid)
+        lightgbm = params.to_lightgbm(params.learning_rate)
+        text = fit_together(cluster, train, lightgbm, params.max_trees)
+        losses.append(losses_by_tree(text, *_judged(valid), params.num_threads))
+    for tree in range(max(map(len, losses))):
+        # A model that could grow no further stays as it is.
+        yield float(np.mean([own[min(tree, len(own) - 1)] for own in losses]))
+
+
 def fit_conversion(
-    rows: DecisionRows, growth: Growth, params: ConversionParams = ConversionParams()
+    rows: DecisionRows,
+    growth: Growth,
+    params: ConversionParams = ConversionParams(),
+    cluster: DaskCluster | None = None,
 ) -> bytes:
-    """Fit the trees to all rows and give LightGBM's text.
+    """Fit the trees to all rows, here or on a cluster, and give LightGBM's text.
 
     Raises `NotEnoughDataError` when only one outcome occurs.
     """
     rows.require_both_outcomes("conversion, rows to fit on")
-    booster = lgb.train(params.to_lightgbm(growth.learning_rate), _dataset(rows), growth.trees)
-    text: str = booster.model_to_string()
+    lightgbm = params.to_lightgbm(growth.learning_rate)
+    if cluster is not None:
+        return fit_together(cluster, rows, lightgbm, growth.trees)
+    text: str = lgb.train(lightgbm, _dataset(rows), growth.trees).model_to_string()
     return text.encode()
 
 
 def later_scores(
-    splits: Sequence[Split], growth: Growth, params: ConversionParams = ConversionParams()
+    splits: Sequence[Split],
+    growth: Growth,
+    params: ConversionParams = ConversionParams(),
+    cluster: DaskCluster | None = None,
 ) -> list[FloatArray]:
     """Give, for each split, the raw scores of its later rows by a model of its earlier ones."""
     scores = []
     for train, valid in splits:
-        model = LightGbmModel(fit_conversion(train, growth, params), len(train.feature_names))
+        text = fit_conversion(train, growth, params, cluster)
+        model = LightGbmModel(text, len(train.feature_names))
         scores.append(model.raw_scores(valid.features))
         model.close()
     return scores
 
 
 def _searching(train: DecisionRows, valid: DecisionRows, params: ConversionParams) -> lgb.Booster:
-    train.require_both_outcomes("conversion, training rows")
-    valid.require_both_outcomes("conversion, validation rows")
-    if train.feature_names != valid.feature_names:
-        raise ValueError("training and validation rows have different features")
+    _check_split(train, valid)
     dataset = _dataset(train)
     booster = lgb.Booster(params.to_lightgbm(params.learning_rate), dataset)
     booster.add_valid(_validation(valid, dataset), "valid")
@@ -153,9 +182,20 @@ def _dataset(rows: DecisionRows) -> lgb.Dataset:
     )
 
 
+def _check_split(train: DecisionRows, valid: DecisionRows) -> None:
+    train.require_both_outcomes("conversion, training rows")
+    valid.require_both_outcomes("conversion, validation rows")
+    if train.feature_names != valid.feature_names:
+        raise ValueError("training and validation rows have different features")
+
+
 def _validation(valid: DecisionRows, dataset: lgb.Dataset) -> lgb.Dataset:
+    judged, weight = _judged(valid)
+    label = judged.label.astype(np.float32)
+    return dataset.create_valid(judged.features, label=label, weight=weight)
+
+
+def _judged(valid: DecisionRows) -> tuple[DecisionRows, FloatArray]:
     # So weighted, LightGBM's own log loss is the mean over k of the log loss at k.
     weight = prefix_weight(valid.events_seen, valid.session, STOPPING_KS)
-    judged = valid.take(weight > 0)
-    label = judged.label.astype(np.float32)
-    return dataset.create_valid(judged.features, label=label, weight=weight[weight > 0])
+    return valid.take(weight > 0), weight[weight > 0]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.cluster import DaskCluster
 from training.drift import TrainingHistograms, histograms_of
 from training.evaluation.evaluate import DEFAULT_KS
 from training.evaluation.metrics import measure
@@ -63,20 +64,25 @@ class _Judged:
 
 
 def fit_visits(
-    rows: DecisionRows, blocks: Sequence[Block], params: ConversionParams
+    rows: DecisionRows,
+    blocks: Sequence[Block],
+    params: ConversionParams,
+    cluster: DaskCluster | None = None,
 ) -> FittedVisits:
     """Stop and calibrate on the later days of all blocks, then fit the model on all days.
+
+    Trees grow here or on a cluster; the baseline and the calibration always here.
 
     Raises `NotEnoughDataError` when the last block has too few visits with an order.
     """
     splits = usable_splits(rows, blocks)
-    growth = find_growth(splits, params)
-    raw = later_scores(splits, growth, params)
+    growth = find_growth(splits, params, cluster)
+    raw = later_scores(splits, growth, params, cluster)
     track, before = _follow([later for _, later in splits], raw)
     judged = _judge(splits, raw, before)
     metrics = _metrics_by_k(judged)
     baseline, _ = fit_baseline(rows)
-    text = fit_conversion(rows, growth, params)
+    text = fit_conversion(rows, growth, params, cluster)
     parts = ConversionParts(text, rows.feature_names, track, _calibration_error(metrics), baseline)
     histograms = histograms_of(rows.features, rows.feature_names, judged.conversion)
     return FittedVisits(parts, growth, metrics, len(rows), rows.buyers, histograms)

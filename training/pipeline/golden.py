@@ -30,12 +30,13 @@ def pick_golden(
     Returns their events (`EVENT_SCHEMA`) and one user row per session. The choice is by hash, so
     two runs choose alike.
     """
-    table = pq.read_table(days.files[days.days[-1]])
-    sessions = _summary(table)
+    last = days.files[days.days[-1]]
+    sessions = _summary(pq.read_table(last, columns=["session_id", "source_seq", "type"]))
     chosen = _choose(sessions)
     if not chosen:
         raise NotEnoughDataError("no visit begins on the last training day")
-    events = table.filter(pc.is_in(table["session_id"], pa.array(chosen)))
+    # A day may be large: only the rows of the chosen visits are ever in memory whole.
+    events = pq.read_table(last, filters=pc.is_in(pc.field("session_id"), pa.array(chosen)))
     events = events.take(pc.sort_indices(events, [("session_id", "ascending")]))
     return events, _users(events, find_users, ids)
 

@@ -21,7 +21,7 @@ from training.models.rows import DecisionRows
 from training.pipeline.blocks import Block
 from training.pipeline.fit import FittedVisits, fit_visits
 from training.pipeline.lint import lint_decisions, lint_fitted, lint_source, require_clean
-from training.pipeline.rows import load_rows
+from training.pipeline.rows import VisitorSample, load_rows
 from training.progress import Steps
 from training.replay.run import ReplayReport
 from training.segments import FittedSegments, SegmentPlan, fit_segments
@@ -50,6 +50,12 @@ class Material:
         return (self.days.days[-1] - self.days.days[0]).days + 1
 
     @property
+    def sample(self) -> VisitorSample | None:
+        """The visitors that models learn from; None where all fit into memory."""
+        share = self.request.max_decision_points / max(self.replayed.decisions, 1)
+        return VisitorSample(share) if share < 1 else None
+
+    @property
     def end_us(self) -> int:
         """The end of the last day, microseconds since 1970."""
         end = self.days.days[-1] + timedelta(days=1)
@@ -66,6 +72,7 @@ class Learned:
     absent: dict[str, str]
     leaks: LintReport
     acknowledged: tuple[str, ...]
+    share_of_visitors: float = 1.0
 
     @property
     def lifecycle(self) -> LifecycleRecord:
@@ -89,6 +96,7 @@ class Learned:
         record = dict(self.segments.record) | {"leaks": self.leaks.to_dict(self.acknowledged)}
         if self.visits is not None:
             record["decision_points"] = self.visits.rows
+            record["share_of_visitors"] = self.share_of_visitors
             record["visits_with_order"] = self.visits.buyers
             record["trees"] = self.visits.growth.trees
             record["learning_rate"] = self.visits.growth.learning_rate
@@ -122,7 +130,8 @@ def learn(material: Material, plan: SegmentPlan, steps: Steps) -> Learned:
         segments = fit_segments(rows, material.replayed.outputs, plan)
         if segments.absent is not None:
             absent["clusters"] = segments.absent
-    return Learned(visits, churn, segments, absent, leaks, acknowledged)
+    share = material.sample.share if material.sample else 1.0
+    return Learned(visits, churn, segments, absent, leaks, acknowledged, share)
 
 
 def _look_for_leaks(material: Material, rows: DecisionRows | None) -> LintReport:
@@ -150,7 +159,13 @@ def _decision_rows(material: Material, absent: dict[str, str]) -> DecisionRows |
     # A visit that was alive this shortly before the data ends may still convert: its outcome is
     # not known.
     censored_from = material.end_us - material.request.replay.expiry_us
-    return load_rows(material.workspace, replayed.outputs, censored_from=censored_from)
+    return load_rows(
+        material.workspace,
+        replayed.outputs,
+        censored_from=censored_from,
+        sample=material.sample,
+        cluster=material.request.cluster,
+    )
 
 
 def _fit_visits(
@@ -160,7 +175,10 @@ def _fit_visits(
         return None
     try:
         return fit_visits(
-            learnable(rows, material.span_days), material.blocks, material.request.params
+            learnable(rows, material.span_days),
+            material.blocks,
+            material.request.params,
+            material.request.cluster,
         )
     except NotEnoughDataError as error:
         absent["conversion"] = str(error)

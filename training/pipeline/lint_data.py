@@ -120,7 +120,10 @@ def _of_rows(material: Material, block: Block) -> LintReport:
     if material.replayed.decisions:
         censored_from = material.end_us - material.request.replay.expiry_us
         found = load_rows(
-            material.workspace, material.replayed.outputs, censored_from=censored_from
+            material.workspace,
+            material.replayed.outputs,
+            censored_from=censored_from,
+            sample=material.sample,
         )
         rows = learnable(found, material.span_days)
     report = lint_decisions(rows, block, ConversionParams())

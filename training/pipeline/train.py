@@ -21,6 +21,7 @@ from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import LATEST, default_bundle_store
 from training.churn.model import ChurnParams
+from training.cluster import DaskCluster
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.lint import LintReport
@@ -50,6 +51,8 @@ class TrainRequest:
     `acknowledged` are checks of the leak linter whose errors do not stop the run. Without `lint` it
     looks at models alone: for trainings one after another on the same data, after the first.
     Clusters take their ids over from the bundle that the store's pointer `takes_over` names.
+    With more than `max_decision_points`, models learn from a sample of the visitors: fitting takes
+    about 2.5 KB of memory for each point. `cluster` does the replay, the joins and the trees.
     """
 
     events: Path
@@ -69,12 +72,15 @@ class TrainRequest:
     acknowledged: tuple[str, ...] = ()
     lint: bool = True
     takes_over: str = LATEST
+    max_decision_points: int = 1_500_000
+    cluster: DaskCluster | None = None
 
     @property
     def replay(self) -> ReplaySettings:
         """How events are folded."""
+        workers = self.workers if self.cluster is None else self.cluster
         return ReplaySettings(
-            self.shop, self.session_expiry_s, self.max_clock_skew_s, self.ids, self.workers
+            self.shop, self.session_expiry_s, self.max_clock_skew_s, self.ids, workers
         )
 
 
@@ -90,6 +96,7 @@ class TrainReport:
     metrics: dict[str, Any]
     absent: dict[str, str]  # why the bundle lacks a model
     leaks: LintReport
+    share_of_visitors: float  # that models of visits learned from
 
 
 def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
@@ -110,7 +117,12 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     plan = plan_segments(request.audiences, store, request.name, request.takes_over)
     for folder in (workspace.root, store):
         make_folder(folder)
-    with TemporaryDirectory() as temporary:
+    if request.cluster is not None:
+        request.cluster.check(workspace.root)
+    # A cluster's workers see the workspace, and not this machine's own temporary files.
+    with TemporaryDirectory(
+        dir=None if request.cluster is None else workspace.root, prefix="training-"
+    ) as temporary:
         return _train(request, days, blocks, plan, workspace, Path(temporary), steps)
 
 
@@ -170,6 +182,7 @@ def _train(
         metrics=learned.metrics,
         absent=learned.absent,
         leaks=learned.leaks,
+        share_of_visitors=learned.share_of_visitors,
     )
 
 

@@ -21,6 +21,9 @@ PART_SCHEMA = EVENT_SCHEMA.append(pa.field("wanted", pa.bool_(), nullable=False)
 
 ROWS_PER_PART = 400_000
 _BATCH_ROWS = 131_072
+# A part's rows wait for so many before they are written. A file remembers half a kilobyte for each
+# column of each write: written batch by batch, that alone would grow with the events squared.
+_ROWS_PER_WRITE = 8_192
 
 
 def count_rows(days: EventDays) -> int:
@@ -44,7 +47,7 @@ def partition_events(
     out.mkdir(parents=True, exist_ok=True)
     n_parts = max(1, -(-count_rows(days) // ROWS_PER_PART))
     paths = [out / f"part-{part:05d}.parquet" for part in range(n_parts)]
-    writers = [pq.ParquetWriter(path, PART_SCHEMA, compression="lz4") for path in paths]
+    writers = [_PartWriter(path) for path in paths]
     try:
         for day, path in days.files.items():
             wanted = wanted_from is None or day >= wanted_from
@@ -60,6 +63,32 @@ def partition_events(
     return paths
 
 
+class _PartWriter:
+    """Writes one part, many rows at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, PART_SCHEMA, compression="lz4")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows in the order in which they are to stand."""
+        self._waiting.append(table)
+        self._rows += len(table)
+        if self._rows >= _ROWS_PER_WRITE:
+            self._write()
+
+    def close(self) -> None:
+        """Write what waits, and end the file."""
+        self._write()
+        self._writer.close()
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting, self._rows = [], 0
+
+
 def _check_nulls(path: Path, batch: pa.RecordBatch, first_row: int) -> None:
     for field in EVENT_SCHEMA:
         column = batch.column(field.name)
@@ -68,14 +97,14 @@ def _check_nulls(path: Path, batch: pa.RecordBatch, first_row: int) -> None:
             raise InvalidDataError(str(path), f"row {row}, column {field.name} is null")
 
 
-def _scatter(table: pa.Table, wanted: bool, writers: list[pq.ParquetWriter]) -> None:
+def _scatter(table: pa.Table, wanted: bool, writers: list[_PartWriter]) -> None:
     marks = pa.array(np.full(len(table), wanted))
     table = table.select(EVENT_SCHEMA.names).append_column("wanted", marks).cast(PART_SCHEMA)
     if len(writers) == 1:
-        writers[0].write_table(table)
+        writers[0].add(table)
         return
     part_of = hash_strings(table["session_id"]) % np.uint64(len(writers))
     for part, writer in enumerate(writers):
         rows = np.flatnonzero(part_of == part)
         if len(rows):
-            writer.write_table(table.take(rows))
+            writer.add(table.take(rows))

@@ -24,18 +24,22 @@ from micromoment.features import reducer
 from micromoment.features.replay import find_take_ups, replay_sessions
 from micromoment.features.tables import N_FOLDS, Tables, neutral_tables
 from micromoment.features.user_snapshot import USER_SNAPSHOT
+from training.cluster import DaskCluster
 from training.replay.decisions import decision_table, eligible
 from training.replay.labels import batch_ends, label_batches
 from training.replay.sessions import GroupedEvents, group_by_session, visitor_ids
 
 _US_PER_SECOND: Final = 1_000_000
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+# Parts whose take-ups are joined in one go: more read the snapshots less often, for more memory.
+_PARTS_PER_JOIN: Final = 4
 
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 UserRows = tuple[RecordArray, npt.NDArray[np.uint8]]  # USER_SNAPSHOT rows and UserStatus, (n,)
 FindUsers = Callable[[pa.Table], UserRows]
+Workers = int | DaskCluster  # processes of this machine, or the workers of a cluster
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ReplaySettings:
     session_expiry_s: int = 1_800
     max_clock_skew_s: int = 300
     ids: IdEncoder | None = None
-    workers: int = 1
+    workers: Workers = 1
 
     @property
     def expiry_us(self) -> int:
@@ -149,21 +153,44 @@ def replay_parts(
 def look_up_users(
     parts: list[Path], folder: Path, settings: ReplaySettings, find_users: FindUsers
 ) -> list[Path]:
-    """Find the user rows of all take-ups in one go; keep them beside the parts."""
+    """Find the user rows of all take-ups, some parts in one go; keep them beside the parts.
+
+    A cluster's workers find them; of processes only this one does, which has Feast already.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(part, settings) for part in parts]
-    take_ups = list(run_jobs(_take_ups, jobs, settings.workers))
+    paths = [folder / f"{part.stem}.npz" for part in parts]
+    if isinstance(settings.workers, DaskCluster):
+        starts = range(0, len(parts), _PARTS_PER_JOIN)
+        groups = [slice(start, start + _PARTS_PER_JOIN) for start in starts]
+        jobs = [(parts[one], paths[one], settings, find_users) for one in groups]
+        for _ in run_jobs(_look_up, jobs, settings.workers):
+            pass
+        return paths
+    found = run_jobs(_take_ups, [(part, settings) for part in parts], settings.workers)
+    group: list[pa.Table] = []
+    done = 0
+    for take_ups in found:
+        group.append(take_ups)
+        if len(group) == _PARTS_PER_JOIN or done + len(group) == len(parts):
+            _keep_users(group, paths[done : done + len(group)], find_users)
+            done += len(group)
+            group = []
+    return paths
+
+
+def _look_up(job: tuple[list[Path], list[Path], ReplaySettings, FindUsers]) -> None:
+    parts, paths, settings, find_users = job
+    _keep_users([take_up_table(part, settings) for part in parts], paths, find_users)
+
+
+def _keep_users(take_ups: list[pa.Table], paths: list[Path], find_users: FindUsers) -> None:
     rows, status = find_users(pa.concat_tables(take_ups).drop_columns(["row"]))
-    paths = []
     begin = 0
-    for part, table in zip(parts, take_ups, strict=True):
+    for path, table in zip(paths, take_ups, strict=True):
         end = begin + len(table)
-        path = folder / f"{part.stem}.npz"
         index = table["row"].to_numpy()
         np.savez(path, row=index, users=rows[begin:end], status=status[begin:end])
-        paths.append(path)
         begin = end
-    return paths
 
 
 def replay_part(job: ReplayJob) -> tuple[int, int]:
@@ -238,9 +265,15 @@ def load_users(path: Path) -> tuple[RecordArray, npt.NDArray[np.uint8], npt.NDAr
 
 
 def run_jobs(
-    work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: int
+    work: Callable[[_Job], _Result], jobs: Sequence[_Job], workers: Workers
 ) -> Iterator[_Result]:
-    """Run the jobs in order, here or in so many fresh processes, which end with this one."""
+    """Give the jobs' results in order: done here, in so many fresh processes, or on a cluster.
+
+    The processes end with this one.
+    """
+    if isinstance(workers, DaskCluster):
+        yield from workers.run(work, jobs)
+        return
     if workers <= 1 or len(jobs) <= 1:
         yield from map(work, jobs)
         return

@@ -79,7 +79,7 @@ def search(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        return min(find_growth(splits, _params(trial, budget.larger), watch).history)
+        return min(find_growth(splits, _params(trial, budget.larger), watch=watch).history)
 
     interrupted = False
     try:
