@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import plotly.graph_objects as go
 
@@ -12,7 +12,7 @@ from training.card.card import Card, Portrait
 from training.card.figures import INK, KINDS, blank_figure, legend, plot_html
 from training.card.parts import Part, section, table
 from training.evaluation.segments import SegmentRow
-from training.evaluation.table import shares
+from training.evaluation.table import number, shares
 from training.segments.space import ClusterSpace
 
 _SYMBOLS: Final = ("circle", "square", "triangle-up", "cross", "star", "x", "triangle-down")
@@ -23,6 +23,9 @@ def segments_part(card: Card) -> Part | None:
     bodies = []
     if card.space is not None:
         bodies.append(_space(card.space))
+    quality = card.bundle.training.get("clusters") if card.bundle is not None else None
+    if quality:
+        bodies.append(numbers_html(quality))
     if card.portraits:
         bodies.append(portraits_html(card.portraits))
     if card.visits is not None and card.visits.segments:
@@ -89,6 +92,27 @@ def space_chart(space: ClusterSpace) -> go.Figure:
     figure.update_yaxes(title=f"second component ({second:.0%})")
     figure.update_layout(legend={"traceorder": "normal", "itemsizing": "constant"})
     return figure
+
+
+def numbers_html(quality: Mapping[str, Any]) -> str:
+    """Compose the table of how well so many clusters hold, as training measured it."""
+    rows = [
+        (
+            f"<b>{k}</b>" if int(k) == quality["chosen"] else k,
+            number(trial["stability"], 2),
+            "-" if trial["between_weeks"] is None else number(trial["between_weeks"], 2),
+            number(trial["separation"], 2),
+        )
+        for k, trial in quality["by_number"].items()
+    ]
+    return section(
+        "Why so many clusters",
+        f"{escape(quality['chosen_why'])}. Agreement is the adjusted Rand index: 1 says that the"
+        " same visits are together, 0 that it is chance. Asked of each number:"
+        f" {quality['least_stability_asked']} of agreement, {quality['least_separation_asked']} of"
+        " separation (silhouette, -1 to 1).",
+        table(("clusters", "agreement of draws of visits", "of weeks", "separation"), rows),
+    )
 
 
 def portraits_html(portraits: Sequence[Portrait]) -> str:

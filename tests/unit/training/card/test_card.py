@@ -13,6 +13,7 @@ import pytest
 from tests.support.scored import made_up_churn, made_up_scores
 from tests.support.tiny_bundle import make_tiny_store
 from training.card import Card, Part, Portrait, render_card, write_card
+from training.card.segments import numbers_html
 from training.churn.judging import ChurnEvaluation
 from training.drift import Shift
 from training.evaluation import Evaluation, evaluate
@@ -153,3 +154,18 @@ def test_a_starters_card_says_so_first(evaluation: Evaluation, tmp_path: Path) -
     assert starter.index("Starter bundle.") < starter.index("Conversion.</b>")
     assert "It is of this shop" in own
     assert "It is of this shop" not in starter
+
+
+def test_the_number_of_clusters_is_explained() -> None:
+    """Each number tried has its figures, the chosen one stands out, what lacks is a dash."""
+    trials = {
+        "2": {"stability": 0.99, "between_weeks": 0.971, "separation": 0.8},
+        "3": {"stability": 0.7, "between_weeks": None, "separation": 0.74},
+    }
+    html = numbers_html(
+        {"chosen": 2, "chosen_why": "3 <wobble>", "by_number": trials,
+         "least_stability_asked": 0.8, "least_separation_asked": 0.25}
+    )  # fmt: skip
+    assert "<td><b>2</b></td><td>0.99</td><td>0.97</td><td>0.80</td>" in html
+    assert "<td>3</td><td>0.70</td><td>-</td><td>0.74</td>" in html
+    assert "3 &lt;wobble&gt;" in html
