@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
 from typing import Any, Final
@@ -103,6 +103,10 @@ class Finding:
     subject: str  # the feature, page, column or table
     evidence: str
     numbers: Mapping[str, float | int] = field(default_factory=dict)
+
+    def softened(self) -> Finding:
+        """Make it a warning."""
+        return replace(self, severity=Severity.WARNING)
 
     @property
     def advice(self) -> str:
