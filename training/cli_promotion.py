@@ -106,7 +106,14 @@ def promotions(
     from training.promotion.table import log_table  # noqa: PLC0415
 
     place = _store(store)
-    Console().print(log_table(read_log(place, name), serving_version(place, name)))
+    records = read_log(place, name)
+    if not records:
+        console.print(f"nothing was ever promoted as {name}")
+        raise typer.Exit(1)
+    wide = Console()
+    # Piped into a file, a line is as long as it needs to be.
+    wide.width = wide.width if wide.is_terminal else max(wide.width, 200)
+    wide.print(log_table(records, serving_version(place, name)))
 
 
 def retrain(

@@ -78,3 +78,13 @@ def test_stopped_it_leaves_what_serves(shop: TrainedShop, serving: Home) -> None
     assert [one.after for one in records] == [before.name, after.name]
     assert str(LAST_DAY) in records[-1].reason
     assert TRAINED_UNTIL < LAST_DAY
+
+    serving.succeed("rollback", "--name", "shop", "--by", "ann", "--reason", "complaints")
+    assert find_bundle(serving.store, "shop:serving") == before
+    left = serving.succeed(*command[1:])
+    assert f"shop:{after.name} was rolled back by ann (complaints)" in left.stdout
+    assert find_bundle(serving.store, "shop:serving") == before
+
+    other = serving.micromoment(*command[1:], "--currency", "SEK")
+    assert other.returncode == 1
+    assert "currency: is SEK" in other.stderr

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Final
 
 from training.card.card import Card
+from training.card.lint import lint_report
 from training.churn.judging import ChurnEvaluation
 from training.drift.psi import SHIFTED
 from training.evaluation import Evaluation, EvaluationRow
@@ -24,9 +25,7 @@ def find_warnings(card: Card) -> list[str]:
         found += _of_visits(card.visits)
     if card.churn is not None:
         found += _of_churn(card.churn)
-    report = card.metrics.get("lint")
-    if isinstance(report, Mapping) and report.get("findings"):
-        found.append("The leak linter has findings: see the part on leaks.")
+    found = [*_leaks(card), *found]
     moved = [one.name for one in card.shifts if one.psi > SHIFTED]
     if moved:
         more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
@@ -39,11 +38,34 @@ def find_warnings(card: Card) -> list[str]:
     return found
 
 
+def _leaks(card: Card) -> list[str]:
+    findings = lint_report(card).get("findings", ())
+    errors = sorted({one["check"] for one in findings if one["severity"] == "error"})
+    if errors:
+        return [
+            (
+                "Leaks were found in training and acknowledged: "
+                f"{', '.join(errors)}. Figures may be too good; see the part on leaks."
+            )
+        ]
+    return ["The leak linter has warnings: see the part on leaks."] if findings else []
+
+
 def _overlap(card: Card) -> list[str]:
-    last = card.bundle.training.get("last_day") if card.bundle else None
-    first = card.population.first_day if card.population else None
-    if last and first and first.isoformat() <= str(last):
+    training = card.bundle.training if card.bundle else {}
+    day = card.population.first_day if card.population else None
+    first = day.isoformat() if day else ""
+    if first and first <= str(training.get("last_day", "")):
+        last = training["last_day"]
         return [f"The evaluated days begin {first}, training ends {last}: figures are too good."]
+    for known in ("calibrated_until", "tables_until"):
+        if first and first <= str(training.get(known, "")):
+            return [
+                (
+                    f"The evaluated days begin {first}, and the bundle knows outcomes until"
+                    f" {training[known]} ({known}): figures of the calibration are too good."
+                )
+            ]
     return []
 
 

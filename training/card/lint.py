@@ -11,9 +11,9 @@ from training.card.parts import Part, section, table
 
 
 def lint_part(card: Card) -> Part | None:
-    """Compose the part; None where training's metrics hold no linter's report."""
-    report = card.metrics.get("lint")
-    if not isinstance(report, Mapping) or not report:
+    """Compose the part; None where no linter's report is in the bundle's training record."""
+    report = lint_report(card)
+    if not report:
         return None
     findings = report.get("findings", ())
     text = f"{escape(str(report.get('looked_at', 'Training data')))}: " + (
@@ -30,6 +30,12 @@ def lint_part(card: Card) -> Part | None:
         bodies.append(table(("figure", "value"), ([escape(x) for x in row] for row in figures)))
         bodies.append("</details>")
     return Part("leaks", "Does anything leak?", section("Leak linter", text, *bodies))
+
+
+def lint_report(card: Card) -> Mapping[str, Any]:
+    """Give the linter's report as `LintReport.to_dict` wrote it; empty where there is none."""
+    report = card.bundle.training.get("leaks") if card.bundle is not None else None
+    return report if isinstance(report, Mapping) else {}
 
 
 def _findings(findings: Sequence[Mapping[str, Any]]) -> str:

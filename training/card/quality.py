@@ -92,7 +92,9 @@ def ratio_chart(rows: list[EvaluationRow]) -> go.Figure:
     by_count(figure, rows, ratios, bounds, "over logistic", MODEL_COLOUR, -_NUDGE)
     level(figure, 1.0)
     count_axis(figure, rows)
-    figure.update_yaxes(title="ratio of PR-AUC (log scale)", type="log", dtick="D2")
+    figure.update_yaxes(
+        title="ratio of PR-AUC (log scale)", type="log", dtick="D2", tickformat=".2~g"
+    )
     return figure
 
 

@@ -109,8 +109,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure scored events (`scored.COLUMNS`) at each k and over all decision points.
 
-    `bootstrap` is the number of draws behind the intervals, 0 for none. A row's intervals depend
-    on `seed` and its k only. Metrics without cases to define them are NaN.
+    `bootstrap` is the number of draws behind the intervals, 0 for none. All rows see the same draws
+    of `seed`, as far as they have the same visitors. Metrics without cases to define them are NaN.
     """
     events = read_scored_events(frame)
     points: list[tuple[int | None, DecisionPoints]] = [(k, events.at(k)) for k in ks]
@@ -124,9 +124,7 @@ def evaluate(
         last_event=_iso(int(times.max())) if len(times) else None,
         bootstrap=bootstrap,
         seed=seed,
-        rows=tuple(
-            _judge(k, at_k, bootstrap, np.random.default_rng([seed, k or 0])) for k, at_k in points
-        ),
+        rows=tuple(_judge(k, at_k, bootstrap, np.random.default_rng(seed)) for k, at_k in points),
     )
 
 

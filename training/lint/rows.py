@@ -88,6 +88,8 @@ def read_rows(path: Path) -> RowTable:
         raise InvalidDataError(str(path), "holds no rows")
     session = _codes(table["session"])
     names, columns = _features(table)
+    if not names:
+        raise InvalidDataError(str(path), "holds no column of features")
     rows = DecisionRows(
         features=np.ascontiguousarray(np.stack(columns, axis=1), np.float32),
         feature_names=names,
@@ -114,8 +116,18 @@ def _renamed(table: pa.Table) -> pa.Table:
 def _label(path: Path, column: pa.ChunkedArray) -> BoolArray:
     if column.null_count:
         raise InvalidDataError(str(path), "column label has empty rows")
+    if not (pa.types.is_boolean(column.type) or _is_number(column.type)):
+        raise InvalidDataError(
+            str(path), f"column label is {column.type}; it must be true or false, 1 or 0"
+        )
     label: BoolArray = pc.cast(column, pa.float64()).to_numpy() > 0
     return label
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def _features(table: pa.Table) -> tuple[tuple[str, ...], list[npt.NDArray[np.float32]]]:
@@ -127,8 +139,7 @@ def _features(table: pa.Table) -> tuple[tuple[str, ...], list[npt.NDArray[np.flo
         if values is not None:
             names.append(name)
             columns.append(values)
-    columns = columns or [np.zeros(len(table), np.float32)]
-    return tuple(names or ("(no feature)",)), columns
+    return tuple(names), columns
 
 
 def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float32] | None:

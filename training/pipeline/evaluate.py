@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from micromoment.errors import NotEnoughDataError
+from micromoment.errors import InvalidSettingError, NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from training.churn.evaluate import ChurnRequest, evaluate_churn
@@ -108,6 +108,8 @@ def evaluate_bundle(
     """
     steps = steps or Steps()
     days = event_days(request.events).between(last=request.last_day)
+    if request.last_day is not None and request.last_day < request.first_day:
+        raise InvalidSettingError("to", f"{request.last_day} lies before {request.first_day}")
     if not days.between(first=request.first_day).files:
         raise NotEnoughDataError(f"{request.events} holds no events from {request.first_day} on")
     bundle = load_bundle(request.bundle)

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from micromoment.errors import BundleError
+from micromoment.errors import BundleError, InvalidSettingError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import SERVING, default_bundle_store, find_bundle
 from training.card import write_card
@@ -32,6 +32,7 @@ from training.progress import Steps
 from training.promotion.checks import Check, failures
 from training.promotion.gate import GateRequest, run_gate
 from training.promotion.later import BOOTSTRAP, MIN_BUYERS, LaterDays
+from training.promotion.log import read_log, rolled_back
 from training.promotion.promote import PromoteRequest, PromotionReport, promote, sole
 
 HOLD_OUT: Final = 7
@@ -45,7 +46,7 @@ class Outcome(StrEnum):
     NOTHING_NEW = "nothing new"
     TRAINED = "trained and promoted"
     CARRIED_ON = "calibration carried on and promoted"
-    KEPT = "kept"  # no training is due, and there is no calibration to carry on
+    KEPT = "kept"  # nothing is due, or what is was rolled back by a person
     REFUSED = "refused"
 
 
@@ -99,6 +100,7 @@ def retrain(request: RetrainRequest, steps: Steps | None = None) -> RetrainRepor
         days = event_days(training.events).between(last=training.until)
         serving = _serving(request)
         if serving is not None:
+            _require_same_shop(serving, training)
             known = known_until(serving, days)
             fresh = days.between(first=known + timedelta(days=1)).days
             if len(fresh) < max(1, request.min_new_days):
@@ -116,6 +118,16 @@ def _serving(request: RetrainRequest) -> LoadedBundle | None:
         return load_bundle(find_bundle(request.store, f"{request.training.name}:{SERVING}"))
     except BundleError:
         return None
+
+
+def _require_same_shop(serving: LoadedBundle, training: TrainRequest) -> None:
+    asked = {"currency": training.shop.currency, "time_zone": training.shop.time_zone}
+    for setting, value in asked.items():
+        trained = getattr(serving.shop, setting)
+        if value != trained:
+            raise InvalidSettingError(
+                setting, f"is {value or 'none'}, and {serving.tag}, which serves, has {trained}"
+            )
 
 
 @contextmanager
@@ -189,6 +201,8 @@ class _Run:
         card = self._describe(candidate, checks)
         if failures(checks):
             return self._refused(report.tag, checks, card)
+        if kept := self._kept_back(report.tag):
+            return kept
         tag = report.tag
         has_conversion = "conversion" not in report.absent
         if has_conversion and until < self.days.days[-1]:
@@ -210,11 +224,23 @@ class _Run:
             tag = serving.tag if serving else ""
             return RetrainReport(Outcome.KEPT, tag, "no training is due")
         tag = self._recalibrated(serving.path)
+        if kept := self._kept_back(tag):
+            return kept
         reason = f"calibrated until {self.days.days[-1]}"
         promoted = self._promote(tag, serving.path, reason)
         if promoted.promoted or promoted.unchanged:
             return RetrainReport(Outcome.CARRIED_ON, tag, f"{tag}, {reason}", promoted.checks)
         return self._refused(tag, promoted.checks, None)
+
+    def _kept_back(self, tag: str) -> RetrainReport | None:
+        """Leave alone what somebody rolled back: only a person may let it serve again."""
+        name, _, version = tag.partition(":")
+        back = rolled_back(read_log(self.request.store, name)).get(version)
+        if back is None:
+            return None
+        why = f" ({back.reason})" if back.reason else ""
+        summary = f"{tag} was rolled back by {back.who}{why}: promote it by hand"
+        return RetrainReport(Outcome.KEPT, self.serving.tag if self.serving else "", summary)
 
     def _recalibrated(self, bundle: Path) -> str:
         request = RecalibrateRequest(

@@ -12,7 +12,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +57,17 @@ def current_user() -> str:
     except (KeyError, OSError):
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
+
+
+def rolled_back(records: Iterable[Record]) -> dict[str, Record]:
+    """Give the versions that somebody rolled back and nobody promoted since, with the roll-back."""
+    gone: dict[str, Record] = {}
+    for one in records:
+        if one.action == "rollback":
+            gone[one.before] = one
+        elif one.action == "promote":
+            gone.pop(one.after, None)
+    return gone
 
 
 def log_file(store: Path, name: str) -> Path:

@@ -29,15 +29,15 @@ def checks_table(checks: Sequence[Check], title: str) -> Table:
 def log_table(records: Sequence[Record], serving: str) -> Table:
     """Compose a line for each record, the newest last; the version that serves has a star."""
     table = Table(title="Promotions", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("time", "who", "what", "before", "after", "forced", "failed", "reason"):
-        table.add_column(heading, no_wrap=heading in ("time", "what", "before", "after"))
+    for heading in ("time (UTC)", "who", "what", "before", "after", "forced", "failed", "reason"):
+        table.add_column(heading, no_wrap=heading in ("time (UTC)", "what"), overflow="fold")
     for place, one in enumerate(records):
         failed = [check["name"] for check in one.checks if check["verdict"] == Verdict.FAILED]
         newest = place == len(records) - 1
         after = f"{one.after} *" if newest and one.after == serving else one.after
         what = one.action if not newest or one.after == serving else f"{one.action}, not done"
         table.add_row(
-            one.time,
+            one.time.replace("T", " ").removesuffix(":00+00:00").removesuffix("+00:00"),
             escape(one.who),
             what,
             one.before or "-",

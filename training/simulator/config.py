@@ -100,7 +100,7 @@ class SimulationReport:
         text = (
             f"{self.days} days: {self.users:,} visitors, {self.sessions:,} sessions, "
             f"{self.events:,} events, {self.purchases:,} purchase events "
-            f"in {self.converted_sessions:,} sessions"
+            f"in {self.converted_sessions:,} sessions; days by UTC, prices in USD"
         )
         return f"{text}; {self.truth_points:,} true probabilities" if self.truth_points else text
 

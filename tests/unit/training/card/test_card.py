@@ -20,7 +20,7 @@ from training.evaluation import Evaluation, evaluate
 from training.evaluation.segments import SegmentRow, Share
 from training.population import DayCounts, FunnelCounts, ImportCounts, Population
 
-# As the linter's report writes itself into a bundle's metrics.
+# As the linter's report writes itself into a bundle's training record.
 LINT = {
     "looked_at": "9 days",
     "checked": {"own-rows": {"question": "Is it fitted on its own rows?", "severity": "error"}},
@@ -80,7 +80,7 @@ def test_every_row_is_in_the_tables(evaluation: Evaluation) -> None:
         assert f"[{bounds.low:.2f}, {bounds.high:.2f}]" in html
 
 
-def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
+def test_what_is_known_besides_is_shown(evaluation: Evaluation, tmp_path: Path) -> None:
     """Days, import, funnel, segments, portraits, drift, leaks, notes: a part each, none without."""
     nobody = Share(0, 0.0, None)
     segments = (SegmentRow("audience", "nobody", nobody, nobody, nobody),)
@@ -90,7 +90,7 @@ def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
     card = Card(
         "t",
         visits=replace(evaluation, segments=segments),
-        metrics={"lint": LINT},
+        bundle=make_tiny_store(tmp_path).model_copy(update={"training": {"leaks": LINT}}),
         population=Population((day,), day.day, (funnel,), 20, 41.5),
         imported=ImportCounts(10, 8, {"repeated": 1}, {"no_id": 1}, {}, None, None, ("a note",)),
         portraits=(Portrait("Bouncers", "One page & out.", 0.4, 0.001),),
@@ -107,7 +107,7 @@ def test_what_is_known_besides_is_shown(evaluation: Evaluation) -> None:
         "<td>x&lt;y</td><td>own-rows</td><td>error</td><td>yes</td>",
         "<td class='words'>one day</td><td>skipped</td>",
         "<td>shuffled: roc auc</td><td>0.5012</td>",
-        "The leak linter has findings",
+        "Leaks were found in training and acknowledged: own-rows.",
         "no churn &lt; model",
         "<td>dropped</td><td class='words'>no id</td>",
         "<td>cart</td><td>100</td><td>12.50%</td><td>25.0%</td><td>300</td>",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from micromoment.errors import InvalidDataError
 from tests.support.leaky_rows import MadeUp, made_up_rows
 from training.lint.report import Finding, LintReport, Severity
-from training.lint.rows import RowTable
+from training.lint.rows import RowTable, read_rows
 from training.lint.table import lint_table
 
 Plant = Callable[[MadeUp], npt.NDArray[np.generic]]
@@ -127,3 +131,20 @@ def test_a_number_of_the_day_is_found(made_up: MadeUp) -> None:
     """What tells the date would be learned from, and be another later."""
     report = lint_table(RowTable(made_up.with_feature(made_up.rows.day), None), "planted")
     assert [(one.check, one.subject) for one in errors(report)] == [("train-later", "planted")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"session": ["a", "b"], "label": ["yes", "no"], "x": [1.0, 2.0]}, "label is string"),
+        ({"session": ["a", "b"], "label": [True, False]}, "no column of features"),
+        ({"session": ["a", "b"], "x": [1.0, 2.0]}, "column label is missing"),
+    ],
+)
+def test_tables_that_cannot_be_linted(
+    tmp_path: Path, columns: dict[str, list[object]], message: str
+) -> None:
+    """A label in words, no feature at all, no label: each is said plainly."""
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    with pytest.raises(InvalidDataError, match=message):
+        read_rows(tmp_path / "rows.parquet")

@@ -18,6 +18,7 @@ from training.promotion.log import (
     read_log,
     reconcile,
     record_now,
+    rolled_back,
     served_before,
     serving_version,
 )
@@ -66,6 +67,17 @@ def test_records_come_back_as_they_were_written(store: Path) -> None:
     assert [path for path in (store / "shop").rglob("*") if path.is_file()] == [
         store / "shop" / "serving"
     ]
+
+
+def test_what_was_rolled_back_is_known_until_somebody_promotes_it() -> None:
+    """A version that was left by a roll-back counts as such, with who did it; others don't."""
+    moves = [
+        Record("t1", "ann", "promote", "", "a1"),
+        Record("t2", "ann", "promote", "a1", "b2"),
+        Record("t3", "bob", "rollback", "b2", "a1", reason="complaints"),
+    ]
+    assert rolled_back(moves) == {"b2": moves[2]}
+    assert rolled_back([*moves, Record("t4", "ann", "promote", "a1", "b2")]) == {}
 
 
 def test_the_way_back_leads_through_what_served(store: Path) -> None:
