@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from micromoment.cli import WORKSPACE
 from training import cli_cold_start, cli_promotion
 from training.cli_audience import audience
 from training.cli_imports import imports
+from training.cli_shared import bundle_folder, day_of
 
 console = Console(stderr=True)
 
@@ -70,7 +71,7 @@ def train(
     request = TrainRequest(
         events=events,
         workspace=features,
-        until=_day(until),
+        until=day_of(until),
         name=name,
         store=store,
         shop=Shop(currency, time_zone),
@@ -124,7 +125,7 @@ def lint_data(
     known = check_names(acknowledge or ())
     if out is not None:
         make_folder(out)
-    request = LintRequest(events, rows, _day(until), Shop(currency, time_zone), workers=workers)
+    request = LintRequest(events, rows, day_of(until), Shop(currency, time_zone), workers=workers)
     report = lint_anything(request, Steps(console))
     Console().print(lint_table_view(report, known))
     if out is not None:
@@ -167,10 +168,10 @@ def evaluate(
     from training.segments.portraits import PORTRAITS_FILE, write_portraits  # noqa: PLC0415
 
     request = EvaluateRequest(
-        bundle=_bundle(bundle, store),
+        bundle=bundle_folder(bundle, store),
         events=events,
         first_day=from_.date(),
-        last_day=_day(to),
+        last_day=day_of(to),
         churn_every=churn_every,
         workers=workers,
         bootstrap=bootstrap,
@@ -261,7 +262,7 @@ def recalibrate(
     from training.progress import Steps  # noqa: PLC0415
 
     request = RecalibrateRequest(
-        _bundle(bundle, store), events, _day(until), tables, store, workers=workers
+        bundle_folder(bundle, store), events, day_of(until), tables, store, workers=workers
     )
     report = run(request, Steps(console))
     first, last = report.days[0], report.days[-1]
@@ -288,7 +289,7 @@ def score(
     from training.pipeline import ScoreRequest, score_events  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
-    request = ScoreRequest(_bundle(bundle, store), events, out, history, workers=workers)
+    request = ScoreRequest(bundle_folder(bundle, store), events, out, history, workers=workers)
     rows = score_events(request, Steps(console))
     typer.echo(f"{rows:,} rows in {out}")
 
@@ -335,7 +336,7 @@ def parity(
 
     stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
     request = ParityRequest(
-        _bundle(bundle, store), events, limit, seed, sabotage, sabotage_centroid, stores
+        bundle_folder(bundle, store), events, limit, seed, sabotage, sabotage_centroid, stores
     )
     report = check_parity(request, Steps(console))
     Console().print(report.table())
@@ -351,13 +352,3 @@ def demo(
     from training.demo import run_demo  # noqa: PLC0415 - heavy imports
 
     raise typer.Exit(run_demo(folder, once=once, port=port))
-
-
-def _bundle(tag: str, store: Path | None) -> Path:
-    from micromoment.stores.bundles import default_bundle_store, find_bundle  # noqa: PLC0415
-
-    return find_bundle(store or default_bundle_store(), tag)
-
-
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from training.cli_shared import bundle_folder, day_of
+
 console = Console(stderr=True)
 audience = typer.Typer(
     help="Who is in a bundle's audiences, and how large they are.", no_args_is_help=True
@@ -32,7 +34,7 @@ def list_audiences(bundle: Bundle = "shop:latest", store: Store = None) -> None:
     from training.audiences.tables import audiences_table  # noqa: PLC0415
     from training.segments.portraits import portraits_of  # noqa: PLC0415
 
-    folder = _find(bundle, store)
+    folder = bundle_folder(bundle, store)
     manifest = read_manifest(folder)
     if manifest.audiences is None:
         typer.echo(f"{manifest.tag} has no audiences")
@@ -73,7 +75,7 @@ def export_audience(
     if out is not None:
         prepare_file(out)
     request = AudienceRequest(
-        _find(bundle, store), events, from_.date(), to.date() if to else None, workers=workers
+        bundle_folder(bundle, store), events, from_.date(), day_of(to), workers=workers
     )
     found = export_members(request, audience, at_end=at_end, for_ads=for_ads, steps=Steps(console))
     with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as file:
@@ -114,7 +116,7 @@ def audience_sizes(
     if out is not None:
         make_folder(out)
     request = AudienceRequest(
-        _find(bundle, store), events, from_.date(), to.date() if to else None, workers=workers
+        bundle_folder(bundle, store), events, from_.date(), day_of(to), workers=workers
     )
     sizes = measure_sizes(request, Steps(console))
     Console().print(sizes_table(sizes))
@@ -122,9 +124,3 @@ def audience_sizes(
         loaded = load_bundle(request.bundle)
         title = f"Sizes of segments: {loaded.tag}"
         console.print(f"page: {write_sizes(sizes, segment_names(loaded), out, title)}")
-
-
-def _find(tag: str, store: Path | None) -> Path:
-    from micromoment.stores.bundles import default_bundle_store, find_bundle  # noqa: PLC0415
-
-    return find_bundle(store or default_bundle_store(), tag)

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from training.cli_shared import day_of
+
 console = Console(stderr=True)
 
 
@@ -67,9 +69,7 @@ def readiness(
         readiness_table,
     )
 
-    request = ReadinessRequest(
-        events, until.date() if until else None, Shop(currency, time_zone), workers=workers
-    )
+    request = ReadinessRequest(events, day_of(until), Shop(currency, time_zone), workers=workers)
     found = check_readiness(request, Steps(console))
     Console().print(readiness_table(found))
     if found.enough("conversion"):
@@ -108,7 +108,7 @@ def tune(
 
     make_folder(out.parent)
     budget = Budget(trials, timeout_minutes * 60, seed, allow_larger)
-    last = until.date() if until else None
+    last = day_of(until)
     request = TuneRequest(events, last, Shop(currency, time_zone), budget, workers=workers)
     found = run_search(request, Steps(console))
     write_params(out, found.params, found.record)

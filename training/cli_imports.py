@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from training.cli_shared import day_of
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -55,7 +57,7 @@ def import_table(
         files,
         mapping,
         out,
-        days=DayRange(_day(from_), _day(to)),
+        days=DayRange(day_of(from_), day_of(to)),
         page_rules=page_rules,
         replace=replace,
         progress=True,
@@ -102,13 +104,9 @@ def import_segment(
         out,
         time_zone=time_zone,
         sessions=SessionRules(session_minutes, cut_at_midnight, cut_on_campaign, max_session_hours),
-        days=DayRange(_day(from_), _day(to)),
+        days=DayRange(day_of(from_), day_of(to)),
         page_rules=page_rules,
         replace=replace,
         progress=True,
     )
     console.print(report.table())
-
-
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()

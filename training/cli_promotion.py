@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
+from training.cli_shared import day_of, store_or_default
 
 if TYPE_CHECKING:
     from training.promotion.checks import Check
@@ -68,8 +69,10 @@ def promote(
 
     later = None
     if events is not None:
-        later = LaterDays(events, _day(from_), _day(to), min_buyers, bootstrap, workers=workers)
-    request = PromoteRequest(bundle, _store(store), later, force=force, who=by, reason=reason)
+        later = LaterDays(events, day_of(from_), day_of(to), min_buyers, bootstrap, workers=workers)
+    request = PromoteRequest(
+        bundle, store_or_default(store), later, force=force, who=by, reason=reason
+    )
     report = run(request, Steps(console))
     if report.unchanged:
         console.print(f"{report.after} serves already")
@@ -92,7 +95,7 @@ def rollback(
     """Let the bundle that served before serve again; prints its tag."""
     from training.promotion.promote import roll_back  # noqa: PLC0415 - heavy imports
 
-    report = roll_back(_store(store), name, by, reason)
+    report = roll_back(store_or_default(store), name, by, reason)
     console.print(f"{report.before} served until now")
     typer.echo(report.after)
 
@@ -105,7 +108,7 @@ def promotions(
     from training.promotion.log import read_log, serving_version  # noqa: PLC0415 - heavy imports
     from training.promotion.table import log_table  # noqa: PLC0415
 
-    place = _store(store)
+    place = store_or_default(store)
     records = read_log(place, name)
     if not records:
         console.print(f"nothing was ever promoted as {name}")
@@ -172,9 +175,9 @@ def retrain(
     training = TrainRequest(
         events=events,
         workspace=features,
-        until=_day(until),
+        until=day_of(until),
         name=name,
-        store=_store(store),
+        store=store_or_default(store),
         shop=Shop(currency, time_zone),
         publish_lag=timedelta(minutes=publish_lag_minutes),
         audiences=audiences,
@@ -202,13 +205,3 @@ def _show(checks: tuple[Check, ...], title: str) -> None:
     from training.promotion.table import checks_table  # noqa: PLC0415 - heavy imports
 
     Console().print(checks_table(checks, title))
-
-
-def _store(store: Path | None) -> Path:
-    from micromoment.stores.bundles import default_bundle_store  # noqa: PLC0415 - where it is used
-
-    return store or default_bundle_store()
-
-
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()

@@ -23,15 +23,12 @@ from training.lint.table import lint_table
 from training.models.conversion import ConversionParams
 from training.models.rows import DecisionRows
 from training.pipeline.blocks import Block, forward_blocks
-from training.pipeline.features import build_history, temporary_workspace
 from training.pipeline.learn import Material, learnable
 from training.pipeline.lint import lint_churn_rows, lint_decisions, lint_source
+from training.pipeline.replayed import replay_for_learning
 from training.pipeline.rows import load_rows
 from training.pipeline.train import TrainRequest
 from training.progress import Steps
-from training.replay.partition import count_rows, partition_events
-from training.replay.run import replay_parts
-from training.tables.fit import fit_tables
 from training.tables.order_gaps import collect_purchases
 
 # Customers at cuts that are looked at: each feature of some thousands says enough.
@@ -82,26 +79,18 @@ def _lint_events(request: LintRequest, steps: Steps) -> LintReport:
     settings = asked.replay
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
-        with steps.step("Cut user snapshots"):
-            workspace = temporary_workspace(scratch / "features")
-            last_cut = days.days[-1] + timedelta(days=1)
-            history = build_history(days, workspace, settings, request.publish_lag, last_cut)
-        with steps.step("Group events, fit tables, replay", count_rows(days)) as advance:
-            parts = partition_events(days, scratch / "parts")
-            tables = fit_tables(parts, settings)
-            replayed = replay_parts(
-                parts,
-                scratch / "decisions",
-                settings,
-                history.rows_at,
-                tables,
-                only_eligible=True,
-                cross_fit=True,
-                advance=advance,
-            )
+        replayed = replay_for_learning(days, settings, request.publish_lag, scratch, steps)
         with steps.step("Look for leaks in events and pipeline"):
-            report = lint_source(days, parts, settings, request.publish_lag)
-        material = Material(asked, days, blocks, parts, replayed, workspace, tables)
+            report = lint_source(days, replayed.parts, settings, request.publish_lag)
+        material = Material(
+            asked,
+            days,
+            blocks,
+            replayed.parts,
+            replayed.report,
+            replayed.workspace,
+            replayed.tables,
+        )
         with steps.step("Look for leaks in features"):
             report = report.joined(_of_rows(material, blocks[-1]))
         with steps.step("Look for leaks in customers"):

@@ -12,14 +12,12 @@ from micromoment.events.shop import Shop
 from training.event_files import EventDays, event_days
 from training.models.rows import DecisionRows
 from training.pipeline.blocks import forward_blocks
-from training.pipeline.features import build_history, temporary_workspace
 from training.pipeline.learn import learnable
 from training.pipeline.plain_rows import read_rows
+from training.pipeline.replayed import replay_for_learning
 from training.pipeline.splits import usable_splits
 from training.progress import Steps
-from training.replay.partition import count_rows, partition_events
-from training.replay.run import ReplaySettings, replay_parts
-from training.tables.fit import fit_tables
+from training.replay.run import ReplaySettings
 from training.tuning.search import Budget, Tuned, search
 
 
@@ -51,22 +49,7 @@ def run_search(request: TuneRequest, steps: Steps | None = None) -> Tuned:
 
 def _rows(request: TuneRequest, days: EventDays, scratch: Path, steps: Steps) -> DecisionRows:
     settings = ReplaySettings(request.shop, workers=request.workers)
-    with steps.step("Cut user snapshots"):
-        workspace = temporary_workspace(scratch / "features")
-        end = days.days[-1] + timedelta(days=1)
-        history = build_history(days, workspace, settings, request.publish_lag, end)
-    with steps.step("Group events, fit tables, replay", count_rows(days)) as advance:
-        parts = partition_events(days, scratch / "parts")
-        replayed = replay_parts(
-            parts,
-            scratch / "decisions",
-            settings,
-            history.rows_at,
-            fit_tables(parts, settings),
-            only_eligible=True,
-            cross_fit=True,
-            advance=advance,
-        )
+    replayed = replay_for_learning(days, settings, request.publish_lag, scratch, steps).report
     if not replayed.decisions:
         raise NotEnoughDataError("no event precedes the first order of its visit")
     span = (days.days[-1] - days.days[0]).days + 1

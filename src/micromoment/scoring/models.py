@@ -47,11 +47,6 @@ class CalibratedModel:
         """Give the calibrated probability of one row of the bundle's features, shape (n,)."""
         return self.calibrator.probability(self.trees.raw_score(row[self.index]))
 
-    def probabilities(self, rows: Float32Array) -> list[float]:
-        """Give those of m rows, shape (m, n), each the same bits as one by one."""
-        raws = self.trees.raw_scores(rows[:, self.index])
-        return self.calibrator.probabilities(raws.tolist())
-
 
 @dataclass(frozen=True, slots=True)
 class ConversionModel:
@@ -71,12 +66,9 @@ class ConversionModel:
     ) -> list[float]:
         """Give the calibrated probabilities of m rows of the bundle's features, shape (m, n).
 
-        `events_seen` has shape (m,). One row has a faster way, to the same bits.
+        `events_seen` has shape (m,).
         """
-        if len(rows) == 1:
-            raws = [self.trees.raw_score(rows[0][self.index])]
-        else:
-            raws = self.trees.raw_scores(rows[:, self.index]).tolist()
+        raws = _raw_scores(self.trees, self.index, rows)
         return self.calibrator.probabilities(raws, events_seen.tolist())
 
     def at(self, events_seen: int) -> CalibratedModel:
@@ -155,10 +147,7 @@ class ChurnModel:
     def prospects(self, rows: Float32Array) -> list[Prospect]:
         """Look at m eligible rows of the bundle's features, shape (m, n): alone, the same bits."""
         model = self.model
-        if len(rows) == 1:
-            raws = [model.trees.raw_score(rows[0][model.index])]
-        else:
-            raws = model.trees.raw_scores(rows[:, model.index]).tolist()
+        raws = _raw_scores(model.trees, model.index, rows)
         if self.orders is None:
             return [Prospect(model.calibrator.probability(raw), None) for raw in raws]
         known = rows[:, self.order_places].astype(np.float64).tolist()
@@ -166,6 +155,16 @@ class ChurnModel:
             _prospect(model.calibrator, self.orders, raw, one)
             for raw, one in zip(raws, known, strict=True)
         ]
+
+
+def _raw_scores(
+    trees: LightGbmModel, index: npt.NDArray[np.intp], rows: Float32Array
+) -> list[float]:
+    # One row alone has a faster way, to the same bits.
+    if len(rows) == 1:
+        return [trees.raw_score(rows[0][index])]
+    raws: list[float] = trees.raw_scores(rows[:, index]).tolist()
+    return raws
 
 
 def _prospect(

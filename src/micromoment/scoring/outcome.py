@@ -14,7 +14,7 @@ from micromoment.scoring.audiences import PointFacts
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.clusters import NONE
 from micromoment.scoring.lifecycle import Lifecycle, lifecycle_of
-from micromoment.scoring.models import CalibratedModel, Prospect
+from micromoment.scoring.models import Prospect
 from micromoment.scoring.orders import OrderForecast
 
 Float32Array = npt.NDArray[np.float32]
@@ -89,11 +89,6 @@ def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -
             strict=True,
         )
     ]
-
-
-def _probabilities(model: CalibratedModel, rows: Float32Array) -> list[float]:
-    # One row alone has a faster way, to the same bits.
-    return [model.probability(rows[0])] if len(rows) == 1 else model.probabilities(rows)
 
 
 def _prospects(bundle: LoadedBundle, rows: Float32Array) -> list[Prospect | None]:
