@@ -13,6 +13,7 @@ WORKERS ?= 2
 BUNDLE ?= shop:latest
 ARGS ?=
 ONCE ?=
+QUICK ?=
 UPGRADE ?=
 
 PROTO_OUT := src/micromoment/v1
@@ -98,8 +99,8 @@ proto-check: setup ## Fail where the generated code is not what protos/ says
 		|| { echo "error: run 'make proto' and commit what it changes" >&2; exit 1; }
 
 .PHONY: bench
-bench: setup ## Run the benchmarks
-	@$(BIN)/python -m benchmarks.run $(ARGS)
+bench: setup ## Measure serving beside its peers (QUICK=1: two minutes), or others (ARGS="replay latency")
+	@$(BIN)/python -m benchmarks.run $(ARGS) $(if $(filter 1,$(QUICK)),--quick)
 
 .PHONY: clean
 clean: ## Remove caches and build results; .venv stays

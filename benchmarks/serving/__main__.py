@@ -15,10 +15,12 @@ from typing import Any, Final
 from benchmarks.latency import Served
 from benchmarks.serving import h2load, k6, machine, report, simulated
 from benchmarks.serving import targets as names
-from benchmarks.serving.cases import Case, Results, run_at_rate, run_speed
+from benchmarks.serving.cases import Results, run_at_rate, run_speed
 from benchmarks.serving.environments import environment, installed
-from benchmarks.serving.measures import figure
+from benchmarks.serving.errors import BenchmarkError
 from benchmarks.serving.line_up import LineUp, Tools, line_up
+from benchmarks.serving.measures import figure
+from micromoment.errors import MicromomentError
 
 _CASE_S: Final = 3.0
 _QUICK_CASE_S: Final = 1.0
@@ -108,22 +110,29 @@ def _progress() -> Callable[[str], None]:
 
 
 def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools) -> None:
-    rows = report.rows_of(servers.cases, servers.rate_cases, results)
-    found = names.verdicts(results)
-    about = _about(servers, plan, tools)
-    title = f"Medians of {plan.rounds} rounds [min, max]; ratios are over the base's same round"
-    report.print_table(title, report.titles(), rows)
-    verdicts = report.verdict_rows(found)
-    report.print_table("Targets", report.VERDICT_TITLES, verdicts)
-    for line in _notes(servers, results):
-        print(line)
     tables = [
-        report.markdown(report.titles(), rows),
-        report.markdown(report.VERDICT_TITLES, verdicts),
+        (
+            f"{plan.rounds} rounds: median (least, greatest)",
+            report.TITLES,
+            report.figure_rows(results),
+        ),
+        (
+            "Over the empty service, called in the same way in the same round",
+            report.TITLES,
+            report.ratio_rows(servers.cases, results),
+        ),
+        ("Targets", report.VERDICT_TITLES, report.verdict_rows(names.verdicts(results))),
     ]
+    for title, head, rows in tables:
+        report.print_table(title, head, rows)
+    notes = _notes(servers, results)
+    print("\n".join(notes))
+    about = {**_about(servers, plan, tools), "notes": notes}
     report.write_json(out, results, about)
     markdown = out.with_suffix(".md")
-    markdown.write_text("\n".join(tables), encoding="utf-8")
+    parts = [report.markdown(head, rows) for _, head, rows in tables]
+    parts.append("".join(f"- {note}\n" for note in notes))
+    markdown.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {out} and {markdown}")
 
 
@@ -135,8 +144,10 @@ def _notes(servers: LineUp, results: Results) -> list[str]:
     empty = ", ".join(f"{kind} {rate:,.0f}/s" for kind, rate in servers.empty_service.items())
     return [
         f"empty service, 16 in flight: {empty}; the faster one is the base",
-        f"control: a repeated call takes {repeated:.0f} us of the server's CPU, one with a new "
-        f"event that is kept {new:.0f} us: {repeated / new:.2f}",
+        (
+            f"control: a repeated call takes {repeated:.0f} us of the server's CPU, one with a "
+            f"new event that is kept {new:.0f} us: {repeated / new:.2f}"
+        ),
         f"calls that k6 could not begin in time: {servers.late()}",
     ]
 
@@ -158,4 +169,7 @@ def _about(servers: LineUp, plan: Plan, tools: Tools) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (BenchmarkError, MicromomentError) as error:
+        sys.exit(f"benchmarks.serving: {error}")

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.serving.errors import BenchmarkError
 from micromoment.events.identity import IdEncoder
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.bundle import LoadedBundle
@@ -25,7 +26,7 @@ _TWO_DAYS_US: Final = 2 * 86_400_000_000
 _LOST: Final = {pb.DEGRADED_REASON_STATE_LOST, pb.DEGRADED_REASON_STATE_UNAVAILABLE}
 
 
-class WrongAnswerError(Exception):
+class WrongAnswerError(BenchmarkError):
     """A server's answer isn't what it must be."""
 
 

@@ -76,7 +76,11 @@ def repeated(
 
 
 def run_speed(
-    cases: Iterable[Case], rounds: int, seconds: float, results: Results, note: Callable[[str], None]
+    cases: Iterable[Case],
+    rounds: int,
+    seconds: float,
+    results: Results,
+    note: Callable[[str], None],
 ) -> None:
     """Measure all cases round by round; a first round warms up and isn't kept."""
     cells = [(case, in_flight) for case in cases for in_flight in case.in_flight]

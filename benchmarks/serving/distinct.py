@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.serving import grpc_frames as h2
+from benchmarks.serving.errors import BenchmarkError
 from benchmarks.serving.measures import Load, load_of
 
 _TIMEOUT_S = 30.0
 _READ_BYTES = 256 * 1_024
 
 
-class CallFailedError(Exception):
+class CallFailedError(BenchmarkError):
     """The server reset a call, closed the connection, or answered without a message."""
 
 

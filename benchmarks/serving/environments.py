@@ -14,12 +14,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from benchmarks.serving.errors import BenchmarkError
+
 REQUIREMENTS: Final = Path(__file__).parent / "requirements"
 _READY: Final = "ready"
 _HASH_DIGITS: Final = 12
 
 
-class EnvironmentFailedError(Exception):
+class EnvironmentFailedError(BenchmarkError):
     """An environment could not be made."""
 
 

@@ -58,9 +58,7 @@ def frames_of(received: bytearray) -> Iterator[Frame]:
 
 def opening() -> bytes:
     """Write what a client says first: no header compression by the peer, windows wide open."""
-    settings = struct.pack(
-        ">HIHI", _HEADER_TABLE_SIZE, 0, _INITIAL_WINDOW_SIZE, _GREATEST_WINDOW
-    )
+    settings = struct.pack(">HIHI", _HEADER_TABLE_SIZE, 0, _INITIAL_WINDOW_SIZE, _GREATEST_WINDOW)
     more = struct.pack(">I", _GREATEST_WINDOW - FIRST_WINDOW)
     return PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, more)
 
@@ -75,9 +73,7 @@ def header_block(path: str, authority: str) -> bytes:
         ("te", "trailers"),
         ("content-type", "application/grpc"),
     )
-    return b"".join(
-        bytes([_PLAIN_LITERAL]) + _text(name) + _text(value) for name, value in headers
-    )
+    return b"".join(bytes([_PLAIN_LITERAL]) + _text(name) + _text(value) for name, value in headers)
 
 
 def prefixed(message: bytes) -> bytes:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.serving.errors import BenchmarkError
 from benchmarks.serving.grpc_frames import prefixed
 from benchmarks.serving.measures import Load, load_of
 
@@ -28,7 +29,7 @@ _SECONDS: Final = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _SPARE_S: Final = 60.0
 
 
-class H2loadError(Exception):
+class H2loadError(BenchmarkError):
     """h2load is missing, failed, or calls of its run did."""
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from google.rpc import status_pb2
 
+from benchmarks.serving.errors import BenchmarkError
 from benchmarks.serving.measures import Load
 
 _SCRIPT: Final = Path(__file__).parent / "score_at_rate.js"
@@ -19,7 +20,7 @@ _SPARE_S: Final = 60.0
 _QUIET: Final = ("--quiet", "--no-usage-report", "--no-color")
 
 
-class K6Error(Exception):
+class K6Error(BenchmarkError):
     """k6 failed, or calls of its run did."""
 
 
@@ -47,9 +48,7 @@ class Calls:
     counts: bool = True
 
 
-def run(
-    program: Path, port: int, calls: Calls, rate: int, seconds: float, folder: Path
-) -> AtRate:
+def run(program: Path, port: int, calls: Calls, rate: int, seconds: float, folder: Path) -> AtRate:
     """Call `Score` so many times a second. Raises `K6Error` when a call failed."""
     summary = folder / "k6.json"
     summary.unlink(missing_ok=True)

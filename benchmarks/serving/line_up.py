@@ -60,13 +60,16 @@ class Tools:
 
 @dataclass(frozen=True)
 class LineUp:
-    """The servers that run, as cases; the bundle of ours; how fast the empty services were."""
+    """The servers that run, as cases, and the bundle of ours.
+
+    `empty_service` tells the calls a second of each kind of empty service, `late` how many calls
+    k6 could not begin in time so far.
+    """
 
     cases: list[Case]
     rate_cases: list[RateCase]
     bundle: str
     empty_service: dict[str, float]
-
     late: Callable[[], int]
 
 
@@ -139,9 +142,7 @@ class _Starter:
     def _empty_service(self, answered: Repeatable) -> tuple[Running, dict[str, float]]:
         """Start both kinds and give the faster one, with the calls a second of both."""
         reply = answered.score_reply
-        running = {
-            name: self._start_empty(kind, reply) for name, kind in _EMPTY_KINDS.items()
-        }
+        running = {name: self._start_empty(kind, reply) for name, kind in _EMPTY_KINDS.items()}
         rates: dict[str, list[float]] = {name: [] for name in running}
         for _ in range(_TRIAL_ROUNDS):
             for name, server in running.items():
@@ -171,10 +172,10 @@ class _Starter:
         echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
         kept = NewEvents(ours.port, self._shoppers, "kept")
         redis = NewEvents(shared.port, self._shoppers, "shared")
-        many, base = (16, 64), names.EMPTY_NEW
+        base = names.EMPTY_NEW
         return [
-            Case(names.EMPTY_NEW, empty, many, echoed.prepare, base),
-            Case(names.SCORE_NEW, ours, many, kept.prepare, base),
+            Case(names.EMPTY_NEW, empty, IN_FLIGHT, echoed.prepare, base),
+            Case(names.SCORE_NEW, ours, IN_FLIGHT, kept.prepare, base),
             Case(names.REDIS_NEW, shared, _MANY, redis.prepare, base),
         ]
 
@@ -206,16 +207,16 @@ class _Starter:
         server = self._stack.enter_context(peer_servers.mlserver(binaries, model, folder))
         method = peer_servers.MLSERVER_METHOD
         request = peer_servers.mlserver_request(binaries, model.row)
-        reply = _when_ready(lambda: call_each(server.port, method, [request], 1, _READY_S).bodies[0])
+        reply = _when_ready(
+            lambda: call_each(server.port, method, [request], 1, _READY_S).bodies[0]
+        )
         predicted = peer_servers.mlserver_prediction(binaries, reply)
         check_prediction(names.MLSERVER, predicted, model.prediction())
         return server, IN_FLIGHT, self._grpc(server, method, request, reply)
 
     def _bentoml(self, model: PeerModel) -> tuple[Running, tuple[int, ...], Prepare]:
         folder = self._scratch / "bentoml"
-        server = self._stack.enter_context(
-            peer_servers.bentoml(self._tools.bentoml, model, folder)
-        )
+        server = self._stack.enter_context(peer_servers.bentoml(self._tools.bentoml, model, folder))
         request = peer_servers.bentoml_request(model.row)
         path = peer_servers.BENTOML_PATH
         reply = _when_ready(lambda: _post(server.port, path, request))
@@ -244,7 +245,7 @@ def _when_ready(ask: Callable[[], bytes]) -> bytes:
 
 
 def _post(port: int, path: str, content: bytes) -> bytes:
-    request = urllib.request.Request(  # noqa: S310 - of this machine
+    request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}", content, {"content-type": "application/json"}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -60,7 +60,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def quantile(ascending: Sequence[float], share: float) -> float:
-    """Give the least of n >= 1 ascending values that `share` of them don't exceed (nearest rank)."""
+    """Give the least of n >= 1 ascending values that `share` of them don't exceed."""
     if not ascending:
         raise ValueError("no value was measured")
     rank = max(-(-int(share * 1_000_000) * len(ascending) // 1_000_000), 1)

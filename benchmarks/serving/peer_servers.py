@@ -66,7 +66,7 @@ def mlserver(binaries: Path, model: PeerModel, folder: Path) -> Iterator[Running
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(served))
-    command = [binaries / "mlserver", "start", folder]
+    command: list[str | Path] = [binaries / "mlserver", "start", folder]
     log = folder / "server.log"
     with started(command, port, log, environment=_ONE_THREAD, folder=folder) as running:
         yield running
@@ -77,7 +77,7 @@ def bentoml(binaries: Path, model: PeerModel, folder: Path) -> Iterator[Running]
     """Run a bare BentoML HTTP service with one worker; `folder` is its own."""
     folder.mkdir(parents=True)
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         *(binaries / "bentoml", "serve", f"{_SERVICE.stem}:Conversion"),
         *("--host", "127.0.0.1", "--port", str(port), "--working-dir", _PEERS, "--quiet"),
     ]

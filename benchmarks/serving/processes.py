@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ from typing import Final
 
 import psutil
 
+from benchmarks.serving.errors import BenchmarkError
+
 START_S: Final = 90.0
 _POLL_S: Final = 0.1
 _STOP_S: Final = 10.0
 
 
-class ServerDidNotStartError(Exception):
+class ServerDidNotStartError(BenchmarkError):
     """A server ended, or its port stayed closed."""
 
 
@@ -46,7 +48,7 @@ class Running:
 
 @contextmanager
 def started(
-    command: Sequence[str | Path],
+    command: Iterable[str | Path],
     port: int,
     log: Path,
     *,

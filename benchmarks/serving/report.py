@@ -1,4 +1,4 @@
-"""Shows results: tables on the console, Markdown for `benchmarks/RESULTS.md`, JSON with all rounds."""
+"""Shows results: tables on the console, Markdown for RESULTS.md, JSON with all rounds."""
 
 from __future__ import annotations
 
@@ -8,51 +8,58 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.serving.cases import Case, RateCase, Results
+from benchmarks.serving.cases import Case, Results
 from benchmarks.serving.measures import FIGURES, Rounds, Spread, figure, ratios, spread
 from benchmarks.serving.targets import Verdict
 
-_TITLES: Final = {
-    "per_s": "answers/s",
-    "p50_ms": "p50 ms",
-    "p99_ms": "p99 ms",
-    "cpu_us": "CPU us/answer",
-    "rss_mb": "RSS MB",
-}
+TITLES: Final = ("case", "load", "answers/s", "p50 ms", "p99 ms", "CPU us/answer", "RSS MB")
 _WIDTH: Final = 160
 Row = list[str]
 
 
-def rows_of(cases: Sequence[Case], rate_cases: Sequence[RateCase], results: Results) -> list[Row]:
-    """Write a row for each case and number of calls in flight: figures, then those over the base's.
+def figure_rows(results: Results) -> list[Row]:
+    """Write a row of figures for each case: the rounds' median [least, greatest]."""
+    return [
+        [name, load, *(_cell(one, spread(figure(rounds, one))) for one in FIGURES)]
+        for name, load, rounds in _all_rounds(results)
+    ]
 
-    Each figure is the rounds' median [least, greatest]; ratios are taken round by round.
-    """
+
+def ratio_rows(cases: Sequence[Case], results: Results) -> list[Row]:
+    """Write a row for each case with a base: its figures over the base's, round by round."""
+    bases = {case.name: case.base for case in cases}
     rows = []
-    for case in cases:
-        for in_flight in case.in_flight:
-            rounds = results.speed[case.name, in_flight]
-            base = results.speed.get((case.base, in_flight))
-            rows.append([case.name, str(in_flight), *_figures(rounds, base)])
-    base_name = rate_cases[0].name if rate_cases else ""
-    for rate_case in rate_cases:
-        rounds = results.at_rate[rate_case.name]
-        base = results.at_rate[base_name]
-        rows.append([rate_case.name, f"{results.rate}/s", *_figures(rounds, base)])
+    for (name, in_flight), rounds in results.speed.items():
+        base = results.speed.get((bases[name], in_flight))
+        if base is not None and base is not rounds:
+            rows.append([name, _in_flight(in_flight), *_over(rounds, base)])
+    first = next(iter(results.at_rate.values()), None)
+    for name, rounds in results.at_rate.items():
+        if first is not None and first is not rounds:
+            rows.append([name, _at_rate(results), *_over(rounds, first)])
     return rows
 
 
-def _figures(rounds: Rounds, base: Rounds | None) -> Row:
-    cells = []
-    for name in FIGURES:
-        values = figure(rounds, name)
-        cells.append(_cell(name, spread(values)))
-        over = spread(ratios(values, figure(base, name))) if base and base is not rounds else None
-        cells.append("" if over is None else shown(over))
-    return cells
+def _all_rounds(results: Results) -> list[tuple[str, str, Rounds]]:
+    speed = [(name, _in_flight(number), one) for (name, number), one in results.speed.items()]
+    return [*speed, *((name, _at_rate(results), one) for name, one in results.at_rate.items())]
+
+
+def _in_flight(number: int) -> str:
+    return f"{number} in flight"
+
+
+def _at_rate(results: Results) -> str:
+    return f"{results.rate} a second"
+
+
+def _over(rounds: Rounds, base: Rounds) -> Row:
+    return [shown(spread(ratios(figure(rounds, name), figure(base, name)))) for name in FIGURES]
 
 
 def _cell(name: str, found: Spread) -> str:
@@ -66,12 +73,6 @@ def shown(found: Spread) -> str:
     return f"{found.median:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def titles() -> Row:
-    """Give the titles of `rows_of`."""
-    figures = [title for name in FIGURES for title in (_TITLES[name], "over base")]
-    return ["case", "in flight", *figures]
-
-
 def verdict_rows(found: Iterable[Verdict]) -> list[Row]:
     """Write a row for each target: what, wanted, measured, met or not."""
     return [
@@ -80,19 +81,20 @@ def verdict_rows(found: Iterable[Verdict]) -> list[Row]:
     ]
 
 
-VERDICT_TITLES: Final = ["figure", "target", "median [min, max]", ""]
+VERDICT_TITLES: Final = ("figure", "target", "measured", "")
 
 
 def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, wide enough for all columns also where there is no terminal."""
-    table = Table(title=title, title_justify="left")
+    """Print a table, in full width where there is no terminal."""
+    table = Table(title=title, title_justify="left", box=SIMPLE)
     for number, name in enumerate(head):
-        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number > 0)
+        # Square brackets are words of rich's markup, unless escaped.
+        table.add_column(escape(name), justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=max(_WIDTH, console.measure(table).maximum))
+        console = Console(width=_WIDTH)
     console.print(table)
 
 

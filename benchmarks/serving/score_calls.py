@@ -78,9 +78,7 @@ class Visit:
         """Make the request with the single event that is so many after the first ones."""
         return self._request([self._event(FIRST_EVENTS + number)], dry_run=dry_run)
 
-    def _request(
-        self, events: list[events_pb2.Event], *, dry_run: bool = False
-    ) -> pb.ScoreRequest:
+    def _request(self, events: list[events_pb2.Event], *, dry_run: bool = False) -> pb.ScoreRequest:
         return score_request(self.name, events, anonymous_id=self.visitor_id, dry_run=dry_run)
 
     def _event(self, place: int) -> events_pb2.Event:

@@ -61,8 +61,14 @@ def checked(port: int, shoppers: Shoppers, offline: OfflineShop, name: str) -> R
 
     Raises `WrongAnswerError`.
     """
-    visits = score_calls.visits(shoppers, name, BATCH)
+    visits = score_calls.visits(shoppers, name, BATCH + _SAMPLE)
     check_scores(begin(port, visits), offline.score([visit.first() for visit in visits]))
+    # What is repeated must be answered alike each time: its visits stay as they are from here on.
+    visits, others = visits[:BATCH], visits[BATCH:]
+    kept = [visit.later(0) for visit in others]
+    bodies = [request.SerializeToString() for request in kept]
+    replies = call_each(port, SCORE, bodies, 1, _LIMIT_S).bodies
+    check_scores(parsed_replies(replies), offline.score(kept))
     dry = visits[0].later(0, dry_run=True).SerializeToString()
     batch = score_calls.batch_request(visits)
     expected = offline.score(list(batch.requests))
@@ -71,10 +77,6 @@ def checked(port: int, shoppers: Shoppers, offline: OfflineShop, name: str) -> R
     batch_reply = _one(port, BATCH_SCORE, batch.SerializeToString())
     results = pb.BatchScoreResponse.FromString(batch_reply).results
     check_scores([result.response for result in results], expected)
-    kept = [visit.later(1) for visit in visits[:_SAMPLE]]
-    bodies = [request.SerializeToString() for request in kept]
-    replies = call_each(port, SCORE, bodies, 1, _LIMIT_S).bodies
-    check_scores(parsed_replies(replies), offline.score(kept))
     return Repeatable(
         dry, score_reply, batch.SerializeToString(), batch_reply, expected[0].features
     )
@@ -97,11 +99,12 @@ class NewEvents:
     name: str
     counts: bool = True
     _runs: count[int] = field(default_factory=count)
-    _rate: float = _FIRST_GUESS
+    _rates: dict[int, float] = field(default_factory=dict)
 
     def prepare(self, in_flight: int, seconds: float) -> Drive:
         """Begin as many visits as the last run's speed asks for."""
-        number = max(int(self._rate * seconds * _HEADROOM / LATER_EVENTS), in_flight)
+        rate = self._rates.get(in_flight, _FIRST_GUESS)
+        number = max(int(rate * seconds * _HEADROOM / LATER_EVENTS), in_flight)
         visits = score_calls.visits(self.shoppers, f"{self.name}-{next(self._runs)}", number)
         if self.counts:
             begin(self.port, visits)
@@ -113,7 +116,7 @@ class NewEvents:
             if self.counts:
                 check_taken(requests, answers.bodies)
             load = answers.load()
-            self._rate = load.calls / load.seconds
+            self._rates[in_flight] = load.calls / load.seconds
             return load
 
         return drive

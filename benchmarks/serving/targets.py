@@ -21,6 +21,7 @@ REDIS_NEW: Final = "Score on Redis, new events"
 STREAM: Final = "StreamScores"
 SCORE_SWAPPED: Final = "Score while bundles are swapped"
 
+_NEW: Final = "  the same, each call with a new event"
 Found = Callable[[Results], list[float] | None]
 
 
@@ -81,35 +82,40 @@ def _at_rate(ours: str, theirs: str) -> Found:
 
 
 TARGETS: Final = (
-    Target("Score over empty calls, 16 in flight, calls/s", _speed((SCORE, 16), (EMPTY, 16)), 0.75),
+    Target("Score over empty calls: calls/s, 16 in flight", _speed((SCORE, 16), (EMPTY, 16)), 0.75),
+    Target(f"{_NEW}, 16 in flight", _speed((SCORE_NEW, 16), (EMPTY_NEW, 16)), 0.75),
     Target(
-        "the same, each call with a new event", _speed((SCORE_NEW, 16), (EMPTY_NEW, 16)), 0.75
-    ),
-    Target(
-        "Score over empty call, 1 in flight, p50",
+        "Score over empty calls: p50, 1 in flight",
         _speed((SCORE, 1), (EMPTY, 1), "p50_ms"),
         most=1.6,
     ),
-    Target("the same at half of Score's peak rate, p99", _at_rate(SCORE, EMPTY), most=1.5),
-    Target("Score over MLServer, 16 in flight, calls/s", _speed((SCORE, 16), (MLSERVER, 16)), 2.5),
-    Target("Score over BentoML, 16 in flight, calls/s", _speed((SCORE, 16), (BENTOML, 16)), 6.0),
+    Target(f"{_NEW}, 1 in flight", _speed((SCORE_NEW, 1), (EMPTY_NEW, 1), "p50_ms"), most=1.6),
     Target(
-        "StreamScores, events/s over Score's calls/s, 64 in flight",
+        "Score over empty calls: p99, new events at half of Score's peak rate",
+        _at_rate(SCORE, EMPTY),
+        most=1.5,
+    ),
+    Target("Score over MLServer: calls/s, 16 in flight", _speed((SCORE, 16), (MLSERVER, 16)), 2.5),
+    Target(f"{_NEW}, 16 in flight", _speed((SCORE_NEW, 16), (MLSERVER, 16)), 2.5),
+    Target("Score over BentoML: calls/s, 16 in flight", _speed((SCORE, 16), (BENTOML, 16)), 6.0),
+    Target(f"{_NEW}, 16 in flight", _speed((SCORE_NEW, 16), (BENTOML, 16)), 6.0),
+    Target(
+        "StreamScores over Score: new events/s, 64 in flight",
         _speed((STREAM, 64), (SCORE_NEW, 64)),
         1.2,
     ),
     Target(
-        "BatchScore of 64, sessions/s over Score's calls/s at 16 in flight",
+        "BatchScore of 64, 4 in flight, over Score, 16 in flight: sessions/s",
         _speed((BATCH, 4), (SCORE, 16)),
         6.0,
     ),
     Target(
-        "Score on Redis over in memory, new events, 16 in flight, calls/s",
+        "Score on Redis over in memory: new events/s, 16 in flight",
         _speed((REDIS_NEW, 16), (SCORE_NEW, 16)),
         0.5,
     ),
     Target(
-        "p99 of Score while a bundle is swapped every 2 s, over without",
+        "Score while a bundle is swapped every 2 s over without: p99 at that rate",
         _at_rate(SCORE_SWAPPED, SCORE),
         most=2.0,
     ),

@@ -7,14 +7,16 @@ import lightgbm
 import numpy as np
 
 
-@bentoml.service(name="conversion", workers=1, metrics={"enabled": False}, logging={"access": {"enabled": False}})
+@bentoml.service(
+    name="conversion", workers=1, metrics={"enabled": False}, logging={"access": {"enabled": False}}
+)
 class Conversion:
     """Predicts with the model file that the environment variable MODEL_FILE names."""
 
     def __init__(self) -> None:
         self._booster = lightgbm.Booster(model_file=os.environ["MODEL_FILE"])
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     def predict(self, features: list[float]) -> float:
         """Give the prediction for one row."""
         row = np.array([features], dtype=np.float32)

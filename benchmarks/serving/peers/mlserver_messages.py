@@ -9,7 +9,7 @@
 import json
 import sys
 
-from mlserver.grpc import dataplane_pb2 as pb
+from mlserver.grpc import dataplane_pb2 as pb  # type: ignore[import-not-found] # there alone
 
 MODEL = "conversion"
 
