@@ -1,4 +1,4 @@
-"""`Score` beside an empty gRPC service and two peers, in one run on one machine.
+"""How fast `Score` is beside an empty gRPC service and two peers, in one run on one machine.
 
 `python -m benchmarks.serving` starts, each as one process:
 

@@ -23,9 +23,9 @@ from benchmarks.serving.measures import figure
 from micromoment.errors import MicromomentError
 
 _CASE_S: Final = 3.0
-_QUICK_CASE_S: Final = 1.0
+_QUICK_CASE_S: Final = 0.7
 _RATE_S: Final = 10.0
-_QUICK_RATE_S: Final = 4.0
+_QUICK_RATE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _measured(servers: LineUp, plan: Plan) -> Results:
     peaks = [
         statistics.median(figure(rounds, "per_s"))
         for (name, _), rounds in results.speed.items()
-        if name == names.SCORE
+        if name == names.SCORE_NEW
     ]
     results.rate = max(round(max(peaks) / 2), 1)
     run_at_rate(servers.rate_cases, plan.rounds, plan.rate_seconds, results, note)
@@ -119,7 +119,7 @@ def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools
         (
             "Over the empty service, called in the same way in the same round",
             report.TITLES,
-            report.ratio_rows(servers.cases, results),
+            report.ratio_rows(servers.cases, servers.rate_cases, results),
         ),
         ("Targets", report.VERDICT_TITLES, report.verdict_rows(names.verdicts(results))),
     ]
@@ -148,7 +148,7 @@ def _notes(servers: LineUp, results: Results) -> list[str]:
             f"control: a repeated call takes {repeated:.0f} us of the server's CPU, one with a "
             f"new event that is kept {new:.0f} us: {repeated / new:.2f}"
         ),
-        f"calls that k6 could not begin in time: {servers.late()}",
+        f"calls that k6 could not begin in time: {servers.late_of_k6()}",
     ]
 
 

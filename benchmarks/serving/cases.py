@@ -35,11 +35,15 @@ class Case:
 
 @dataclass(frozen=True)
 class RateCase:
-    """Calls at a constant rate; `meanwhile` surrounds each run, to swap bundles say."""
+    """Calls at a constant rate, with a base as in `Case`.
+
+    `meanwhile` surrounds each run, to swap bundles say.
+    """
 
     name: str
     server: Running
-    prepare: Callable[[int, float], Drive]  # calls a second, seconds
+    prepare: Prepare  # of calls a second instead of calls in flight
+    base: str
     meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext
 
 

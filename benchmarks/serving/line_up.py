@@ -28,7 +28,7 @@ from benchmarks.serving.score_cases import (
     BATCH,
     BATCH_SCORE,
     SCORE,
-    AtRate,
+    K6AtRate,
     NewEvents,
     Repeatable,
     checked,
@@ -62,15 +62,15 @@ class Tools:
 class LineUp:
     """The servers that run, as cases, and the bundle of ours.
 
-    `empty_service` tells the calls a second of each kind of empty service, `late` how many calls
-    k6 could not begin in time so far.
+    `empty_service` tells the calls a second of each kind of empty service, `late_of_k6`
+    how many calls k6 could not begin in time so far.
     """
 
     cases: list[Case]
     rate_cases: list[RateCase]
     bundle: str
     empty_service: dict[str, float]
-    late: Callable[[], int]
+    late_of_k6: Callable[[], int]
 
 
 def line_up(stack: ExitStack, served: Served, tools: Tools, scratch: Path) -> LineUp:
@@ -92,26 +92,30 @@ class _Starter:
         ours = self._our_server("memory")
         answered = checked(ours.port, self._shoppers, self._offline, "memory")
         empty, trials = self._empty_service(answered)
-        cases = [
-            Case(names.EMPTY, empty, IN_FLIGHT, self._score(empty, answered), names.EMPTY),
-            Case(names.SCORE, ours, IN_FLIGHT, self._score(ours, answered), names.EMPTY),
-            *self._peers(answered),
-            self._batches(ours, answered),
-            *self._new_events(empty, ours),
-        ]
-        at_rate = {
-            names.EMPTY: self._at_rate(empty, counts=False),
-            names.SCORE: self._at_rate(ours),
-        }
+        echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
+        kept = NewEvents(ours.port, self._shoppers, "kept")
+        k6_echoed = self._k6(empty, counts=False)
+        k6_kept = self._k6(ours)
+        new, from_k6 = names.EMPTY_NEW, names.EMPTY_K6
         return LineUp(
-            cases=cases,
+            cases=[
+                Case(names.EMPTY, empty, IN_FLIGHT, self._score(empty, answered), names.EMPTY),
+                Case(names.SCORE, ours, IN_FLIGHT, self._score(ours, answered), names.EMPTY),
+                *self._peers(answered),
+                self._batches(ours, answered),
+                Case(names.EMPTY_NEW, empty, IN_FLIGHT, echoed.in_flight, new),
+                Case(names.SCORE_NEW, ours, IN_FLIGHT, kept.in_flight, new),
+                self._on_redis(),
+            ],
             rate_cases=[
-                RateCase(names.EMPTY, empty, at_rate[names.EMPTY].prepare),
-                RateCase(names.SCORE, ours, at_rate[names.SCORE].prepare),
+                RateCase(names.EMPTY_NEW, empty, echoed.at_rate, new),
+                RateCase(names.SCORE_NEW, ours, kept.at_rate, new),
+                RateCase(names.EMPTY_K6, empty, k6_echoed.at_rate, from_k6),
+                RateCase(names.SCORE_K6, ours, k6_kept.at_rate, from_k6),
             ],
             bundle=self._bundle.tag,
             empty_service=trials,
-            late=lambda: sum(one.dropped for one in at_rate.values()),
+            late_of_k6=lambda: k6_echoed.dropped + k6_kept.dropped,
         )
 
     def _our_server(self, name: str, session_store: str = "") -> Running:
@@ -167,19 +171,7 @@ class _Starter:
         log = self._scratch / "h2load.log"
         return repeated(self._tools.h2load, target, log, reply_bytes=reply_bytes)
 
-    def _new_events(self, empty: Running, ours: Running) -> list[Case]:
-        shared = self._on_redis()
-        echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
-        kept = NewEvents(ours.port, self._shoppers, "kept")
-        redis = NewEvents(shared.port, self._shoppers, "shared")
-        base = names.EMPTY_NEW
-        return [
-            Case(names.EMPTY_NEW, empty, IN_FLIGHT, echoed.prepare, base),
-            Case(names.SCORE_NEW, ours, IN_FLIGHT, kept.prepare, base),
-            Case(names.REDIS_NEW, shared, _MANY, redis.prepare, base),
-        ]
-
-    def _on_redis(self) -> Running:
+    def _on_redis(self) -> Case:
         port = free_port()
         folder = self._scratch / "redis"
         folder.mkdir()
@@ -189,10 +181,11 @@ class _Starter:
         shared = self._our_server("shared", f"redis://127.0.0.1:{port}/0")
         offline = OfflineShop(self._bundle, self._served.features)
         checked(shared.port, self._shoppers, offline, "shared")
-        return shared
+        prepare = NewEvents(shared.port, self._shoppers, "shared").in_flight
+        return Case(names.REDIS_NEW, shared, _MANY, prepare, names.EMPTY_NEW)
 
-    def _at_rate(self, server: Running, *, counts: bool = True) -> AtRate:
-        return AtRate(self._tools.k6, server.port, self._shoppers, self._scratch, counts)
+    def _k6(self, server: Running, *, counts: bool = True) -> K6AtRate:
+        return K6AtRate(self._tools.k6, server.port, self._shoppers, self._scratch, counts)
 
     def _peers(self, answered: Repeatable) -> list[Case]:
         model = _peer_model(self._bundle, answered)

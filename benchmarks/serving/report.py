@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmarks.serving.cases import Case, Results
+from benchmarks.serving.cases import Case, RateCase, Results
 from benchmarks.serving.measures import FIGURES, Rounds, Spread, figure, ratios, spread
 from benchmarks.serving.targets import Verdict
 
@@ -30,18 +30,20 @@ def figure_rows(results: Results) -> list[Row]:
     ]
 
 
-def ratio_rows(cases: Sequence[Case], results: Results) -> list[Row]:
+def ratio_rows(
+    cases: Sequence[Case], rate_cases: Sequence[RateCase], results: Results
+) -> list[Row]:
     """Write a row for each case with a base: its figures over the base's, round by round."""
-    bases = {case.name: case.base for case in cases}
+    bases = {case.name: case.base for case in (*cases, *rate_cases)}
     rows = []
     for (name, in_flight), rounds in results.speed.items():
         base = results.speed.get((bases[name], in_flight))
         if base is not None and base is not rounds:
             rows.append([name, _in_flight(in_flight), *_over(rounds, base)])
-    first = next(iter(results.at_rate.values()), None)
     for name, rounds in results.at_rate.items():
-        if first is not None and first is not rounds:
-            rows.append([name, _at_rate(results), *_over(rounds, first)])
+        base = results.at_rate.get(bases[name])
+        if base is not None and base is not rounds:
+            rows.append([name, _at_rate(results), *_over(rounds, base)])
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,7 +15,7 @@ from benchmarks.serving import k6, score_calls
 from benchmarks.serving.answers import OfflineShop, WrongAnswerError, check_scores, check_taken
 from benchmarks.serving.answers import parsed as parsed_replies
 from benchmarks.serving.cases import Drive
-from benchmarks.serving.distinct import call_each
+from benchmarks.serving.distinct import Answers, call_at_rate, call_each
 from benchmarks.serving.measures import Load
 from benchmarks.serving.score_calls import LATER_EVENTS, Shoppers, Visit
 from micromoment.scoring.models import Float32Array
@@ -29,6 +30,7 @@ _LIMIT_S: Final = 60.0
 _FIRST_GUESS: Final = 2_000.0  # calls a second
 _HEADROOM: Final = 1.5
 _K6_VISITS: Final = 256
+_MOST_AT_ONCE: Final = 64
 
 
 def begin(port: int, visits: Sequence[Visit]) -> list[pb.ScoreResponse]:
@@ -101,30 +103,49 @@ class NewEvents:
     _runs: count[int] = field(default_factory=count)
     _rates: dict[int, float] = field(default_factory=dict)
 
-    def prepare(self, in_flight: int, seconds: float) -> Drive:
-        """Begin as many visits as the last run's speed asks for."""
-        rate = self._rates.get(in_flight, _FIRST_GUESS)
-        number = max(int(rate * seconds * _HEADROOM / LATER_EVENTS), in_flight)
-        visits = score_calls.visits(self.shoppers, f"{self.name}-{next(self._runs)}", number)
-        if self.counts:
-            begin(self.port, visits)
-        requests = score_calls.new_events(visits)
+    def in_flight(self, in_flight: int, seconds: float) -> Drive:
+        """Make ready a run with so many calls in flight, as many as the last one's speed asks."""
+        expected = self._rates.get(in_flight, _FIRST_GUESS) * seconds
+        requests = self._begun(expected * _HEADROOM, in_flight)
         bodies = [request.SerializeToString() for request in requests]
 
         def drive() -> Load:
-            answers = call_each(self.port, SCORE, bodies, in_flight, seconds)
-            if self.counts:
-                check_taken(requests, answers.bodies)
-            load = answers.load()
+            load = self._checked(requests, call_each(self.port, SCORE, bodies, in_flight, seconds))
             self._rates[in_flight] = load.calls / load.seconds
             return load
 
         return drive
 
+    def at_rate(self, rate: int, seconds: float) -> Drive:
+        """Make ready a run with so many calls a second."""
+        requests = self._begun(rate * seconds, _MOST_AT_ONCE)[: round(rate * seconds)]
+        bodies = [request.SerializeToString() for request in requests]
+
+        def drive() -> Load:
+            return self._checked(requests, call_at_rate(self.port, SCORE, bodies, rate))
+
+        return drive
+
+    def _begun(self, calls: float, at_once: int) -> list[pb.ScoreRequest]:
+        """Begin visits for so many calls; `at_once` at least, or one would have two in flight."""
+        number = max(math.ceil(calls / LATER_EVENTS), at_once)
+        visits = score_calls.visits(self.shoppers, f"{self.name}-{next(self._runs)}", number)
+        if self.counts:
+            begin(self.port, visits)
+        return score_calls.new_events(visits)
+
+    def _checked(self, requests: list[pb.ScoreRequest], answers: Answers) -> Load:
+        if self.counts:
+            check_taken(requests, answers.bodies)
+        return answers.load()
+
 
 @dataclass
-class AtRate:
-    """Calls at a constant rate from k6, each with a new event of one of `_K6_VISITS` visits."""
+class K6AtRate:
+    """Calls at a constant rate from k6, each with a new event of one of `_K6_VISITS` visits.
+
+    `dropped` counts the calls that k6 could not begin in time.
+    """
 
     program: Path
     port: int
@@ -134,9 +155,9 @@ class AtRate:
     dropped: int = 0
     _runs: count[int] = field(default_factory=count)
 
-    def prepare(self, rate: int, seconds: float) -> Drive:
+    def at_rate(self, rate: int, seconds: float) -> Drive:
         """Begin the visits of one run."""
-        run = f"rate-{next(self._runs)}"
+        run = f"k6-{next(self._runs)}"
         visits = score_calls.visits(self.shoppers, run, _K6_VISITS)
         if self.counts:
             begin(self.port, visits)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.serving import h2load, score_calls
 from benchmarks.serving.answers import OfflineShop, WrongAnswerError, check_scores, check_taken
 from benchmarks.serving.cases import measure, repeated
-from benchmarks.serving.distinct import CallFailedError, call_each
+from benchmarks.serving.distinct import CallFailedError, call_at_rate, call_each
 from benchmarks.serving.grpc_frames import prefixed
 from benchmarks.serving.processes import Running, ServerDidNotStartError, started
 from benchmarks.serving.score_cases import SCORE, NewEvents, begin, checked
@@ -87,6 +87,13 @@ def test_h2load_drives_the_empty_service(empty: Running, tmp_path: Path) -> None
     assert found.rss_mb > 1
 
 
+def test_a_rate_is_kept(empty: Running) -> None:
+    """Calls go out when they are due, not when earlier ones are answered."""
+    answers = call_at_rate(empty.port, SCORE, [b"x" * 300] * 100, 200.0)
+    assert len(answers.bodies) == len(answers.latencies_ms) == 100
+    assert answers.seconds >= 99 / 200
+
+
 def test_our_answers_are_the_offline_ones(ours: Running, bundle: LoadedBundle) -> None:
     """All kinds of calls that are measured pass the check; a repeated one is answered alike."""
     answered = checked(ours.port, SHOPPERS, OfflineShop(bundle, None), "checked")
@@ -108,7 +115,7 @@ def test_a_wrong_answer_is_found(ours: Running, bundle: LoadedBundle) -> None:
 
 def test_new_events_are_all_taken(ours: Running) -> None:
     """Each call counts one event, several in flight; the same ones again are found out."""
-    load = NewEvents(ours.port, SHOPPERS, "taken").prepare(8, 0.2)()
+    load = NewEvents(ours.port, SHOPPERS, "taken").in_flight(8, 0.2)()
     assert load.calls > 0
     visits = score_calls.visits(SHOPPERS, "twice", 2)
     begin(ours.port, visits)

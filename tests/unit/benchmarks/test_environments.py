@@ -49,7 +49,7 @@ def test_rows_hold_figures_and_ratios() -> None:
     cases, found = results()
     rows = figure_rows(found)
     assert rows[1][:4] == ["Score", "1 in flight", "750 [500, 1,000]", "1.25 [1.00, 1.50]"]
-    (row,) = ratio_rows(cases, found)
+    (row,) = ratio_rows(cases, [], found)
     assert row[:4] == ["Score", "1 in flight", "0.50 [0.50, 0.50]", "1.00 [1.00, 1.00]"]
     table = markdown(TITLES, rows).splitlines()
     assert len(table) == 4
