@@ -11,12 +11,18 @@
 Every kind of answer is checked before timing. Then all cases run in turn, round after round, and a
 first round is thrown away. There are two kinds of calls:
 
-- *Repeated*, from h2load, which sends one body only. `Score` is then a dry run of one more event of
-  a visit of 20: it is decoded, folded into a copy of the session, scored and encoded; what a dry
-  run leaves out is putting the session back.
-- *New events*, from `distinct.py`: every call is kept, every reply checked to have counted its
-  event. Redis is measured like this alone, since a dry run writes nothing.
+- *Dry runs*, from h2load, which can send one body only; an event sent twice would be a duplicate
+  and so cheaper. A dry run of one more event of a visit of 20 is decoded, folded into a copy of the
+  session, scored and encoded. It leaves out putting the session back and counting the event.
+- *New events*, from `distinct.py`, a client that sends another body with every call: visits of 20
+  events, begun beforehand, go on by up to 10, one a call. Every event is kept, every reply checked
+  to have counted it. Redis is measured like this alone, since a dry run writes nothing there.
 
-Compare the CPU of both kinds in the table: that is the control of the first by the second. k6
-then sends new events at half of the peak rate.
+Each kind has its own empty calls from the same client. The control is the server's processor time
+for a call of either kind. At half of the peak rate new events are sent by `distinct.py`, and again
+by k6; k6 takes more processor time for a call than the empty service does, so that where it shares
+two cores with the server its p99 tells more of itself.
+
+Visitors are customers known to the feature workspace, where there are any, so that both models
+speak. Processor time and memory are those of the service's processes, without Redis's own.
 """

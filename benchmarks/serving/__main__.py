@@ -137,7 +137,7 @@ def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools
 
 
 def _notes(servers: LineUp, results: Results) -> list[str]:
-    repeated, new = (
+    dry, new = (
         statistics.median(figure(results.speed[name, 16], "cpu_us"))
         for name in (names.SCORE, names.SCORE_NEW)
     )
@@ -145,8 +145,8 @@ def _notes(servers: LineUp, results: Results) -> list[str]:
     return [
         f"empty service, 16 in flight: {empty}; the faster one is the base",
         (
-            f"control: a repeated call takes {repeated:.0f} us of the server's CPU, one with a "
-            f"new event that is kept {new:.0f} us: {repeated / new:.2f}"
+            f"control: a dry run takes {dry:.0f} us of the server's CPU, one with a "
+            f"new event that is kept {new:.0f} us: {dry / new:.2f}"
         ),
         f"calls that k6 could not begin in time: {servers.late_of_k6()}",
     ]

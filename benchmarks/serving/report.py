@@ -34,7 +34,8 @@ def ratio_rows(
     cases: Sequence[Case], rate_cases: Sequence[RateCase], results: Results
 ) -> list[Row]:
     """Write a row for each case with a base: its figures over the base's, round by round."""
-    bases = {case.name: case.base for case in (*cases, *rate_cases)}
+    bases = {case.name: case.base for case in cases}
+    bases |= {case.name: case.base for case in rate_cases}
     rows = []
     for (name, in_flight), rounds in results.speed.items():
         base = results.speed.get((bases[name], in_flight))

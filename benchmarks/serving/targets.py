@@ -11,10 +11,10 @@ from benchmarks.serving.measures import Spread, figure, ratios, spread
 
 # Names of cases; an `empty call` is one of the empty service.
 EMPTY: Final = "empty call"
-SCORE: Final = "Score"
+SCORE: Final = "Score, dry run"
 MLSERVER: Final = "MLServer"
 BENTOML: Final = "BentoML"
-BATCH: Final = "BatchScore of 64"
+BATCH: Final = "BatchScore of 64, dry run"
 EMPTY_NEW: Final = "empty call, new events"
 SCORE_NEW: Final = "Score, new events"
 REDIS_NEW: Final = "Score on Redis, new events"
