@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -15,10 +15,10 @@ from typing import Any, Final
 from benchmarks.latency import Served
 from benchmarks.serving import h2load, k6, machine, report, simulated
 from benchmarks.serving import targets as names
-from benchmarks.serving.cases import Results, run_at_rate, run_speed
+from benchmarks.serving.cases import Results, run_at_rate, run_speed, run_stages
 from benchmarks.serving.environments import environment, installed
 from benchmarks.serving.errors import BenchmarkError
-from benchmarks.serving.line_up import LineUp, Tools, line_up
+from benchmarks.serving.line_up import LineUp, Others, Tools, line_up
 from benchmarks.serving.measures import figure
 from micromoment.errors import MicromomentError
 
@@ -46,15 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _QUICK_CASE_S if given.quick else _CASE_S,
         _QUICK_RATE_S if given.quick else _RATE_S,
     )
-    tools = _tools()
+    tools = _tools(alone=given.alone)
     if given.store:
         served = Served(given.store.resolve(), given.bundle, given.features)
     else:
         served = simulated.trained_once()
     with TemporaryDirectory() as temporary, ExitStack() as stack:
+        here = {"machine": machine.machine()}
         servers = line_up(stack, served, tools, Path(temporary))
         results = _measured(servers, plan)
-        _show(servers, results, plan, given.out, tools)
+        _show(servers, results, plan, given.out, here | _versions(tools))
     return 0
 
 
@@ -64,24 +65,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", default="shop:latest")
     parser.add_argument("--features", type=Path, help="feature workspace of that bundle")
     parser.add_argument("--quick", action="store_true", help="2 short rounds instead of 5")
+    parser.add_argument(
+        "--alone", action="store_true", help="only our server and the empty one, without k6"
+    )
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks/serving.json"))
     return parser
 
 
-def _tools() -> Tools:
-    return Tools(
-        h2load=h2load.find_h2load(),
-        k6=environment("k6") / "k6",
-        mlserver=environment("mlserver"),
-        bentoml=environment("bentoml"),
-    )
+def _tools(*, alone: bool) -> Tools:
+    others = None
+    if not alone:
+        others = Others(
+            k6=environment("k6") / "k6",
+            mlserver=environment("mlserver"),
+            bentoml=environment("bentoml"),
+        )
+    return Tools(h2load.find_h2load(), others)
 
 
 def _measured(servers: LineUp, plan: Plan) -> Results:
     results = Results()
     note = _progress()
     run_speed(servers.cases, plan.rounds, plan.seconds, results, note)
+    note(f"the parts of {names.SCORE_NEW}")
+    results.stages = run_stages(servers.kept, servers.stages, plan.rounds, plan.seconds)
     peaks = [
         statistics.median(figure(rounds, "per_s"))
         for (name, _), rounds in results.speed.items()
@@ -109,7 +117,9 @@ def _progress() -> Callable[[str], None]:
     return note
 
 
-def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools) -> None:
+def _show(
+    servers: LineUp, results: Results, plan: Plan, out: Path, about: Mapping[str, Any]
+) -> None:
     tables = [
         (
             f"{plan.rounds} rounds: median (least, greatest)",
@@ -125,10 +135,15 @@ def _show(servers: LineUp, results: Results, plan: Plan, out: Path, tools: Tools
     ]
     for title, head, rows in tables:
         report.print_table(title, head, rows)
-    notes = _notes(servers, results)
+    notes = [_here(about["machine"]), *_notes(servers, results)]
     print("\n".join(notes))
-    about = {**_about(servers, plan, tools), "notes": notes}
-    report.write_json(out, results, about)
+    run = {
+        "bundle": servers.bundle,
+        "empty_service": servers.empty_service,
+        "plan": asdict(plan),
+        "notes": notes,
+    }
+    report.write_json(out, results, {**about, **run})
     markdown = out.with_suffix(".md")
     parts = [report.markdown(head, rows) for _, head, rows in tables]
     parts.append("".join(f"- {note}\n" for note in notes))
@@ -142,30 +157,39 @@ def _notes(servers: LineUp, results: Results) -> list[str]:
         for name in (names.SCORE, names.SCORE_NEW)
     )
     empty = ", ".join(f"{kind} {rate:,.0f}/s" for kind, rate in servers.empty_service.items())
-    return [
+    parts = ", ".join(
+        f"{name} {statistics.median(one[name].mean_us for one in results.stages):.0f} us"
+        for name in results.stages[0]
+        if all(name in one for one in results.stages)
+    )
+    notes = [
         f"empty service, 16 in flight: {empty}; the faster one is the base",
         (
             f"control: a dry run takes {dry:.0f} us of the server's CPU, one with a "
             f"new event that is kept {new:.0f} us: {dry / new:.2f}"
         ),
-        f"calls that k6 could not begin in time: {servers.late_of_k6()}",
+        f"inside the server, 1 in flight, mean: {parts}",
     ]
+    if servers.late_of_k6 is not None:
+        notes.append(f"calls that k6 could not begin in time: {servers.late_of_k6()}")
+    return notes
 
 
-def _about(servers: LineUp, plan: Plan, tools: Tools) -> dict[str, Any]:
-    return {
-        "machine": machine.machine(),
+def _here(found: Mapping[str, Any]) -> str:
+    busy = f"load {found['load']} at the start, {machine.load()} at the end"
+    return f"{found['date']}, {found['cpu']}, {found['cores']} cores, {busy}"
+
+
+def _versions(tools: Tools) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "packages": machine.packages(),
         "h2load": h2load.version(tools.h2load),
-        "k6": k6.version(tools.k6),
-        "mlserver": installed(tools.mlserver),
-        "bentoml": installed(tools.bentoml),
-        "bundle": servers.bundle,
-        "empty_service": servers.empty_service,
-        "rounds": plan.rounds,
-        "seconds": plan.seconds,
-        "rate_seconds": plan.rate_seconds,
     }
+    if tools.others is not None:
+        found["k6"] = k6.version(tools.others.k6)
+        found["mlserver"] = installed(tools.others.mlserver)
+        found["bentoml"] = installed(tools.others.bentoml)
+    return found
 
 
 if __name__ == "__main__":

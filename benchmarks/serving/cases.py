@@ -11,6 +11,7 @@ from typing import Final
 from benchmarks.serving import h2load
 from benchmarks.serving.measures import Load, Measure, Rounds
 from benchmarks.serving.processes import Running
+from benchmarks.serving.stages import Stage
 
 Drive = Callable[[], Load]
 Prepare = Callable[[int, float], Drive]  # calls in flight, seconds
@@ -49,11 +50,15 @@ class RateCase:
 
 @dataclass
 class Results:
-    """The rounds of each case: by its name and calls in flight, or by name alone at a rate."""
+    """The rounds of each case: by its name and calls in flight, or by name alone at a rate.
+
+    `stages` holds what our server says of the parts of a call, for each round by stage.
+    """
 
     speed: dict[tuple[str, int], Rounds] = field(default_factory=dict)
     at_rate: dict[str, Rounds] = field(default_factory=dict)
     rate: int = 0
+    stages: list[dict[str, Stage]] = field(default_factory=list)
 
 
 def repeated(program: str, target: h2load.Target, log: Path, *, reply_bytes: float) -> Prepare:
@@ -113,6 +118,21 @@ def run_at_rate(
                 measured = measure(case.server, drive)
             if number > 0:
                 results.at_rate.setdefault(case.name, []).append(measured)
+
+
+def run_stages(
+    prepare: Prepare, look: Callable[[], dict[str, Stage]], rounds: int, seconds: float
+) -> list[dict[str, Stage]]:
+    """Call with one in flight and give what that added to the server's own histograms."""
+    found = []
+    for _ in range(rounds):
+        drive = prepare(1, seconds)
+        before = look()
+        drive()
+        after = look()
+        added = {name: stage.since(before.get(name)) for name, stage in after.items()}
+        found.append({name: stage for name, stage in added.items() if stage.calls})
+    return found
 
 
 def measure(server: Running, drive: Drive, answers: int = 1) -> Measure:

@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -33,6 +33,7 @@ from benchmarks.serving.score_cases import (
     Repeatable,
     checked,
 )
+from benchmarks.serving.stages import Stage, stages
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import find_bundle
@@ -49,28 +50,38 @@ _POLL_S: Final = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """Programs: h2load, k6, and the folders `bin` of the peers' environments."""
+class Others:
+    """k6, and the folders `bin` of the peers' environments."""
 
-    h2load: str
     k6: Path
     mlserver: Path
     bentoml: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Programs. Without `others` only our server and the empty one are measured, in memory."""
+
+    h2load: str
+    others: Others | None
 
 
 @dataclass(frozen=True)
 class LineUp:
     """The servers that run, as cases, and the bundle of ours.
 
-    `empty_service` tells the calls a second of each kind of empty service, `late_of_k6`
-    how many calls k6 could not begin in time so far.
+    `kept` makes ready new events for ours, `stages` tells what it took for their parts so far.
+    `empty_service` has the calls a second of each kind of empty service. `late_of_k6` tells how
+    many calls k6 could not begin in time so far; None without k6.
     """
 
     cases: list[Case]
     rate_cases: list[RateCase]
     bundle: str
+    kept: Prepare
+    stages: Callable[[], dict[str, Stage]]
     empty_service: dict[str, float]
-    late_of_k6: Callable[[], int]
+    late_of_k6: Callable[[], int] | None = None
 
 
 def line_up(stack: ExitStack, served: Served, tools: Tools, scratch: Path) -> LineUp:
@@ -89,36 +100,58 @@ class _Starter:
         self._offline = OfflineShop(self._bundle, served.features)
 
     def line_up(self) -> LineUp:
-        ours = self._our_server("memory")
+        metrics_port = free_port()
+        ours = self._our_server("memory", metrics_port=metrics_port)
         answered = checked(ours.port, self._shoppers, self._offline, "memory")
         empty, trials = self._empty_service(answered)
         echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
         kept = NewEvents(ours.port, self._shoppers, "kept")
-        k6_echoed = self._k6(empty, counts=False)
-        k6_kept = self._k6(ours)
-        new, from_k6 = names.EMPTY_NEW, names.EMPTY_K6
-        return LineUp(
+        new = names.EMPTY_NEW
+        servers = LineUp(
             cases=[
                 Case(names.EMPTY, empty, IN_FLIGHT, self._score(empty, answered), names.EMPTY),
                 Case(names.SCORE, ours, IN_FLIGHT, self._score(ours, answered), names.EMPTY),
-                *self._peers(answered),
-                self._batches(ours, answered),
                 Case(names.EMPTY_NEW, empty, IN_FLIGHT, echoed.in_flight, new),
                 Case(names.SCORE_NEW, ours, IN_FLIGHT, kept.in_flight, new),
-                self._on_redis(),
+                self._batches(ours, answered),
             ],
             rate_cases=[
                 RateCase(names.EMPTY_NEW, empty, echoed.at_rate, new),
                 RateCase(names.SCORE_NEW, ours, kept.at_rate, new),
-                RateCase(names.EMPTY_K6, empty, k6_echoed.at_rate, from_k6),
-                RateCase(names.SCORE_K6, ours, k6_kept.at_rate, from_k6),
             ],
             bundle=self._bundle.tag,
+            kept=kept.in_flight,
+            stages=lambda: stages(metrics_port),
             empty_service=trials,
+        )
+        if self._tools.others is None:
+            return servers
+        return self._with_others(servers, self._tools.others, answered, empty, ours)
+
+    def _with_others(
+        self, servers: LineUp, others: Others, answered: Repeatable, empty: Running, ours: Running
+    ) -> LineUp:
+        model = _peer_model(self._bundle, answered)
+        base = names.EMPTY_K6
+        k6_echoed = K6AtRate(others.k6, empty.port, self._shoppers, self._scratch, counts=False)
+        k6_kept = K6AtRate(others.k6, ours.port, self._shoppers, self._scratch)
+        return replace(
+            servers,
+            cases=[
+                *servers.cases,
+                self._mlserver(others.mlserver, model),
+                self._bentoml(others.bentoml, model),
+                self._on_redis(),
+            ],
+            rate_cases=[
+                *servers.rate_cases,
+                RateCase(names.EMPTY_K6, empty, k6_echoed.at_rate, base),
+                RateCase(names.SCORE_K6, ours, k6_kept.at_rate, base),
+            ],
             late_of_k6=lambda: k6_echoed.dropped + k6_kept.dropped,
         )
 
-    def _our_server(self, name: str, session_store: str = "") -> Running:
+    def _our_server(self, name: str, *, session_store: str = "", metrics_port: int = 0) -> Running:
         served = self._served
         settings: dict[str, str | Path | float] = {
             "bundle": served.bundle,
@@ -129,7 +162,7 @@ class _Starter:
             "session_timeout": 1.0,  # a disturbed machine must not make answers worse
             "user_feature_timeout": 2.0,
             "state_dir": self._scratch / name,
-            "metrics_port": free_port(),
+            "metrics_port": metrics_port,
             "max_concurrent": 2 * max(IN_FLIGHT),
             "drain_lag": 0,
         }
@@ -178,24 +211,13 @@ class _Starter:
         options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
         command = [REDIS_SERVER_PATH, *options, "--dir", folder]
         self._stack.enter_context(started(command, port, self._scratch / "redis.log"))
-        shared = self._our_server("shared", f"redis://127.0.0.1:{port}/0")
+        shared = self._our_server("shared", session_store=f"redis://127.0.0.1:{port}/0")
         offline = OfflineShop(self._bundle, self._served.features)
         checked(shared.port, self._shoppers, offline, "shared")
         prepare = NewEvents(shared.port, self._shoppers, "shared").in_flight
         return Case(names.REDIS_NEW, shared, _MANY, prepare, names.EMPTY_NEW)
 
-    def _k6(self, server: Running, *, counts: bool = True) -> K6AtRate:
-        return K6AtRate(self._tools.k6, server.port, self._shoppers, self._scratch, counts)
-
-    def _peers(self, answered: Repeatable) -> list[Case]:
-        model = _peer_model(self._bundle, answered)
-        return [
-            Case(names.MLSERVER, *self._mlserver(model), names.EMPTY),
-            Case(names.BENTOML, *self._bentoml(model), names.EMPTY),
-        ]
-
-    def _mlserver(self, model: PeerModel) -> tuple[Running, tuple[int, ...], Prepare]:
-        binaries = self._tools.mlserver
+    def _mlserver(self, binaries: Path, model: PeerModel) -> Case:
         folder = self._scratch / "mlserver"
         server = self._stack.enter_context(peer_servers.mlserver(binaries, model, folder))
         method = peer_servers.MLSERVER_METHOD
@@ -205,17 +227,19 @@ class _Starter:
         )
         predicted = peer_servers.mlserver_prediction(binaries, reply)
         check_prediction(names.MLSERVER, predicted, model.prediction())
-        return server, IN_FLIGHT, self._grpc(server, method, request, reply)
+        prepare = self._grpc(server, method, request, reply)
+        return Case(names.MLSERVER, server, IN_FLIGHT, prepare, names.EMPTY)
 
-    def _bentoml(self, model: PeerModel) -> tuple[Running, tuple[int, ...], Prepare]:
+    def _bentoml(self, binaries: Path, model: PeerModel) -> Case:
         folder = self._scratch / "bentoml"
-        server = self._stack.enter_context(peer_servers.bentoml(self._tools.bentoml, model, folder))
+        server = self._stack.enter_context(peer_servers.bentoml(binaries, model, folder))
         request = peer_servers.bentoml_request(model.row)
         path = peer_servers.BENTOML_PATH
         reply = _when_ready(lambda: _post(server.port, path, request))
         check_prediction(names.BENTOML, float(reply), model.prediction())
         target = h2load.json_target(server.port, path, request, self._scratch / "body-bentoml")
-        return server, IN_FLIGHT, self._repeated(target, len(reply))
+        prepare = self._repeated(target, len(reply))
+        return Case(names.BENTOML, server, IN_FLIGHT, prepare, names.EMPTY)
 
 
 def _peer_model(bundle: LoadedBundle, answered: Repeatable) -> PeerModel:

@@ -16,7 +16,7 @@ _CPU_INFO: Final = Path("/proc/cpuinfo")
 
 
 def machine() -> dict[str, Any]:
-    """Describe this machine; `load` is the mean number of running processes of the last minute."""
+    """Describe this machine as it is now."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
@@ -24,8 +24,13 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "load": round(os.getloadavg()[0], 1),
+        "load": load(),
     }
+
+
+def load() -> float:
+    """Give the mean number of running processes of the last minute."""
+    return round(os.getloadavg()[0], 1)
 
 
 def packages() -> dict[str, str]:

@@ -116,6 +116,9 @@ def write_json(path: Path, results: Results, about: Mapping[str, Any]) -> None:
             for (name, in_flight), rounds in results.speed.items()
         ],
         "rate": results.rate,
+        "stages_mean_us": [
+            {name: stage.mean_us for name, stage in one.items()} for one in results.stages
+        ],
         "at_rate": [
             {"case": name, "rounds": [asdict(one) for one in rounds]}
             for name, rounds in results.at_rate.items()
