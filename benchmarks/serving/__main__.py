@@ -39,7 +39,10 @@ class Plan:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; its status tells nothing of the figures."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.features and not given.store:
+        parser.error("--features belongs to a bundle: give --store, too")
     rounds = given.rounds or (2 if given.quick else 5)
     plan = Plan(
         rounds,

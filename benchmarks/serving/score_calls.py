@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.serving.errors import BenchmarkError
 from micromoment.client import event, item, score_request
 from micromoment.v1 import events_pb2
 from micromoment.v1 import scoring_pb2 as pb
@@ -40,13 +41,13 @@ class Shoppers:
 def shoppers_of(workspace: Path | None) -> Shoppers:
     """Pick visitors out of the newest snapshot of a feature workspace, customers first.
 
-    Without a workspace they are made up. Raises `FileNotFoundError` for one without snapshots.
+    Without a workspace they are made up. Raises `BenchmarkError` for one without snapshots.
     """
     if workspace is None:
         return Shoppers(tuple(f"browser-{n}" for n in range(_VISITORS)), _WITHOUT_USERS)
     files = sorted((workspace / "user_snapshots").glob("*.parquet"))
     if not files:
-        raise FileNotFoundError(f"{workspace}: the feature workspace has no user_snapshots")
+        raise BenchmarkError(f"{workspace}: the feature workspace has no user_snapshots")
     columns = ["visitor_id", "orders", "last_order", "snapshot_time"]
     rows = pq.read_table(files[-1], columns=columns)
     if "orders" in rows.column_names and pc.any(pc.greater(rows["orders"], 0)).as_py():

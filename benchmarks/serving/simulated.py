@@ -12,6 +12,9 @@ from benchmarks.serving.environments import cache_folder
 
 _ROOT: Final = Path(__file__).parents[2]
 _HASH_DIGITS: Final = 12
+# What decides how a bundle is made and written.
+_TRAINED_BY: Final = ("src/micromoment/events", "src/micromoment/features", "training")
+_FORMAT: Final = "src/micromoment/scoring/manifest.py"
 _READY: Final = "bundle"
 
 
@@ -30,7 +33,7 @@ def trained_once() -> Served:
 
 def _code_hash() -> str:
     digest = hashlib.sha256()
-    for package in ("src/micromoment/events", "src/micromoment/features", "training"):
-        for file in sorted((_ROOT / package).rglob("*.py")):
-            digest.update(file.read_bytes())
+    files = [file for folder in _TRAINED_BY for file in sorted((_ROOT / folder).rglob("*.py"))]
+    for file in (*files, _ROOT / _FORMAT):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:_HASH_DIGITS]

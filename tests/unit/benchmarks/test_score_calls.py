@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.serving import score_calls
+from benchmarks.serving.errors import BenchmarkError
 from benchmarks.serving.score_calls import FIRST_EVENTS, LATER_EVENTS
 from micromoment.events.validation import check_batch_score_request, check_score_request
 
@@ -71,5 +72,5 @@ def test_a_shop_without_orders_has_visitors(tmp_path: Path) -> None:
 
 def test_a_workspace_without_snapshots_is_told(tmp_path: Path) -> None:
     """The message names the folder."""
-    with pytest.raises(FileNotFoundError, match="user_snapshots"):
+    with pytest.raises(BenchmarkError, match="user_snapshots"):
         score_calls.shoppers_of(tmp_path)
