@@ -90,8 +90,12 @@ def run_speed(
     results: Results,
     note: Callable[[str], None],
 ) -> None:
-    """Measure all cases round by round; a first round warms up and isn't kept."""
+    """Measure all cases round by round; a first round warms up and isn't kept.
+
+    In a round, cases with as many calls in flight follow each other: they are compared.
+    """
     cells = [(case, in_flight) for case in cases for in_flight in case.in_flight]
+    cells.sort(key=lambda cell: cell[1])
     for number in range(rounds + 1):
         for case, in_flight in cells:
             note(f"{_place(number, rounds)}: {case.name}, {in_flight} in flight")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from benchmarks.serving.cases import Results, measure
+from benchmarks.serving.cases import Case, Results, measure, run_speed
 from benchmarks.serving.measures import (
     Load,
     Measure,
@@ -70,6 +72,44 @@ def test_a_batch_counts_its_answers() -> None:
     found = measure(Busy(0, 0), lambda: Load(100, 2.0, 10.0, 20.0, 0.0), answers=50)
     assert (found.per_s, found.p50_ms) == (2_500.0, 10.0)
     assert found.cpu_us == pytest.approx(100.0)
+
+
+class Idle(Running):
+    """A server that takes nothing."""
+
+    def cpu_s(self) -> float:
+        """Give no processor time."""
+        return 0.0
+
+    def rss_mb(self) -> float:
+        """Give no memory."""
+        return 0.0
+
+
+def test_cases_take_turns_and_the_first_round_is_thrown_away() -> None:
+    """Those with as many calls in flight follow each other; each is ready before it is timed."""
+    done: list[str] = []
+
+    def prepare(name: str) -> Callable[[int, float], Callable[[], Load]]:
+        def ready(in_flight: int, _seconds: float) -> Callable[[], Load]:
+            done.append(f"ready {name} {in_flight}")
+
+            def drive() -> Load:
+                done.append(f"run {name} {in_flight}")
+                return load_of([1.0], 1.0, 0.0)
+
+            return drive
+
+        return ready
+
+    cases = [Case(name, Idle(0, 0), (1, 16), prepare(name), "a") for name in ("a", "b")]
+    results = Results()
+    run_speed(cases, 2, 1.0, results, lambda _: None)
+    assert done[::2] == [f"ready {name} {n}" for n in (1, 16) for name in ("a", "b")] * 3
+    assert done[1::2] == [f"run {name} {n}" for n in (1, 16) for name in ("a", "b")] * 3
+    assert {key: len(rounds) for key, rounds in results.speed.items()} == {
+        (name, n): 2 for name in ("a", "b") for n in (1, 16)
+    }
 
 
 def test_targets_say_met_short_or_not_measured() -> None:
