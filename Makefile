@@ -87,9 +87,11 @@ format: setup ## Mend what ruff can mend, and lay out the code
 	$(BIN)/ruff format
 
 .PHONY: proto
-proto: setup ## Generate src/micromoment/v1 from protos/
+proto: setup ## Generate src/micromoment/v1 from protos/, and the service config for clients
 	@rm -f $(PROTO_OUT)/*_pb2*.py $(PROTO_OUT)/*_pb2*.pyi
 	@$(call protoc,src)
+	@$(BIN)/python -c 'from micromoment.client.channel import published; print(published(), end="")' \
+		>protos/micromoment/v1/micromoment_grpc_service_config.json
 
 .PHONY: proto-check
 proto-check: setup ## Fail where the generated code is not what protos/ says
