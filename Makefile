@@ -16,11 +16,15 @@ ONCE ?=
 UPGRADE ?=
 
 PROTO_OUT := src/micromoment/v1
+PROTO_COMMENTS := src/micromoment/http/comments.json
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$(SITE) \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
 	$$(find protos -name '*.proto' | sort)
+comments = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$(SITE) --include_source_info \
+	--descriptor_set_out=build/contract.binpb $$(find protos -name '*.proto' | sort) \
+	&& $(BIN)/python scripts/proto_comments.py build/contract.binpb $(1)
 NOJIT_TESTS := tests/property tests/unit/events tests/unit/features
 
 .PHONY: help
@@ -92,11 +96,13 @@ proto: setup ## Generate src/micromoment/v1 from protos/, and the service config
 	@$(call protoc,src)
 	@$(BIN)/python -c 'from micromoment.client.channel import published; print(published(), end="")' \
 		>protos/micromoment/v1/micromoment_grpc_service_config.json
+	@mkdir -p build && $(call comments,$(PROTO_COMMENTS))
 
 .PHONY: proto-check
 proto-check: setup ## Fail where the generated code is not what protos/ says
 	@rm -rf build/proto && mkdir -p build/proto && $(call protoc,build/proto)
 	@diff --recursive --brief --exclude=__init__.py --exclude=__pycache__ $(PROTO_OUT) build/proto/micromoment/v1 \
+		&& $(call comments,build/comments.json) && diff --brief build/comments.json $(PROTO_COMMENTS) \
 		|| { echo "error: run 'make proto' and commit what it changes" >&2; exit 1; }
 
 .PHONY: bench

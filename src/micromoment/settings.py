@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     metrics_port: OptionalPort = Field(
         9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
     )
+    http_port: Port = Field(
+        3_000, description="Port of the HTTP front door (serve-http). 0 takes any free one."
+    )
     bundle: str = Field(
         "shop:latest", min_length=1, description="Bundle to serve, as name:version or name:latest."
     )
