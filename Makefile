@@ -49,8 +49,9 @@ $(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requiremen
 
 .PHONY: lock
 lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (UPGRADE=1 takes newer versions)
-	$(COMPILE) pyproject.toml --extra training --extra dask requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra dask --extra http requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
+	$(COMPILE) pyproject.toml --extra http --constraints requirements/dev.txt --output-file requirements/http.txt
 
 .PHONY: demo
 demo: setup ## Simulate a shop, train, serve, score one visit; keeps serving (ONCE=1 ends by itself)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# BentoML wants metrics in files, for several processes; here is one, with a registry of its own.
+os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+
 from micromoment.http.service import FrontDoor
 from micromoment.settings import load_settings
 

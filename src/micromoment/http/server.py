@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -31,10 +32,12 @@ def serve_http(settings: Settings) -> int:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         front_door = FrontDoor(settings)
         server = _Server(front_door, listener)
-        server.run(sockets=[listener])
+        # Uvicorn's way out of a start that failed, with a status of its own.
+        with suppress(SystemExit):
+            server.run(sockets=[listener])
     if front_door.failure is not None:
         raise front_door.failure
-    return 0
+    return 0 if server.started else 1
 
 
 class _Server(uvicorn.Server):

@@ -15,6 +15,7 @@ from micromoment.telemetry.metrics import Metrics
 from micromoment.transport.admission import Admission
 
 NAME: Final = "micromoment"
+_BENTOML_PORT: Final = 3_000
 
 
 class FrontDoor:
@@ -85,7 +86,8 @@ class FrontDoor:
             name=NAME,
             # Sessions in memory belong to one process. More of them: more services on one Redis.
             workers=1,
-            http={"host": self.settings.host, "port": self.settings.http_port},
+            # For `bentoml serve`, which knows no 0.
+            http={"host": self.settings.host, "port": self.settings.http_port or _BENTOML_PORT},
             # Ours are at /metrics.
             metrics={"enabled": False},
             # Calls are not logged, here as little as over gRPC.
