@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = ("replay", "latency", "explain", "segments", "truth")
+BENCHMARKS = ("replay", "latency", "explain", "segments", "truth", "fallback", "startup")
 
 
 def main(names: Sequence[str]) -> int:

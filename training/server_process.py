@@ -20,7 +20,6 @@ from micromoment.errors import MicromomentError
 
 _START_TIMEOUT_S: Final = 120.0
 _STOP_TIMEOUT_S: Final = 30.0
-_POLL_S: Final = 0.1
 
 
 class ServerFailedError(MicromomentError):
@@ -35,6 +34,7 @@ class ServerProcess:
 
     command: ClassVar = "serve"
     port_setting: ClassVar = "port"
+    poll_s: ClassVar = 0.1
 
     def __init__(self, settings: Mapping[str, str | Path | float], log: Path | None = None) -> None:
         self.port = int(str(settings.get(self.port_setting, 0))) or free_port()
@@ -105,7 +105,7 @@ class ServerProcess:
                 raise ServerFailedError(f"the server ended while starting{self._where()}")
             if self._is_serving():
                 return
-            time.sleep(_POLL_S)
+            time.sleep(self.poll_s)
         self.stop()
         raise ServerFailedError(f"the server did not serve in time{self._where()}")
 
