@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import httpx
 import jsonschema
 import pytest
@@ -14,13 +15,14 @@ from google.protobuf import json_format
 
 from micromoment.client import event, item, score_request
 from micromoment.errors import BundleError
-from micromoment.http.door import MAX_BODY_BYTES
+from micromoment.http.door import HTTP_CODES, MAX_BODY_BYTES
 from micromoment.http.methods import METHODS
 from micromoment.http.openapi import openapi
 from micromoment.settings import Settings
 from micromoment.transport.server import MAX_REQUEST_BYTES
 from micromoment.v1 import scoring_pb2
-from tests.support.front_door import BY_NAME, HttpClient, a_front_door
+from tests.support.front_door import BY_NAME, HttpClient, a_door, a_front_door
+from tests.support.serving import CountingScorer, SlowUsers, an_application
 from tests.support.tiny_bundle import make_tiny_store
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +40,15 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[HttpClient]:
-    """A front door that serves."""
+    """A front door that serves a small bundle."""
     async with a_front_door(settings) as client:
+        yield client
+
+
+@pytest.fixture
+async def counting() -> AsyncIterator[HttpClient]:
+    """One whose scorer counts instead of predicting."""
+    async with a_door(an_application()) as client:
         yield client
 
 
@@ -82,32 +91,32 @@ def described(name: str) -> dict[str, object]:
     ],
 )
 async def test_a_bad_body_is_refused_by_its_field(
-    client: HttpClient, body: bytes, message: str
+    counting: HttpClient, body: bytes, message: str
 ) -> None:
     """The answer is a status that names the field as the contract does, and no value."""
-    answer = await client.post(SCORE, body)
+    answer = await counting.post(SCORE, body)
     assert answer.status_code == httpx.codes.BAD_REQUEST
     assert answer.json()["code"] == 3
     assert answer.json()["message"].startswith(message)
     assert "canary" not in answer.text.replace("canary_field", "")
 
 
-async def test_only_json_is_taken(client: HttpClient) -> None:
+async def test_only_json_is_taken(counting: HttpClient) -> None:
     """What a form on somebody else's page can send is refused before it is read."""
     body = json_format.MessageToJson(a_visit())
     types = ("text/plain", "application/x-www-form-urlencoded", "")
-    answers = [await client.post(SCORE, body, **{"content-type": kind}) for kind in types]
+    answers = [await counting.post(SCORE, body, **{"content-type": kind}) for kind in types]
     assert {answer.status_code for answer in answers} == {httpx.codes.UNSUPPORTED_MEDIA_TYPE}
     with_charset = {"content-type": "application/json; charset=utf-8"}
-    assert (await client.post(SCORE, body, **with_charset)).status_code == httpx.codes.OK
+    assert (await counting.post(SCORE, body, **with_charset)).status_code == httpx.codes.OK
 
 
-async def test_a_body_may_be_as_large_as_a_message_and_not_larger(client: HttpClient) -> None:
+async def test_a_body_may_be_as_large_as_a_message_and_not_larger(counting: HttpClient) -> None:
     """One of 1 MiB is read, a byte more is not; as protobuf 256 KiB is the limit, as over gRPC."""
     empty = b'{"sessionId":""}'
-    fits = await client.post(SCORE, empty + b" " * (MAX_BODY_BYTES - len(empty)))
-    more = await client.post(SCORE, empty + b" " * (MAX_BODY_BYTES - len(empty) + 1))
-    long = await client.post(SCORE, json.dumps({"sessionId": "x" * MAX_REQUEST_BYTES}))
+    fits = await counting.post(SCORE, empty + b" " * (MAX_BODY_BYTES - len(empty)))
+    more = await counting.post(SCORE, empty + b" " * (MAX_BODY_BYTES - len(empty) + 1))
+    long = await counting.post(SCORE, json.dumps({"sessionId": "x" * MAX_REQUEST_BYTES}))
     assert fits.json()["message"] == "session_id: required"
     assert more.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
     assert long.json()["message"].startswith("body: as protobuf more than 262144 bytes")
@@ -188,14 +197,44 @@ async def test_sessions_outlive_a_restart(settings: Settings) -> None:
             assert reply["eventsSeen"] == str(number)
 
 
-async def test_calls_beyond_the_limit_are_refused(settings: Settings) -> None:
+async def test_calls_beyond_the_limit_are_refused() -> None:
     """They are 429 with a hint when to come back, as RESOURCE_EXHAUSTED over gRPC."""
-    full = settings.model_copy(update={"max_concurrent": 0})
-    async with a_front_door(full) as client:
+    async with a_door(an_application(), max_concurrent=0) as client:
         answer = await client.post(SCORE, json_format.MessageToJson(a_visit()))
-        assert (await client.get("/readyz")).status_code == httpx.codes.OK
     assert answer.status_code == httpx.codes.TOO_MANY_REQUESTS
     assert answer.json()["details"][1]["retryDelay"] == "0.100s"
+
+
+async def test_a_call_ends_with_the_servers_deadline() -> None:
+    """It is 504, as DEADLINE_EXCEEDED over gRPC."""
+    application = an_application(users=SlowUsers(delay_s=60.0), user_timeout_s=60.0)
+    async with a_door(application, default_deadline_s=0.05) as client:
+        answer = await client.post(SCORE, json_format.MessageToJson(a_visit()))
+    assert answer.status_code == httpx.codes.GATEWAY_TIMEOUT
+    assert answer.json()["details"][0]["reason"] == "DEADLINE_EXCEEDED"
+
+
+async def test_while_it_loads_calls_are_unavailable() -> None:
+    """They are 503, as UNAVAILABLE over gRPC."""
+    async with a_door(None) as client:
+        answer = await client.post(SCORE, json_format.MessageToJson(a_visit()))
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert answer.json()["details"][0]["reason"] == "NOT_READY"
+
+
+async def test_an_unexpected_error_shows_nothing_but_a_correlation_id() -> None:
+    """It is 500 and does not tell the error's message."""
+    application = an_application(CountingScorer(failure=KeyError("jane@example.com")))
+    async with a_door(application) as client:
+        answer = await client.post(SCORE, json_format.MessageToJson(a_visit()))
+    assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+    assert answer.json()["message"].startswith("internal error, correlation id ")
+    assert "jane" not in answer.text
+
+
+def test_every_status_has_its_code() -> None:
+    """No gRPC status is without an HTTP one."""
+    assert set(HTTP_CODES) == set(grpc.StatusCode)
 
 
 async def test_a_missing_bundle_ends_the_start(settings: Settings) -> None:

@@ -11,10 +11,16 @@ import httpx
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
+from prometheus_client import CollectorRegistry
 
+from micromoment.http.app import make_app
+from micromoment.http.door import Door
 from micromoment.http.methods import METHODS, Method
 from micromoment.http.service import FrontDoor
 from micromoment.settings import Settings
+from micromoment.transport.admission import Admission
+from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.observer import NoObserver
 
 BY_NAME = {method.name: method for method in METHODS}
 _Reply = TypeVar("_Reply", bound=Message)
@@ -41,6 +47,21 @@ class HttpClient:
     async def get(self, path: str) -> httpx.Response:
         """Get a page."""
         return await self.http.get(path)
+
+
+@asynccontextmanager
+async def a_door(
+    application: Application | None, *, max_concurrent: int = 8, default_deadline_s: float = 5.0
+) -> AsyncIterator[HttpClient]:
+    """Serve the calls and pages of `application` without BentoML; None leaves it loading."""
+    slot = ApplicationSlot()
+    if application is not None:
+        slot.fill(application)
+    admission = Admission(max_concurrent)
+    door = Door(slot, admission, NoObserver(), default_deadline_s=default_deadline_s)
+    transport = httpx.ASGITransport(make_app(door, CollectorRegistry()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
+        yield HttpClient(http)
 
 
 @asynccontextmanager
