@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from micromoment.client import AsyncClient, Client, event
 from tests.support.serving import CountingScorer, a_server, an_application
+from tests.support.tiny_bundle import make_tiny_store
+from training.server_process import ServerProcess
 
 CALLS = 40
 WAIT_S = 30.0
@@ -69,3 +76,34 @@ async def test_a_server_that_goes_away_costs_no_call(stops: int) -> None:
             await going.server.stop(1.0)
             assert await running == 300
             assert await asyncio.to_thread(call, 10) == 10
+
+
+@pytest.mark.slow
+def test_a_frozen_server_is_left_though_its_connection_stays_open(tmp_path: Path) -> None:
+    """A process that is stopped by SIGSTOP misses its pings: then all calls go to the other one."""
+    make_tiny_store(tmp_path / "store")
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                ServerProcess(
+                    {"bundle_store": tmp_path / "store", "state_dir": tmp_path, "drain_lag": 0},
+                    tmp_path / "server.log",
+                )
+            )
+            for _ in range(2)
+        ]
+        addresses = ",".join(server.address for server in servers)
+        client = stack.enter_context(Client(f"ipv4:{addresses}", deadline_s=0.2))
+        assert client.wait_until_ready(WAIT_S)
+        os.kill(servers[0].pid, signal.SIGSTOP)
+        try:
+            missed, in_a_row = 0, 0
+            deadline = time.monotonic() + 2 * WAIT_S
+            while in_a_row < 40:
+                assert time.monotonic() < deadline
+                scored = client.try_score("s", [event("page_view")]) is not None
+                missed, in_a_row = missed + (not scored), in_a_row + 1 if scored else 0
+        finally:
+            os.kill(servers[0].pid, signal.SIGCONT)
+    # It was frozen, and half of the calls went to it at first.
+    assert missed > 0
