@@ -82,6 +82,24 @@ def test_it_serves_drains_and_keeps_its_sessions(tmp_path: Path) -> None:
     assert [name for name in logged if name in wanted] == wanted * 2
 
 
+def test_sigterm_while_loading_ends_at_once(tmp_path: Path) -> None:
+    """A file that never ends (a FIFO) holds up loading, but not the end; the status is 0."""
+    settings = settings_of(tmp_path)
+    (manifest,) = (tmp_path / "store").glob("shop/*/manifest.json")
+    manifest.unlink()
+    os.mkfifo(manifest)
+    given = {f"MICROMOMENT_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "micromoment", "serve-http", "--port", "0"]
+    with subprocess.Popen(command, env={**os.environ, **given}, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            assert any(b'"loading"' in line for line in process.stderr)
+            process.terminate()
+            assert process.wait(START_S) == 0
+        finally:
+            process.kill()
+
+
 def run(settings: dict[str, str | Path | float], *options: str) -> list[str]:
     """Start a server that must end by itself; gives what it wrote beside its log."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MICROMOMENT_")}

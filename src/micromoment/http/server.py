@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+import sys
 from contextlib import suppress
 from types import FrameType
 from typing import Final
@@ -41,7 +43,10 @@ def serve_http(settings: Settings) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Drains from the outside in: not ready, `drain_lag`, then the port and the calls in flight."""
+    """Drains from the outside in: not ready, `drain_lag`, then the port and the calls in flight.
+
+    A signal while it loads ends the process at once with status 0, a second one ends the drain.
+    """
 
     def __init__(self, front_door: FrontDoor, listener: socket.socket) -> None:
         config = uvicorn.Config(
@@ -68,6 +73,11 @@ class _Server(uvicorn.Server):
             _log.info("serving_http", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        if not self.started:
+            # Nothing is there to be kept, and what hangs must not hold it up.
+            _log.info("stopped_while_loading")
+            sys.stderr.flush()
+            os._exit(0)
         self._signals += 1
         if self._loop is None or self._signals > 1 or not self._front_door.ready:
             self.should_exit = True

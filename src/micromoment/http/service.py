@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import bentoml
+import structlog
 
 from micromoment.bootstrap import make_service
 from micromoment.http.app import make_app
@@ -13,6 +14,8 @@ from micromoment.settings import Settings
 from micromoment.telemetry.logs import configure_logs
 from micromoment.telemetry.metrics import Metrics
 from micromoment.transport.admission import Admission
+
+_log = structlog.get_logger(__name__)
 
 NAME: Final = "micromoment"
 _BENTOML_PORT: Final = 3_000
@@ -51,6 +54,7 @@ class FrontDoor:
         """Load; ready afterwards. Raises `MicromomentError` for what can't be loaded."""
         # BentoML has set up logs of its own by now.
         configure_logs(self.settings.log_level, self.settings.log_format)
+        _log.info("loading", bundle=self.settings.bundle)
         try:
             await self._service.load()
         except Exception as error:
