@@ -6,7 +6,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = ("replay", "latency", "explain", "segments", "truth", "fallback", "startup")
+BENCHMARKS = (
+    "replay",
+    "latency",
+    "explain",
+    "segments",
+    "truth",
+    "fallback",
+    "startup",
+    "front_door",
+)
 
 
 def main(names: Sequence[str]) -> int:

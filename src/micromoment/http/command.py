@@ -10,14 +10,6 @@ from typing import Annotated
 import typer
 
 from micromoment.cli import FEATURE_STORE_VARIABLE, WORKSPACE
-from micromoment.errors import MicromomentError
-
-
-class NotInstalledError(MicromomentError):
-    """What an extra of the package brings is not there."""
-
-    def __init__(self) -> None:
-        super().__init__("serve-http needs BentoML: pip install 'micromoment[http]'")
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +31,10 @@ def serve_http(
 ) -> None:
     """Serve a bundle over HTTP, as JSON, until SIGTERM. Settings are those of `serve`."""
     if find_spec("bentoml") is None:
-        raise NotInstalledError
+        typer.echo(
+            "micromoment: serve-http needs BentoML: pip install 'micromoment[http]'", err=True
+        )
+        raise typer.Exit(1)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     from micromoment.http.server import serve_http as run  # noqa: PLC0415 - heavy imports
     from micromoment.settings import load_settings  # noqa: PLC0415
