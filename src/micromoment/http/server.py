@@ -16,9 +16,12 @@ import uvicorn
 
 from micromoment.errors import InvalidSettingError
 from micromoment.http.service import FrontDoor
+from micromoment.lifecycle import exit_for_sure
 from micromoment.settings import Settings
 
 _BACKLOG: Final = 2_048
+# Longer than balancers keep theirs, a minute mostly: who closes first loses no call of the other's.
+_KEEP_ALIVE_S: Final = 75
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +29,7 @@ _log = structlog.get_logger(__name__)
 def serve_http(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, then drain and give the exit status.
 
-    Raises `MicromomentError` when the server can't start.
+    A second later the process is ended if something in it still hangs. Raises `MicromomentError` when the server can't start.
     """
     listener = _open_port(settings.host, settings.http_port)
     with listener:
@@ -39,7 +42,9 @@ def serve_http(settings: Settings) -> int:
             server.run(sockets=[listener])
     if front_door.failure is not None:
         raise front_door.failure
-    return 0 if server.started else 1
+    status = 0 if server.started else 1
+    exit_for_sure(status)
+    return status
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +61,7 @@ class _Server(uvicorn.Server):
             server_header=False,
             lifespan="on",
             backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             # Whole seconds; one more than needed rather than one less.
             timeout_graceful_shutdown=int(front_door.settings.drain_grace) + 1,
         )
