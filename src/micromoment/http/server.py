@@ -29,7 +29,8 @@ _log = structlog.get_logger(__name__)
 def serve_http(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, then drain and give the exit status.
 
-    A second later the process is ended if something in it still hangs. Raises `MicromomentError` when the server can't start.
+    A second later the process is ended if something in it still hangs. Raises
+    `MicromomentError` when the server can't start.
     """
     listener = _open_port(settings.host, settings.http_port)
     with listener:
@@ -79,23 +80,25 @@ class _Server(uvicorn.Server):
             _log.info("serving_http", host=host, port=port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
+        if self._loop is None:
+            os._exit(0)
+        # Nothing more: a handler may come in the midst of anything, of a line of the log say.
+        self._loop.call_soon_threadsafe(self._on_signal)
+
+    def _on_signal(self) -> None:
+        self._signals += 1
         if not self.started:
             # Nothing is there to be kept, and what hangs must not hold it up.
             _log.info("stopped_while_loading")
             sys.stderr.flush()
             os._exit(0)
-        self._signals += 1
-        if self._loop is None or self._signals > 1 or not self._front_door.ready:
-            self.should_exit = True
-            self.force_exit = self._signals > 1
+        if self._signals > 1:
+            self.should_exit = self.force_exit = True
             return
+        lag = self._front_door.settings.drain_lag
         self._front_door.say_not_ready()
-        _log.info("draining", lag=self._front_door.settings.drain_lag)
-        self._loop.call_soon_threadsafe(self._exit_later)
-
-    def _exit_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._front_door.settings.drain_lag, self._exit)
+        _log.info("draining", lag=lag)
+        asyncio.get_running_loop().call_later(lag, self._exit)
 
     def _exit(self) -> None:
         self.should_exit = True
