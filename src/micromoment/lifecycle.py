@@ -119,7 +119,7 @@ class Service:
         _log.info(
             "serving",
             host=self._settings.host,
-            port=self.port or None,  # none of its own within the HTTP front door
+            port=self.port,
             metrics_port=self.metrics_port,
             bundle=loaded.bundle,
             sessions=len(loaded.sessions),

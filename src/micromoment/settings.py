@@ -103,11 +103,11 @@ class Settings(BaseSettings):
         description="Address to listen on. Anything but loopback opens the service to the network.",
     )
     port: Port = Field(50_051, description="gRPC port. 0 takes any free one and logs it.")
-    metrics_port: OptionalPort = Field(
-        9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
-    )
     http_port: Port = Field(
         3_000, description="Port of the HTTP front door (serve-http). 0 takes any free one."
+    )
+    metrics_port: OptionalPort = Field(
+        9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
     )
     bundle: str = Field(
         "shop:latest", min_length=1, description="Bundle to serve, as name:version or name:latest."
