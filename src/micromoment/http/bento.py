@@ -10,4 +10,4 @@ os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 from micromoment.http.service import FrontDoor
 from micromoment.settings import load_settings
 
-service = FrontDoor(load_settings()).bento_service
+service = FrontDoor(load_settings(), sets_up_logs=True).bento_service

@@ -18,6 +18,7 @@ from micromoment.errors import InvalidSettingError
 from micromoment.http.service import FrontDoor
 from micromoment.lifecycle import exit_for_sure
 from micromoment.settings import Settings
+from micromoment.telemetry.logs import configure_logs
 
 _BACKLOG: Final = 2_048
 # Longer than balancers keep theirs, a minute mostly: who closes first loses no call of the other's.
@@ -32,6 +33,7 @@ def serve_http(settings: Settings) -> int:
     A second later the process is ended if something in it still hangs. Raises
     `MicromomentError` when the server can't start.
     """
+    configure_logs(settings.log_level, settings.log_format)
     listener = _open_port(settings.host, settings.http_port)
     with listener:
         # A start that fails is told by its error, not by a traceback of a library's.

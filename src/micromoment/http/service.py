@@ -22,11 +22,15 @@ _BENTOML_PORT: Final = 3_000
 
 
 class FrontDoor:
-    """What a BentoML service of these settings consists of; `failure` is why it could not load."""
+    """What a BentoML service of these settings consists of; `failure` is why it could not load.
 
-    def __init__(self, settings: Settings) -> None:
+    With `sets_up_logs` it does so when it starts: BentoML's server has set up its own by then.
+    """
+
+    def __init__(self, settings: Settings, *, sets_up_logs: bool = False) -> None:
         self.settings = settings
         self.failure: Exception | None = None
+        self._sets_up_logs = sets_up_logs
         self._metrics = Metrics()
         self._service = make_service(settings, metrics=self._metrics)
         self._loaded = False
@@ -52,8 +56,8 @@ class FrontDoor:
 
     async def start(self) -> None:
         """Load; ready afterwards. Raises `MicromomentError` for what can't be loaded."""
-        # BentoML has set up logs of its own by now.
-        configure_logs(self.settings.log_level, self.settings.log_format)
+        if self._sets_up_logs:
+            configure_logs(self.settings.log_level, self.settings.log_format)
         _log.info("loading", bundle=self.settings.bundle)
         try:
             await self._service.load()
