@@ -17,11 +17,15 @@ QUICK ?=
 UPGRADE ?=
 
 PROTO_OUT := src/micromoment/v1
+PROTO_COMMENTS := src/micromoment/http/comments.json
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 protoc = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$(SITE) \
 	--python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
 	$$(find protos -name '*.proto' | sort)
+comments = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$(SITE) --include_source_info \
+	--descriptor_set_out=build/contract.binpb $$(find protos -name '*.proto' | sort) \
+	&& $(BIN)/python scripts/proto_comments.py build/contract.binpb $(1)
 NOJIT_TESTS := tests/property tests/unit/events tests/unit/features
 
 .PHONY: help
@@ -46,8 +50,9 @@ $(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requiremen
 
 .PHONY: lock
 lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (UPGRADE=1 takes newer versions)
-	$(COMPILE) pyproject.toml --extra training --extra dask requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra dask --extra http requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
+	$(COMPILE) pyproject.toml --extra http --constraints requirements/dev.txt --output-file requirements/http.txt
 
 .PHONY: demo
 demo: setup ## Simulate a shop, train, serve, score one visit; keeps serving (ONCE=1 ends by itself)
@@ -88,14 +93,18 @@ format: setup ## Mend what ruff can mend, and lay out the code
 	$(BIN)/ruff format
 
 .PHONY: proto
-proto: setup ## Generate src/micromoment/v1 from protos/
+proto: setup ## Generate src/micromoment/v1 from protos/, and the service config for clients
 	@rm -f $(PROTO_OUT)/*_pb2*.py $(PROTO_OUT)/*_pb2*.pyi
 	@$(call protoc,src)
+	@$(BIN)/python -c 'from micromoment.client.channel import published; print(published(), end="")' \
+		>protos/micromoment/v1/micromoment_grpc_service_config.json
+	@mkdir -p build && $(call comments,$(PROTO_COMMENTS))
 
 .PHONY: proto-check
 proto-check: setup ## Fail where the generated code is not what protos/ says
 	@rm -rf build/proto && mkdir -p build/proto && $(call protoc,build/proto)
 	@diff --recursive --brief --exclude=__init__.py --exclude=__pycache__ $(PROTO_OUT) build/proto/micromoment/v1 \
+		&& $(call comments,build/comments.json) && diff --brief build/comments.json $(PROTO_COMMENTS) \
 		|| { echo "error: run 'make proto' and commit what it changes" >&2; exit 1; }
 
 .PHONY: bench

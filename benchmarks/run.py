@@ -11,7 +11,19 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-BENCHMARKS = ("serving", "replay", "latency", "explain", "segments", "truth")
+BENCHMARKS = (
+    "serving",
+    "hot_path",
+    "replay",
+    "latency",
+    "explain",
+    "segments",
+    "truth",
+    "fallback",
+    "startup",
+    "front_door",
+    "swap",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -329,14 +329,24 @@ def parity(
         Path | None,
         typer.Option(help="feature_store.yaml that puts users' features elsewhere than in SQLite."),
     ] = None,
+    via: Annotated[str, typer.Option(help="How the server is called: grpc or http.")] = "grpc",
 ) -> None:
     """Compare offline and online to the last bit, over a running server that is restarted."""
-    from training.parity import OnlineStores, ParityRequest, check_parity  # noqa: PLC0415 - heavy imports
+    from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
+    if via not in list(Via):
+        raise typer.BadParameter(f"{via!r} is none of {', '.join(Via)}", param_hint="--via")
     stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
     request = ParityRequest(
-        bundle_folder(bundle, store), events, limit, seed, sabotage, sabotage_centroid, stores
+        bundle_folder(bundle, store),
+        events,
+        limit,
+        seed,
+        sabotage,
+        sabotage_centroid,
+        stores,
+        Via(via),
     )
     report = check_parity(request, Steps(console))
     Console().print(report.table())

@@ -9,18 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-
+from micromoment import health
 from micromoment.errors import MicromomentError
 
 _START_TIMEOUT_S: Final = 120.0
 _STOP_TIMEOUT_S: Final = 30.0
-_POLL_S: Final = 0.1
 
 
 class ServerFailedError(MicromomentError):
@@ -33,8 +32,12 @@ class ServerProcess:
     As a context manager it starts, waits until health says SERVING, and stops with SIGTERM.
     """
 
+    command: ClassVar = "serve"
+    port_setting: ClassVar = "port"
+    poll_s: ClassVar = 0.1
+
     def __init__(self, settings: Mapping[str, str | Path | float], log: Path | None = None) -> None:
-        self.port = int(str(settings.get("port", 0))) or free_port()
+        self.port = int(str(settings.get(self.port_setting, 0))) or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._log = log
         given = {"metrics_port": "", **settings, "port": self.port}
@@ -42,6 +45,7 @@ class ServerProcess:
         self._environment = {
             **{k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"},
             **{f"MICROMOMENT_{name.upper()}": str(value) for name, value in given.items()},
+            f"MICROMOMENT_{self.port_setting.upper()}": str(self.port),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +68,7 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start and wait for SERVING. Raises `ServerFailedError` naming the log."""
-        command = [sys.executable, "-m", "micromoment", "serve"]
+        command = [sys.executable, "-m", "micromoment", self.command]
         if self._log is None:
             self._process = subprocess.Popen(command, env=self._environment)
         else:
@@ -97,19 +101,37 @@ class ServerProcess:
 
     def _await_serving(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
-        with grpc.insecure_channel(self.address) as channel:
-            health = health_pb2_grpc.HealthStub(channel)
-            while time.monotonic() < deadline:
-                if self._process is None or self._process.poll() is not None:
-                    raise ServerFailedError(f"the server ended while starting{self._where()}")
-                if _is_serving(health):
-                    return
-                time.sleep(_POLL_S)
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise ServerFailedError(f"the server ended while starting{self._where()}")
+            if self._is_serving():
+                return
+            time.sleep(self.poll_s)
         self.stop()
         raise ServerFailedError(f"the server did not serve in time{self._where()}")
 
+    def _is_serving(self) -> bool:
+        return health.check(self.address) == "SERVING"
+
     def _where(self) -> str:
         return f"; see {self._log}" if self._log else ""
+
+
+class HttpServerProcess(ServerProcess):
+    """Runs `micromoment serve-http` likewise."""
+
+    command: ClassVar = "serve-http"
+    port_setting: ClassVar = "http_port"
+
+    def _is_serving(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1.0)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
 
 def free_port() -> int:
@@ -117,11 +139,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _is_serving(health: health_pb2_grpc.HealthStub) -> bool:
-    try:
-        reply = health.Check(health_pb2.HealthCheckRequest(), timeout=1.0, wait_for_ready=False)
-    except grpc.RpcError:
-        return False
-    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,6 +1,7 @@
 """Asks a server for its health: `python -m micromoment.health`. Status 0 means SERVING.
 
-Made for probes: it imports gRPC and nothing heavier.
+Made for probes, which run every few seconds: it imports gRPC and nothing else. The two messages of
+grpc.health.v1 are written and read here, because importing protobuf costs a quarter of the whole.
 """
 
 from __future__ import annotations
@@ -9,9 +10,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_CHECK: Final = "/grpc.health.v1.Health/Check"
+# HealthCheckRequest.service and HealthCheckResponse.status: field 1, a string and an enum.
+_SERVICE: Final = b"\x0a"
+_STATUS: Final = 0x08
+_STATUSES: Final = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,12 +32,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def check(address: str, service: str = "", timeout_s: float = 1.0) -> str:
     """Give the health status's name, or that of the gRPC status when there is none."""
     with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        ask = channel.unary_unary(_CHECK, None, None)  # bytes in, bytes out
         try:
-            reply = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s)
+            reply: bytes = ask(_request(service), timeout=timeout_s)
         except grpc.RpcError as error:
             return str(error.code().name)
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
+    return _status(reply)
+
+
+def _request(service: str) -> bytes:
+    name = service.encode()
+    length = len(name)
+    digits = bytearray()
+    while length > 0x7F:
+        digits.append(length & 0x7F | 0x80)
+        length >>= 7
+    digits.append(length)
+    return _SERVICE + digits + name if name else b""
+
+
+def _status(reply: bytes) -> str:
+    if len(reply) != 2 or reply[0] != _STATUS or reply[1] >= len(_STATUSES):
+        return _STATUSES[0]
+    return _STATUSES[reply[1]]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -65,6 +65,11 @@ class Service:
         self._metrics_server: MetricsServer | None = None
 
     @property
+    def slot(self) -> ApplicationSlot:
+        """Holds the application once it is loaded."""
+        return self._slot
+
+    @property
     def port(self) -> int:
         """The gRPC port, once it is open."""
         return self._grpc.port if self._grpc else 0

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         description="Address to listen on. Anything but loopback opens the service to the network.",
     )
     port: Port = Field(50_051, description="gRPC port. 0 takes any free one and logs it.")
+    http_port: Port = Field(
+        3_000, description="Port of the HTTP front door (serve-http). 0 takes any free one."
+    )
     metrics_port: OptionalPort = Field(
         9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
     )

@@ -46,6 +46,17 @@ def test_offline_and_online_are_one(shop: TrainedShop) -> None:
 
 
 @pytest.mark.slow
+def test_offline_and_online_are_one_over_http(shop: TrainedShop) -> None:
+    """The same over the HTTP front door, whose JSON loses no bit of a score or a feature."""
+    done, table = check(shop, "--limit", "600", "--via", "http")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = counts(table)
+    assert (found["mismatches"], found["state lost"], found["degraded"]) == (0, 0, 0)
+    assert found["answers"] >= 100
+    assert found["restarts"] >= 1
+
+
+@pytest.mark.slow
 def test_one_changed_bit_is_found(shop: TrainedShop) -> None:
     """With `--sabotage` the check fails, and names the feature and its two values."""
     done, table = check(shop, "--limit", "500", "--sabotage")

@@ -284,17 +284,21 @@ async def test_the_synchronous_client_gives_the_same(settings: Settings) -> None
     assert answers[0] == answers[1] == answers[2]
 
 
-async def test_the_documented_python_call_works(
+async def test_the_documented_python_calls_work(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first block of Python in docs/api.md runs as it stands, on another port."""
+    """The blocks of Python in docs/api.md run as they stand, on another port."""
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    code = page.split("```python\n")[1].split("```")[0]
+    codes = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    printed = []
     async with serving(settings) as service:
-        here = code.replace("localhost:50051", f"127.0.0.1:{service.port}")
-        assert here != code
-        await asyncio.to_thread(exec, here, {})  # our own documentation
-    assert "shop:" in capsys.readouterr().out
+        for code in codes:
+            here = code.replace("localhost:50051", f"127.0.0.1:{service.port}")
+            assert here != code
+            await asyncio.to_thread(exec, here, {})  # our own documentation
+            printed.append(capsys.readouterr().out)
+    assert "shop:" in printed[0]
+    assert "FallbackReason.DEADLINE" in printed[1]
 
 
 async def test_metrics_tell_calls_sessions_and_bundle(settings: Settings, store: Path) -> None:

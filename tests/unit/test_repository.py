@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("base.txt", "dev.txt")
+LOCKS = ("base.txt", "http.txt", "dev.txt")
 LARGEST_FILE = 1_000_000  # bytes; a clone is for reading, data lives elsewhere
 LONGEST_MODULE = 400  # lines
 # Below these: known vulnerabilities, or behaviour that the service relies on is missing.
@@ -84,6 +84,9 @@ def test_locks_fulfil_the_project() -> None:
     for requirement in project()["serving"]:
         assert requirement.name in serving, requirement
     assert serving.items() <= everything.items()
+    http = pins("http.txt")
+    assert serving.items() <= http.items() <= everything.items()
+    assert {requirement.name for requirement in project()["http"]} <= http.keys()
 
 
 def test_serving_does_without_training() -> None:

@@ -1,6 +1,7 @@
 """Proof that offline and online are one: the same events, two processes, the same bits."""
 
+from training.parity.callers import Via
 from training.parity.check import ParityReport, ParityRequest, check_parity
 from training.parity.stores import OnlineStores
 
-__all__ = ["OnlineStores", "ParityReport", "ParityRequest", "check_parity"]
+__all__ = ["OnlineStores", "ParityReport", "ParityRequest", "Via", "check_parity"]

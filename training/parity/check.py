@@ -22,6 +22,7 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
+from training.parity.callers import Via
 from training.parity.offline import (
     Answer,
     Answers,
@@ -36,7 +37,6 @@ from training.parity.stores import OnlineStores
 from training.pipeline.features import build_history
 from training.pipeline.score import replay_settings
 from training.progress import Steps
-from training.server_process import ServerProcess
 
 MAX_SHOWN = 10
 
@@ -55,6 +55,7 @@ class ParityRequest:
     sabotage: bool = False
     sabotage_centroid: bool = False
     stores: OnlineStores = field(default_factory=OnlineStores)
+    via: Via = Via.GRPC
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,13 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
             target = _last_event(phases) if request.sabotage else None
             offline = _offline(request, workspace, day, target)
         total = sum(phase.events for phase in phases)
-        with steps.step("Score online, over gRPC", total) as advance:
+        with steps.step(f"Score online, over {request.via}", total) as advance:
             online = OnlineAnswers({})
             for phase in phases:
                 materialize(workspace, phase.published_until)
                 settings = _server(request, workspace, scratch) | kept
-                with ServerProcess(settings, scratch / "server.log") as server:
-                    asyncio.run(play(server.address, phase.sessions, online, advance))
+                with request.via.server(settings, scratch / "server.log") as server:
+                    asyncio.run(play(request.via, server.address, phase.sessions, online, advance))
     return ParityReport(
         day=day,
         sessions=len({session for session, _ in online.answers}),

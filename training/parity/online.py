@@ -10,15 +10,15 @@ from typing import Final
 
 import numpy as np
 
-from micromoment.client import AsyncClient
+from micromoment.client import score_request
 from micromoment.v1 import events_pb2 as events_pb
 from micromoment.v1 import scoring_pb2 as pb
+from training.parity.callers import Via, connected
 from training.parity.offline import Answer, Answers, canonical_bytes
 from training.parity.proto_events import Row, event_message
 from training.progress import Advance
 
 _IN_FLIGHT: Final = 8
-_DEADLINE_S: Final = 30.0
 _MAX_CHUNK: Final = 6
 # Small requests are the common ones: half hold one event.
 _CHUNK_SIZES: Final = (1, 1, 1, 2, 3, _MAX_CHUNK)
@@ -60,21 +60,27 @@ def chunked(rows: Sequence[Row], random: Random) -> Iterator[Request]:
 
 
 async def play(
-    address: str, sessions: Sequence[Sequence[Request]], into: OnlineAnswers, advance: Advance
+    via: Via,
+    address: str,
+    sessions: Sequence[Sequence[Request]],
+    into: OnlineAnswers,
+    advance: Advance,
 ) -> None:
     """Send all requests, each session's in order, several sessions at once."""
     waiting = iter(sessions)
-    async with AsyncClient(address, deadline_s=_DEADLINE_S) as client:
+    async with connected(via, address) as score:
 
         async def work() -> None:
             for requests in waiting:
                 for request in requests:
-                    reply = await client.score(
-                        request.session_id,
-                        request.events,
-                        user_id=request.user_id,
-                        anonymous_id=request.anonymous_id,
-                        include_features=True,
+                    reply = await score(
+                        score_request(
+                            request.session_id,
+                            request.events,
+                            user_id=request.user_id,
+                            anonymous_id=request.anonymous_id,
+                            include_features=True,
+                        )
                     )
                     _note(into, request, reply)
                     advance(len(request.events))

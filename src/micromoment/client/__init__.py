@@ -2,8 +2,8 @@
 
 from micromoment.client import Client, event, item
 
-with Client("localhost:50051") as client:
-    reply = client.score(
+with Client("localhost:50051", deadline_s=0.02) as client:
+    reply = client.score_or_fallback(
         "session-1",
         [event("item_view", items=[item("sku-1", price="19.99")])],
         anonymous_id="browser-1",
@@ -13,7 +13,17 @@ with Client("localhost:50051") as client:
 
 from micromoment.client.aio import AsyncClient
 from micromoment.client.events import event, item
+from micromoment.client.fallback import Fallback, FallbackReason, is_fallback
 from micromoment.client.requests import score_request
 from micromoment.client.sync import Client
 
-__all__ = ["AsyncClient", "Client", "event", "item", "score_request"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Fallback",
+    "FallbackReason",
+    "event",
+    "is_fallback",
+    "item",
+    "score_request",
+]

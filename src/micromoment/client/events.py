@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,6 +15,7 @@ from micromoment.v1 import events_pb2 as pb
 
 Money = Decimal | str | int
 _MICROS: Final = 1_000_000
+_MAX_MICROS: Final = 2**63 - 1
 
 
 def event(
@@ -39,7 +40,8 @@ def event(
 
     `event_time` needs a time zone. `value` is money in `currency`: a Decimal, a string or an
     integer, never a float. `fields` are further fields of `micromoment.v1.Event` under their own
-    names. Raises `ValueError` for an unknown word and `TypeError` for a float as money.
+    names. Raises `ValueError` for an unknown word or an amount that is none, and `TypeError` for a
+    float as money.
     """
     message = pb.Event(
         event_id=event_id or uuid.uuid4().hex,
@@ -72,7 +74,10 @@ def item(
     position: int | None = None,
     on_sale: bool | None = None,
 ) -> pb.Item:
-    """Build a product line; `category` is its path, broadest first."""
+    """Build a product line; `category` is its path, broadest first.
+
+    Raises `ValueError` for a price that is no amount and `TypeError` for a float.
+    """
     return pb.Item(
         item_id=item_id,
         category_path=category,
@@ -109,4 +114,12 @@ def _now() -> Timestamp:
 def _micros(name: str, amount: Money) -> int:
     if isinstance(amount, float):
         raise TypeError(f"{name} is a float; give a Decimal or a string such as '19.99'")
-    return round(Decimal(amount) * _MICROS)
+    try:
+        number = Decimal(amount)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    except TypeError:
+        raise TypeError(f"{name} is a {type(amount).__name__}, no amount of money") from None
+    if not number.is_finite() or number.copy_abs() > _MAX_MICROS // _MICROS:
+        raise ValueError(f"{name} is {amount!r}, no amount of money such as '19.99'")
+    return round(number * _MICROS)

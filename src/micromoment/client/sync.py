@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, Unpack
@@ -9,6 +10,7 @@ from typing import Self, Unpack
 import grpc
 
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
+from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
 from micromoment.client.requests import ScoreOptions, score_request
 from micromoment.v1 import events_pb2, scoring_pb2
 from micromoment.v1.events_pb2_grpc import EventServiceStub
@@ -16,10 +18,12 @@ from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
 
 
 class Client:
-    """One connection to a server, for any number of threads.
+    """One connection to a server, for any number of threads; make it after a fork, not before.
 
     Calls raise `grpc.RpcError`, after retries, when there is no answer within `deadline_s` seconds
-    or the request breaks the contract; its `details()` name the fields.
+    (the client's, or the call's own) or the request breaks the contract; its `details()` name the
+    fields. `score_or_fallback` never does: it answers with a copy of `fallback` instead, by default
+    one without any score, and tells `on_fallback` why.
     """
 
     def __init__(
@@ -28,12 +32,15 @@ class Client:
         *,
         deadline_s: float = DEFAULT_DEADLINE_S,
         credentials: grpc.ChannelCredentials | None = None,
+        fallback: scoring_pb2.ScoreResponse | None = None,
+        on_fallback: OnFallback | None = None,
     ) -> None:
         if credentials is None:
             self._channel = grpc.insecure_channel(address, options=OPTIONS)
         else:
             self._channel = grpc.secure_channel(address, credentials, options=OPTIONS)
         self._deadline_s = deadline_s
+        self._fallbacks = Fallbacks(fallback, on_fallback)
         self._scoring = ScoringServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
 
@@ -52,15 +59,55 @@ class Client:
         """Close the connection."""
         self._channel.close()
 
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Connect and wait until a server says SERVING; False when none does within `timeout_s`.
+
+        Call it once when the application starts: the first call then finds an open connection.
+        """
+        ready = grpc.channel_ready_future(self._channel)
+        try:
+            ready.result(timeout_s)
+        except grpc.FutureTimeoutError:
+            ready.cancel()
+            return False
+        return True
+
     def score(
         self,
         session_id: str,
         events: Iterable[events_pb2.Event] = (),
+        *,
+        deadline_s: float | None = None,
         **options: Unpack[ScoreOptions],
     ) -> scoring_pb2.ScoreResponse:
         """Tell what just happened in a visit and get its scores."""
         request = score_request(session_id, events, **options)
-        return self._scoring.Score(request, timeout=self._deadline_s)
+        return self._scoring.Score(request, timeout=self._within(deadline_s))
+
+    def score_or_fallback(
+        self,
+        session_id: str,
+        events: Iterable[events_pb2.Event] = (),
+        *,
+        deadline_s: float | None = None,
+        **options: Unpack[ScoreOptions],
+    ) -> scoring_pb2.ScoreResponse:
+        """Do the same for a page that must neither wait nor break.
+
+        Without an answer within the deadline it is the fallback, which `is_fallback` tells; the
+        events may have been counted all the same.
+        """
+        request = score_request(session_id, events, **options)
+        started = time.perf_counter()
+        try:
+            return self._scoring.Score(request, timeout=self._within(deadline_s))
+        except (grpc.RpcError, ValueError) as error:  # ValueError: the client is closed
+            seconds = time.perf_counter() - started
+            return self._fallbacks.instead_of(session_id, error, seconds)
+
+    def fallback_counts(self) -> dict[FallbackReason, int]:
+        """Give how often `score_or_fallback` had to do without the service, by reason."""
+        return self._fallbacks.counts()
 
     def try_score(
         self,
@@ -68,25 +115,28 @@ class Client:
         events: Iterable[events_pb2.Event] = (),
         **options: Unpack[ScoreOptions],
     ) -> scoring_pb2.ScoreResponse | None:
-        """Do the same for a page that must not fail: None when there is no answer."""
+        """Do the same without a fallback: None when there is no answer."""
         try:
             return self.score(session_id, events, **options)
         except grpc.RpcError:
             return None
 
     def batch_score(
-        self, score_requests: Iterable[scoring_pb2.ScoreRequest]
+        self,
+        score_requests: Iterable[scoring_pb2.ScoreRequest],
+        *,
+        deadline_s: float | None = None,
     ) -> list[scoring_pb2.BatchScoreResult]:
         """Score many visits; each result holds a response or a status, in order."""
         request = scoring_pb2.BatchScoreRequest(requests=score_requests)
-        return list(self._scoring.BatchScore(request, timeout=self._deadline_s).results)
+        return list(self._scoring.BatchScore(request, timeout=self._within(deadline_s)).results)
 
     def get_session(
-        self, session_id: str, *, explain: bool = False
+        self, session_id: str, *, explain: bool = False, deadline_s: float | None = None
     ) -> scoring_pb2.GetSessionResponse:
         """Ask what is known of a visit and why it was scored as it was."""
         request = scoring_pb2.GetSessionRequest(session_id=session_id, explain=explain)
-        return self._scoring.GetSession(request, timeout=self._deadline_s)
+        return self._scoring.GetSession(request, timeout=self._within(deadline_s))
 
     def ingest(
         self,
@@ -95,9 +145,13 @@ class Client:
         session_id: str = "",
         user_id: str = "",
         anonymous_id: str = "",
+        deadline_s: float | None = None,
     ) -> events_pb2.IngestResponse:
         """Report events without asking for scores; without a session, from outside a visit."""
         request = events_pb2.IngestRequest(
             session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
         )
-        return self._events.Ingest(request, timeout=self._deadline_s)
+        return self._events.Ingest(request, timeout=self._within(deadline_s))
+
+    def _within(self, deadline_s: float | None) -> float:
+        return self._deadline_s if deadline_s is None else deadline_s

@@ -2,8 +2,9 @@
 
 `import feast` (0.67) points `PROMETHEUS_MULTIPROC_DIR` at a new temporary folder, which moves every
 metric of this process and of its children into files there, and it replaces the warning filters.
-Both are undone here, so nothing else imports feast before this module. It takes four seconds:
-import it inside the functions that need it.
+Both are undone here, so nothing else imports feast before this module. It takes most of a second:
+import it inside the functions that need it. It would take four, because Feast has typeguard write
+checks of types into its classes, every time; typeguard's own advice is to do without in production.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from typing import Final
+from typing import Final, TypeVar
 
 # Keeps metrics in memory if nobody has imported it yet: it looks at the environment when imported.
 import prometheus_client  # noqa: F401
 
+_Target = TypeVar("_Target")
 _VARIABLES: Final = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
 
 
@@ -23,13 +25,21 @@ def _import_feast() -> None:
     before = {name: os.environ.get(name) for name in _VARIABLES}
     # With a value already there Feast makes no temporary folder.
     os.environ.update({name: value or "" for name, value in before.items()})
+    typeguard = vars(importlib.import_module("typeguard"))
+    typechecked = typeguard["typechecked"]
+    typeguard["typechecked"] = _unchecked
     try:
         with warnings.catch_warnings():
             importlib.import_module("feast")
     finally:
+        typeguard["typechecked"] = typechecked
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
+
+
+def _unchecked(target: _Target) -> _Target:
+    return target
 
 
 _import_feast()

@@ -111,6 +111,8 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """The event log did not take the events."""
     DEGRADED_REASON_FOREIGN_CURRENCY: _DegradedReason.ValueType  # 6
     """A price came in a currency that isn't the shop's and counts as missing."""
+    DEGRADED_REASON_FALLBACK: _DegradedReason.ValueType  # 7
+    """No server had a part in this answer: the client made it, because none came in time. Never sent."""
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """DegradedReason names what was missing when an answer was made."""
@@ -129,6 +131,8 @@ DEGRADED_REASON_LOG_UNAVAILABLE: DegradedReason.ValueType  # 5
 """The event log did not take the events."""
 DEGRADED_REASON_FOREIGN_CURRENCY: DegradedReason.ValueType  # 6
 """A price came in a currency that isn't the shop's and counts as missing."""
+DEGRADED_REASON_FALLBACK: DegradedReason.ValueType  # 7
+"""No server had a part in this answer: the client made it, because none came in time. Never sent."""
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
 class _Direction:

@@ -18,7 +18,16 @@ from micromoment.v1 import scoring_pb2
 
 def test_the_client_exports_what_it_means_to() -> None:
     """The names of the package are these."""
-    assert set(client.__all__) == {"AsyncClient", "Client", "event", "item", "score_request"}
+    assert set(client.__all__) == {
+        "AsyncClient",
+        "Client",
+        "Fallback",
+        "FallbackReason",
+        "event",
+        "is_fallback",
+        "item",
+        "score_request",
+    }
     assert all(hasattr(client, name) for name in client.__all__)
 
 
@@ -89,6 +98,23 @@ def test_money_is_never_a_float() -> None:
     """A float is refused with advice."""
     with pytest.raises(TypeError, match=r"price is a float.*'19\.99'"):
         item("i", price=19.99)  # type: ignore[arg-type] # on purpose
+
+
+@pytest.mark.parametrize(
+    "amount", ["abc", "", "19,99", "NaN", "-Infinity", Decimal("sNaN"), "1e15", "1e999999999"]
+)
+def test_what_is_no_amount_is_refused_by_its_field(amount: Decimal | str) -> None:
+    """A word, a comma, no number, or more than the contract can hold: the error names the field."""
+    with pytest.raises(ValueError, match=r"^price is .*, no amount of money"):
+        item("i", price=amount)
+    with pytest.raises(ValueError, match=r"^value is .*, no amount of money"):
+        event("purchase", value=amount)
+
+
+def test_money_of_a_wrong_kind_is_refused_by_its_field() -> None:
+    """The error names the field and the kind."""
+    with pytest.raises(TypeError, match="price is a dict, no amount of money"):
+        item("i", price={})  # type: ignore[arg-type] # on purpose
 
 
 @pytest.mark.parametrize("field", ["page_type", "device", "referrer"])

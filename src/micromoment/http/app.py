@@ -1,0 +1,85 @@
+"""The front door's addresses, as a Starlette application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from google.rpc.code_pb2 import INVALID_ARGUMENT
+from google.rpc.status_pb2 import Status
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from micromoment.http.door import MAX_BODY_BYTES, Door, HttpAnswer
+from micromoment.http.json_codec import to_json
+from micromoment.http.methods import METHODS, Method
+from micromoment.http.openapi import openapi
+
+_JSON: Final = "application/json"
+# BentoML's own page would load a tag manager from the web.
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>micromoment</title>
+<link rel="stylesheet" href="./static_content/swagger-ui.css"></head>
+<body><div id="swagger-ui"></div>
+<script src="./static_content/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "./docs.json", dom_id: "#swagger-ui"})</script></body>
+</html>
+"""
+
+
+def make_app(door: Door, registry: CollectorRegistry) -> Starlette:
+    """Put the addresses together: the calls, the page that describes them, the metrics."""
+    description = openapi()
+
+    async def page(_: Request) -> Response:
+        return HTMLResponse(_PAGE)
+
+    async def docs(_: Request) -> Response:
+        return JSONResponse(description)
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    return Starlette(
+        routes=[
+            *(Route(one.path, _endpoint(door, one), methods=["POST"]) for one in METHODS),
+            Route("/", page),
+            Route("/docs.json", docs),
+            Route("/metrics", metrics),
+        ]
+    )
+
+
+def _endpoint(door: Door, method: Method) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        # A page of somebody else's can make a browser post anything else.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+            return _response(_refused(415, f"Content-Type: must be {_JSON}"))
+        body = await _body(request)
+        if body is None:
+            return _response(_refused(413, f"body: more than {MAX_BODY_BYTES} bytes"))
+        return _response(await door.answer(method, body))
+
+    return endpoint
+
+
+async def _body(request: Request) -> bytes | None:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _refused(code: int, why: str) -> HttpAnswer:
+    return HttpAnswer(code, to_json(Status(code=INVALID_ARGUMENT, message=why)))
+
+
+def _response(answer: HttpAnswer) -> Response:
+    return Response(answer.body, answer.code, media_type=_JSON)
