@@ -329,7 +329,9 @@ def parity(
         Path | None,
         typer.Option(help="feature_store.yaml that puts users' features elsewhere than in SQLite."),
     ] = None,
-    via: Annotated[str, typer.Option(help="How the server is called: grpc or http.")] = "grpc",
+    via: Annotated[
+        str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
+    ] = "grpc",
 ) -> None:
     """Compare offline and online to the last bit, over a running server that is restarted."""
     from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415 - heavy imports

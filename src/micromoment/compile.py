@@ -14,15 +14,21 @@ import numpy as np
 from numba import config
 from numba.core import event
 
+from micromoment.events.limits import FIRST_SECOND
 from micromoment.events.proto_codec import events_from_proto
-from micromoment.events.record import RecordArray
+from micromoment.events.record import EventBatch
 from micromoment.events.shop import Shop
 from micromoment.features.catalogue import FEATURE_NAMES
-from micromoment.features.session import describe_session, fold_batch
+from micromoment.features.points import END_EVENT, PointFolder
+from micromoment.features.session import describe_session, fold_batch, takes_up_user
 from micromoment.features.state import new_state
 from micromoment.features.tables import neutral_tables
 from micromoment.features.user_snapshot import UserStatus, no_lookup
-from micromoment.scoring.clusters import ClusterFile, ClusterRecord, Clusters, Dimension
+from micromoment.scoring.answers import N_ANSWERED, answer_points
+from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.judging import N_COUNTS, N_NUMBERS, Rules, judge_points
+from micromoment.scoring.rules import NO_SPACE
+from micromoment.scoring.sessions import SessionEntry
 from micromoment.v1 import events_pb2
 
 _MINUTE_US = 60_000_000
@@ -45,27 +51,45 @@ def compilations() -> Iterator[list[str]]:
 
 
 def compile_reducer() -> list[str]:
-    """Fold and describe one event with arguments of serving's types; names what was compiled."""
+    """Run all kernels once with arguments of serving's types; names what was compiled."""
     message = events_pb2.Event(event_id="e1", type=events_pb2.EVENT_TYPE_PAGE_VIEW)
-    message.event_time.FromSeconds(1)
+    message.event_time.FromSeconds(FIRST_SECOND)
     batch = events_from_proto([message], 0, 0, _MINUTE_US, Shop())
     states = new_state()
     with compilations() as compiled:
+        takes_up_user(SessionEntry.of(states, "").state, batch, _MINUTE_US)
         fold_batch(states, batch, no_lookup(UserStatus.UNKNOWN), _MINUTE_US, _MINUTE_US)
-        features = describe_session(states, _MINUTE_US, neutral_tables())
-        _find_clusters(features)
+        describe_session(states, _MINUTE_US, neutral_tables())
+        _score(batch)
     return compiled
 
 
-def _find_clusters(features: RecordArray) -> None:
-    dimension = Dimension(feature=FEATURE_NAMES[0], log=True, fill=0.0, mean=0.0, scale=1.0)
-    one = ClusterRecord(number=1, id="all", name="All", meaning="", share=1.0, centroid=(0.0,))
-    clusters = Clusters(
-        ClusterFile(dimensions=(dimension,), clusters=(one,), quality={}), FEATURE_NAMES
+def _score(batch: EventBatch) -> None:
+    folder = PointFolder(
+        1,
+        neutral_tables(),
+        np.arange(len(FEATURE_NAMES)),
+        expiry_us=_MINUTE_US,
+        skew_us=_MINUTE_US,
     )
-    # A bundle's rows are picked out of the vector, which gives them another layout in memory.
-    rows = features.view(np.float32).reshape(len(features), len(FEATURE_NAMES))
-    clusters.numbers(rows[:, np.arange(len(FEATURE_NAMES))])
+    folder.asked[0, END_EVENT] = 1
+    folder.run(1, batch.events, batch.items)
+    numbers, counts = np.zeros((1, N_NUMBERS)), np.zeros((1, N_COUNTS), np.int64)
+    rules = Rules(
+        calibration=np.ones(4),
+        churn=np.ones(2),
+        churn_eligible=np.zeros(1, np.int64),
+        space=NO_SPACE,
+        lifecycle_places=np.arange(7),
+        lifecycle_limits=np.ones(3),
+        steps=np.empty((0, 2), np.int64),
+        constants=np.empty(0),
+    )
+    nothing = np.zeros(1)
+    judge_points(1, folder.rows, nothing, nothing, folder.known, rules, numbers, counts)
+    answers = np.zeros((1, N_ANSWERED), np.int64)
+    answer_points(1, folder.states, folder.asked, folder.told, counts, _MINUTE_US, answers)
+    PlattCalibrator(1.0, 0.0).probability(0.0)
 
 
 def main() -> int:

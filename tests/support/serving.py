@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 import numpy as np
 
-from micromoment.errors import SessionNotFoundError
+from micromoment.errors import MicromomentError, SessionNotFoundError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.record import EventBatch
 from micromoment.events.shop import Shop
@@ -28,7 +28,7 @@ from micromoment.scoring.calls import (
     UserFeatureAge,
 )
 from micromoment.scoring.lifecycle import Lifecycle
-from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.absent import NoEventLog
 from micromoment.stores.event_log import EventLog
@@ -103,6 +103,16 @@ class CountingScorer:
         score = _score_of(seen, duplicates=folded.result.duplicates, degraded=degraded)
         return Scored(score, None if call.dry_run else folded.entry)
 
+    def score_together(self, asks: Sequence[Ask]) -> list[Scored | MicromomentError]:
+        """Answer one after the other."""
+        outcomes: list[Scored | MicromomentError] = []
+        for ask in asks:
+            try:
+                outcomes.append(self.score(ask.call, ask.entry, lost=ask.lost))
+            except MicromomentError as error:
+                outcomes.append(error)
+        return outcomes
+
     def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:  # noqa: ARG002 - the scorer's
         """Remember the events that are new, in place of the last one."""
         if self.failure is not None:
@@ -114,7 +124,7 @@ class CountingScorer:
         seen = list(dict.fromkeys([*before, *call.event_ids]))
         accepted = len(seen) - len(before)
         result = FoldResult(accepted, len(call.event_ids) - accepted)
-        kept = SessionEntry(new_state(), ",".join(seen)) if call.event_ids else None
+        kept = SessionEntry.of(new_state(), ",".join(seen)) if call.event_ids else None
         return Folded(result, kept)
 
     def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:  # noqa: ARG002 - the scorer's
@@ -202,6 +212,11 @@ class RunningServer:
         """Where to reach it."""
         return f"127.0.0.1:{self.server.port}"
 
+    @property
+    def streams_open(self) -> int:
+        """How many streams it serves now."""
+        return len(self.server.streams)
+
     def channel(self, options: Sequence[tuple[str, int]] = ()) -> grpc.aio.Channel:
         """Open a connection."""
         return grpc.aio.insecure_channel(self.address, options=options)
@@ -214,6 +229,8 @@ async def a_server(
     observer: Observer | None = None,
     max_concurrent: int = 8,
     default_deadline_s: float = 5.0,
+    max_streams: int = 8,
+    stream_idle_s: float = 5.0,
 ) -> AsyncIterator[RunningServer]:
     """Serve `application` until the block ends; None leaves the server loading."""
     slot = ApplicationSlot()
@@ -225,6 +242,8 @@ async def a_server(
         host="127.0.0.1",
         port=0,
         default_deadline_s=default_deadline_s,
+        max_streams=max_streams,
+        stream_idle_s=stream_idle_s,
         reflect=True,
     )
     if application is not None:
@@ -234,5 +253,5 @@ async def a_server(
     try:
         yield RunningServer(server, slot, admission)
     finally:
-        server.health.close()
+        server.end_streams()
         await server.server.stop(0.5)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import httpx
 from google.protobuf import json_format
 
+from micromoment.client import ScoreStream
 from micromoment.errors import MicromomentError
 from micromoment.v1 import scoring_pb2 as pb
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
@@ -27,6 +29,8 @@ class Via(StrEnum):
     """How the server is called."""
 
     GRPC = "grpc"
+    STREAM = "stream"
+    BATCH = "batch"
     HTTP = "http"
 
     @property
@@ -48,11 +52,42 @@ async def connected(via: Via, address: str) -> AsyncIterator[Score]:
         return
     async with grpc.aio.insecure_channel(address, options=_NO_PROXY) as channel:
         stub = ScoringServiceStub(channel)
+        if via is Via.STREAM:
+            async with ScoreStream(stub, _DEADLINE_S) as stream:
+                yield stream.score_request
+        elif via is Via.BATCH:
+            yield _Batches(stub).score
+        else:
+            yield lambda request: stub.Score(request, timeout=_DEADLINE_S)
 
-        async def score_over_grpc(request: pb.ScoreRequest) -> pb.ScoreResponse:
-            return await stub.Score(request, timeout=_DEADLINE_S)
 
-        yield score_over_grpc
+class _Batches:
+    """Sends what comes at once, or while a batch is under way, in one batch."""
+
+    def __init__(self, stub: ScoringServiceStub) -> None:
+        self._stub = stub
+        self._waiting: list[tuple[pb.ScoreRequest, asyncio.Future[pb.BatchScoreResult]]] = []
+        self._sending = asyncio.Lock()
+
+    async def score(self, request: pb.ScoreRequest) -> pb.ScoreResponse:
+        """Send a request with others and wait for its answer."""
+        future: asyncio.Future[pb.BatchScoreResult] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        async with self._sending:
+            if not future.done():
+                await self._send()
+        result = await future
+        if not result.HasField("response"):
+            raise CallRefusedError(result.status.message)
+        return result.response
+
+    async def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        batch = pb.BatchScoreRequest(requests=[request for request, _ in waiting])
+        stub: Any = self._stub  # whose annotations are those of the synchronous one
+        reply = await stub.BatchScore(batch, timeout=_DEADLINE_S)
+        for (_, future), result in zip(waiting, reply.results, strict=True):
+            future.set_result(result)
 
 
 @asynccontextmanager

@@ -102,8 +102,8 @@ def settled_answers(bundle: LoadedBundle, points: Points, asked: Iterable[Place]
             converted=point.answer.converted,
         )
         kept[place[0]] = point.epoch, assignment
-        cluster = cluster_of(bundle, assignment, point.outcome)
-        audiences = tuple(one.id for one in audiences_of(bundle, assignment))
+        cluster = cluster_of(bundle, assignment.cluster, point.outcome.cluster)
+        audiences = tuple(one.id for one in audiences_of(bundle, assignment.audiences))
         cluster_id = cluster.id if cluster else ""
         answers[place] = replace(
             point.answer,

@@ -24,8 +24,8 @@ def segment_columns(
     clusters: list[str | None] = [None] * len(table)
     audiences: list[list[str]] = [[]] * len(table)
     for rows, settled in _settled(table, outcomes):
-        cluster = cluster_of(bundle, settled, outcomes[rows[-1]])
-        names = [one.id for one in audiences_of(bundle, settled)]
+        cluster = cluster_of(bundle, settled.cluster, outcomes[rows[-1]].cluster)
+        names = [one.id for one in audiences_of(bundle, settled.audiences)]
         for row in rows:
             clusters[row] = cluster.id if cluster else None
             audiences[row] = names

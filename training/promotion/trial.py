@@ -19,9 +19,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from micromoment.errors import BundleError
+from micromoment.features.points import EVENTS_SEEN
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import EXPECTED_FILE, check_golden
-from micromoment.scoring.outcome import PointStates, outcomes_of
+from micromoment.scoring.point_judge import PointJudge
 
 TIMEOUT_S: Final = 120.0
 _ROWS: Final = 50
@@ -136,12 +137,13 @@ def _golden_rows(bundle: LoadedBundle) -> npt.NDArray[np.float32]:
 
 
 def _median_us(bundle: LoadedBundle, rows: npt.NDArray[np.float32]) -> float:
-    no = np.zeros(1, np.bool_)
-    point = PointStates(np.ones(1, np.int64), no, no, np.zeros(1, np.uint8))
+    judge = PointJudge(bundle, 1)
+    judge.known[0, EVENTS_SEEN] = 1
     times = []
-    for place in range(len(rows)):
+    for row in rows:
+        judge.rows[0] = row
         start = time.perf_counter_ns()
-        outcomes_of(bundle, rows[place : place + 1], point)
+        judge.run(1)
         times.append(time.perf_counter_ns() - start)
     return float(np.median(times)) / 1_000
 

@@ -14,16 +14,12 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from micromoment.errors import FieldViolation
+from micromoment.events.limits import FIRST_SECOND, LAST_SECOND, MAX_NANOS, MAX_TEXT_BYTES
 from micromoment.events.shop import is_currency
 
 Rule = Callable[[Any], str | None]
 
 MAX_VIOLATIONS: Final = 20
-MAX_TEXT_BYTES: Final = 256
-
-_FIRST_SECOND: Final = 946_684_800  # 2000-01-01
-_LAST_SECOND: Final = 4_102_444_800  # 2100-01-01
-_MAX_NANOS: Final = 999_999_999
 _TEXT_PROBLEM: Final = f"longer than {MAX_TEXT_BYTES} bytes"
 
 
@@ -95,7 +91,7 @@ def anything(value: object) -> str | None:  # noqa: ARG001 - the signature of a 
 
 def text(value: str) -> str | None:
     """Take at most 256 bytes of UTF-8; control characters are text like any other."""
-    return _TEXT_PROBLEM if _too_long(value) else None
+    return _TEXT_PROBLEM if text_is_too_long(value) else None
 
 
 def texts(limit: int) -> Rule:
@@ -104,7 +100,7 @@ def texts(limit: int) -> Rule:
     def check(values: Sequence[str]) -> str | None:
         if len(values) > limit:
             return f"more than {limit} entries"
-        if any(map(_too_long, values)):
+        if any(map(text_is_too_long, values)):
             return f"an entry is {_TEXT_PROBLEM}"
         return None
 
@@ -118,9 +114,9 @@ def text_map(limit: int) -> Rule:
         if len(entries) > limit:
             return f"more than {limit} entries"
         for key, value in entries.items():
-            if _too_long(key):
+            if text_is_too_long(key):
                 return f"a key is {_TEXT_PROBLEM}"
-            if _too_long(value):
+            if text_is_too_long(value):
                 return f"a value is {_TEXT_PROBLEM}"
         return None
 
@@ -160,10 +156,10 @@ def word_of(enum: EnumDescriptor) -> Rule:
 def moment(value: Timestamp) -> str | None:
     """Take a valid time from 2000-01-01 to 2100-01-01, both included."""
     nanos = value.nanos
-    if not 0 <= nanos <= _MAX_NANOS:
+    if not 0 <= nanos <= MAX_NANOS:
         return "nanos not between 0 and 999,999,999"
     seconds = value.seconds
-    if _FIRST_SECOND <= seconds < _LAST_SECOND or (seconds == _LAST_SECOND and nanos == 0):
+    if FIRST_SECOND <= seconds < LAST_SECOND or (seconds == LAST_SECOND and nanos == 0):
         return None
     return "not between 2000-01-01 and 2100-01-01"
 
@@ -182,7 +178,8 @@ def count(limit: int) -> Rule:
     return check
 
 
-def _too_long(value: str) -> bool:
+def text_is_too_long(value: str) -> bool:
+    """Tell whether a text has more than 256 bytes of UTF-8."""
     # A character takes 1 to 4 bytes: most strings need no encoding to be judged.
     length = len(value)
     if length <= MAX_TEXT_BYTES // 4:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -14,6 +16,10 @@ def hash_id(text: str) -> int:
     if not text:
         return 0
     return xxhash.xxh3_64_intdigest(text.encode()) or 1
+
+
+# For words that come again and again: pages, products, brands. Ids of events don't.
+cached_hash = lru_cache(maxsize=65_536)(hash_id)
 
 
 def hash_strings(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint64]:

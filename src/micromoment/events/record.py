@@ -7,6 +7,7 @@ the same bits for the same event; everything behind them works on these records 
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,6 +70,29 @@ ITEM: Final = np.dtype(
     ],
     align=True,
 )
+
+
+_CODES: Final = {
+    "i8": "q",
+    "u8": "Q",
+    "i4": "i",
+    "u4": "I",
+    "f4": "f",
+    "i2": "h",
+    "u2": "H",
+    "i1": "b",
+    "u1": "B",
+}
+
+
+def packing_of(record: np.dtype[Any]) -> struct.Struct:
+    """Give what packs a record's fields, in order, to its bytes; padding is zero."""
+    text = "="
+    size = 0
+    for kind, offset, *_ in (record.fields or {}).values():
+        text += f"{offset - size}x{_CODES[kind.str[1:]]}"
+        size = offset + kind.itemsize
+    return struct.Struct(f"{text}{record.itemsize - size}x")
 
 
 @dataclass(frozen=True, slots=True)

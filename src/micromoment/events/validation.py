@@ -22,16 +22,20 @@ from micromoment.events.field_rules import (
     texts,
     word_of,
 )
+from micromoment.events.limits import (
+    MAX_ATTRIBUTES,
+    MAX_BATCH_REQUESTS,
+    MAX_CATEGORY_LEVELS,
+    MAX_DURATION_MS,
+    MAX_EVENTS,
+    MAX_ITEMS,
+    MAX_POSITION,
+    MAX_QUANTITY,
+    MAX_UTC_OFFSET,
+)
 from micromoment.events.vocabulary import OUTSIDE_VISIT_TYPES
 from micromoment.v1 import events_pb2 as events
 from micromoment.v1 import scoring_pb2 as scoring
-
-MAX_EVENTS: Final = 200
-MAX_ITEMS: Final = 50
-MAX_CATEGORY_LEVELS: Final = 5
-MAX_ATTRIBUTES: Final = 32
-MAX_BATCH_REQUESTS: Final = 500
-MAX_DURATION_MS: Final = 86_400_000
 
 _consent_state = word_of(events.ConsentState.DESCRIPTOR)
 _duration_ms = number(0, MAX_DURATION_MS)
@@ -53,8 +57,8 @@ ITEM: Final = MessageRules(
         "category_path": texts(MAX_CATEGORY_LEVELS),
         "brand": text,
         "price_micros": at_least(0),
-        "quantity": number(1, 1_000_000),
-        "position": number(1, 100_000),
+        "quantity": number(1, MAX_QUANTITY),
+        "position": number(1, MAX_POSITION),
         "on_sale": anything,
     },
     required=("item_id",),
@@ -82,7 +86,7 @@ EVENT: Final = MessageRules(
         "referrer": anything,
         "device": word_of(events.DeviceType.DESCRIPTOR),
         "locale": text,
-        "utc_offset_minutes": number(-840, 840),
+        "utc_offset_minutes": number(-MAX_UTC_OFFSET, MAX_UTC_OFFSET),
         "scroll_percent": number(0, 100),
         "dwell_ms": _duration_ms,
         "hover_ms": _duration_ms,
@@ -116,6 +120,12 @@ BATCH_SCORE_REQUEST: Final = MessageRules(
     {"requests": count(MAX_BATCH_REQUESTS)},
     required=("requests",),
 )
+# The request on the stream is judged as one of Score.
+STREAM_SCORES_REQUEST: Final = MessageRules(
+    scoring.StreamScoresRequest,
+    {"request_id": text, "request": anything},
+    required=("request",),
+)
 GET_SESSION_REQUEST: Final = MessageRules(
     scoring.GetSessionRequest,
     {"session_id": text, "explain": anything},
@@ -135,6 +145,7 @@ ALL_RULES: Final = (
     EVENT,
     SCORE_REQUEST,
     BATCH_SCORE_REQUEST,
+    STREAM_SCORES_REQUEST,
     GET_SESSION_REQUEST,
     INGEST_REQUEST,
 )
@@ -151,6 +162,13 @@ def check_batch_score_request(request: scoring.BatchScoreRequest) -> None:
     """Raise `InvalidRequestError` unless the number of requests is right; each is its own case."""
     found: list[FieldViolation] = []
     BATCH_SCORE_REQUEST.collect(request, "", found)
+    _raise_any(found)
+
+
+def check_stream_scores_request(request: scoring.StreamScoresRequest) -> None:
+    """Raise `InvalidRequestError` unless it has a request and a short id; the rest is Score's."""
+    found: list[FieldViolation] = []
+    STREAM_SCORES_REQUEST.collect(request, "", found)
     _raise_any(found)
 
 

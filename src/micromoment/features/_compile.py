@@ -1,7 +1,8 @@
 """How the reducer's functions are compiled and where the machine code is kept.
 
 Numba checks only the file of the cached function itself: a change in a family would leave the
-kernels that call it stale. So the cache folder is named after the content of all these sources.
+kernels that call it stale. So the cache folder is named after the content of all sources that hold
+compiled code.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def _source_digest() -> str:
     digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent
-    for source in sorted([*package.rglob("*.py"), *(package.parent / "events").glob("*.py")]):
-        digest.update(source.relative_to(package.parent).as_posix().encode())
-        digest.update(source.read_bytes())
+    package = Path(__file__).resolve().parents[1]
+    for folder in ("events", "features", "scoring"):
+        for source in sorted((package / folder).rglob("*.py")):
+            digest.update(source.relative_to(package).as_posix().encode())
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 

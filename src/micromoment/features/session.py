@@ -38,15 +38,23 @@ def describe_session(states: RecordArray, now: int, tables: Tables) -> RecordArr
 
 def takes_up_user(states: RecordArray | None, batch: EventBatch, expiry_us: int) -> bool:
     """Tell whether folding the batch may take up user features; True more often than needed."""
-    events = batch.events
-    if not len(events):
+    if not len(batch):
         return False
-    if states is None or states[0]["events_seen"] == 0:
+    return states is None or bool(_takes_up(states, batch.events, expiry_us))
+
+
+@compiled
+def _takes_up(states: Any, events: Any, expiry_us: int) -> bool:
+    state = states[0]
+    if state["events_seen"] == 0:
         return True
-    # No feature time is ahead of its event's, and an event between two others may be a duplicate.
-    if events["event_time"].max() - states[0]["last_time"] > expiry_us:
-        return True
-    return bool(((events["user"] != 0) & (events["user"] != states[0]["visitor"])).any())
+    for event in events:
+        # No feature time is ahead of its event's, and one between two others may be a duplicate.
+        if event["event_time"] - state["last_time"] > expiry_us:
+            return True
+        if event["user"] != 0 and event["user"] != state["visitor"]:
+            return True
+    return False
 
 
 @compiled

@@ -10,13 +10,13 @@ A rule is an expression in CEL (https://cel.dev) that gives true or false. It ma
 - the file's limits, doubles that were learned from the shop's data, as `limits.<name>`.
 
 Numbers need a decimal point: `n_cart_adds >= 1.0`. All rules are checked for types when the bundle
-is loaded, and evaluated in one pass.
+is loaded. Serving runs most of them as a program (`audience_program`), with the same answers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -118,6 +118,27 @@ class Audiences:
         bits = 0
         for one, holds in zip(self.file.audiences, answer, strict=True):
             bits |= holds << one.bit
+        return bits
+
+    def expressions(self) -> list[tuple[int, cel.Expression]]:
+        """Give each audience's bit and its rule with the limits put in, to be translated."""
+        limits = self.file.limits
+        return [
+            (one.bit, self._environment.compile(_with_numbers(one.rule, limits)))
+            for one in self.file.audiences
+        ]
+
+    def bits_of(
+        self,
+        rules: Iterable[tuple[int, cel.Expression]],
+        values: Sequence[float],
+        facts: PointFacts,
+    ) -> int:
+        """Do what `bits` does with some of `expressions`."""
+        activation = self._environment.Activation(self._data(values, facts))
+        bits = 0
+        for bit, rule in rules:
+            bits |= (rule.eval(activation).plain_value() is True) << bit
         return bits
 
     def holding(self, bits: int) -> tuple[AudienceRecord, ...]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import exp, log, log1p
 from typing import Final
 
+from micromoment.features._compile import compiled
+
 DEEP_EVENTS: Final = 40  # from here on a visit counts as deep
 
 
@@ -19,11 +21,7 @@ class PlattCalibrator:
 
     def probability(self, raw: float) -> float:
         """Give the probability for one raw score: finite, from 0 to 1, for any finite one."""
-        log_odds = self.slope * raw + self.intercept
-        if log_odds >= 0:
-            return 1.0 / (1.0 + exp(-log_odds))
-        odds = exp(log_odds)
-        return odds / (1.0 + odds)
+        return platt(self.slope, self.intercept, raw)
 
     def probabilities(self, raws: Iterable[float]) -> list[float]:
         """Give the probabilities for many raw scores, each the same bits as one by one."""
@@ -50,8 +48,8 @@ class DepthCalibrator:
         depth = depth_of(events_seen)
         first, deep = self.first, self.deep
         return PlattCalibrator(
-            first.slope + depth * (deep.slope - first.slope),
-            first.intercept + depth * (deep.intercept - first.intercept),
+            between(first.slope, deep.slope, depth),
+            between(first.intercept, deep.intercept, depth),
         )
 
     def probabilities(self, raws: Iterable[float], events_seen: Iterable[int]) -> list[float]:
@@ -60,6 +58,23 @@ class DepthCalibrator:
         return [self.at(seen).probability(raw) for raw, seen in pairs]
 
 
+@compiled
 def depth_of(events_seen: int) -> float:
     """Give a visit's depth: 0 after one event, 1 from `DEEP_EVENTS` on, logarithmic in between."""
     return log(min(max(events_seen, 1), DEEP_EVENTS)) / log(DEEP_EVENTS)
+
+
+@compiled
+def between(first: float, deep: float, depth: float) -> float:
+    """Give a parameter of Platt's map at a depth."""
+    return first + depth * (deep - first)
+
+
+@compiled
+def platt(slope: float, intercept: float, raw: float) -> float:
+    """Give Platt's probability for a raw score."""
+    log_odds = slope * raw + intercept
+    if log_odds >= 0:
+        return 1.0 / (1.0 + exp(-log_odds))
+    odds = exp(log_odds)
+    return odds / (1.0 + odds)

@@ -1,9 +1,13 @@
-"""What goes into the scorer and what comes out: plain values, no protobuf, no arrays of state."""
+"""What goes into the scorer and what comes out: plain values, no protobuf, no arrays of state.
+
+Those that each call makes anew are not frozen: freezing takes longer than scoring does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,15 +29,14 @@ class Degraded(StrEnum):
     FOREIGN_CURRENCY = "foreign_currency"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionKey:
+class SessionKey(NamedTuple):
     """Where a session's state is kept: the tenant, then the encoded session id."""
 
     tenant: str
     session_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ScoreCall:
     """One request to score, decoded and validated.
 
@@ -76,8 +79,7 @@ class Explanation:
     other: float  # what contributes and is no reason
 
 
-@dataclass(frozen=True, slots=True)
-class UserFeatureAge:
+class UserFeatureAge(NamedTuple):
     """Which snapshot a session took up; times in microseconds."""
 
     found: bool
@@ -86,7 +88,7 @@ class UserFeatureAge:
     stale: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Churn:
     """Churn of the customer: the probability, of what, within how many days; what comes; why."""
 
@@ -97,16 +99,14 @@ class Churn:
     explanation: Explanation | None = None  # where it was asked for
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A cluster or an audience: its stable id and its name."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
+class SessionSummary(NamedTuple):
     """What was folded into a session; times in microseconds, value in micros or None."""
 
     events_seen: int
@@ -118,7 +118,7 @@ class SessionSummary:
     cart_value_micros: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Score:
     """The answer for one session. None stands for what does not apply or isn't in the bundle."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,19 @@ class ClusterFile(FrozenRecord):
         return self
 
 
+class ClusterSpace(NamedTuple):
+    """What a point is placed by: d dimensions and k centroids, for compiled code.
+
+    `places` among the features, shape (d,); `scaling`, shape (d, 4), as `Dimension` says: log,
+    fill, mean and scale; `centroids`, shape (k, d); their `numbers`, shape (k,).
+    """
+
+    places: IntArray
+    scaling: FloatArray
+    centroids: FloatArray
+    numbers: IntArray
+
+
 class Clusters:
     """Assigns rows of the bundle's features to clusters."""
 
@@ -87,17 +100,19 @@ class Clusters:
                 raise ValueError(f"clusters use {dimension.feature}, which is no feature of it")
             places.append(feature_names.index(dimension.feature))
         self.file = file
-        self._places = np.array(places, dtype=np.int64)
         rows = [(d.log, d.fill, d.mean, d.scale) for d in file.dimensions]
-        self._scaling = np.array(rows, dtype=np.float64)
-        self._centroids = np.array([one.centroid for one in file.clusters], dtype=np.float64)
-        self._numbers = np.array([one.number for one in file.clusters], dtype=np.uint8)
+        self.space = ClusterSpace(
+            np.array(places, dtype=np.int64),
+            np.array(rows, dtype=np.float64),
+            np.array([one.centroid for one in file.clusters], dtype=np.float64),
+            np.array([one.number for one in file.clusters], dtype=np.int64),
+        )
         self._by_number = {one.number: one for one in file.clusters}
 
     def numbers(self, rows: Float32Array) -> npt.NDArray[np.uint8]:
         """Give the number of the nearest cluster for m rows, shape (m, n), as (m,)."""
-        nearest = _nearest(rows, self._places, self._scaling, self._centroids)
-        found: npt.NDArray[np.uint8] = self._numbers[nearest]
+        found = np.empty(len(rows), np.uint8)
+        _number_all(rows, self.space, found)
         return found
 
     def get(self, number: int) -> ClusterRecord | None:
@@ -117,27 +132,35 @@ def load_clusters(path: Path, feature_names: tuple[str, ...], bundle: str) -> Cl
 
 
 @compiled
-def _nearest(
-    rows: Float32Array, places: IntArray, scaling: FloatArray, centroids: FloatArray
-) -> IntArray:
-    """Find the nearest centroid of each row by squared Euclidean distance; the first of equals."""
-    found = np.zeros(len(rows), np.int64)
-    point = np.zeros(len(places))
-    for row in range(len(rows)):
+def nearest(row: Any, space: Any, point: Any) -> int:
+    """Give the number of the centroid that is nearest to a row of the bundle's features.
+
+    By squared Euclidean distance, the first of equals. `space` is a `ClusterSpace`, `point` has
+    room for a coordinate in each dimension.
+    """
+    places, scaling, centroids, numbers = space
+    for place in range(len(places)):
+        value = float(row[places[place]])
+        if np.isnan(value):
+            value = scaling[place, 1]
+        if scaling[place, 0] > 0:
+            value = np.log1p(max(value, 0.0))
+        point[place] = (value - scaling[place, 2]) / scaling[place, 3]
+    best = np.inf
+    found = 0
+    for centroid in range(len(centroids)):
+        distance = 0.0
         for place in range(len(places)):
-            value = float(rows[row, places[place]])
-            if np.isnan(value):
-                value = scaling[place, 1]
-            if scaling[place, 0] > 0:
-                value = np.log1p(max(value, 0.0))
-            point[place] = (value - scaling[place, 2]) / scaling[place, 3]
-        best = np.inf
-        for centroid in range(len(centroids)):
-            distance = 0.0
-            for place in range(len(places)):
-                gap = point[place] - centroids[centroid, place]
-                distance += gap * gap
-            if distance < best:
-                best = distance
-                found[row] = centroid
-    return found
+            gap = point[place] - centroids[centroid, place]
+            distance += gap * gap
+        if distance < best:
+            best = distance
+            found = centroid
+    return int(numbers[found])
+
+
+@compiled
+def _number_all(rows: Any, space: Any, found: Any) -> None:
+    point = np.zeros(len(space[0]))
+    for row in range(len(rows)):
+        found[row] = nearest(rows[row], space, point)

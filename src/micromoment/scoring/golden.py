@@ -58,6 +58,7 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
     lookups = _lookups(users)
     columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
     rows = []
+    states = []
     batch = events_from_arrow(events, bundle.shop)
     places = _places_by_session(events)
     if not places.keys() <= lookups.keys():
@@ -74,21 +75,22 @@ def score_golden(bundle: LoadedBundle, events: pa.Table, users: pa.Table) -> pa.
                 bundle.max_clock_skew_us,
             )
             features = describe_session(state, int(state[0]["last_time"]), bundle.tables)
-            row = bundle.model_input(features)
-            rows.append(row[0])
-            (outcome,) = outcomes_of(bundle, row, point_states(state))
+            rows.append(bundle.model_input(features)[0])
+            states.append(state.copy())
             columns["session_id"].append(session_id)
             columns["event_id"].append(events["event_id"][index].as_py())
-            columns["conversion"].append(outcome.conversion)
-            columns["churn"].append(outcome.churn)
-            coming = outcome.coming
-            columns["expected_orders"].append(coming.orders if coming else None)
-            columns["expected_value"].append(coming.value if coming else None)
-            columns["cluster"].append(outcome.cluster)
-            columns["audiences"].append(outcome.audiences)
-            columns["lifecycle"].append(_LIFECYCLES.index(outcome.lifecycle))
-    table = pa.table({name: pa.array(columns[name], kind) for name, kind in _COLUMNS.items()})
     matrix = np.array(rows, np.float32).reshape(len(rows), len(bundle.feature_names))
+    known = point_states(np.concatenate(states) if states else new_state()[:0])
+    for outcome in outcomes_of(bundle, matrix, known):
+        columns["conversion"].append(outcome.conversion)
+        columns["churn"].append(outcome.churn)
+        coming = outcome.coming
+        columns["expected_orders"].append(coming.orders if coming else None)
+        columns["expected_value"].append(coming.value if coming else None)
+        columns["cluster"].append(outcome.cluster)
+        columns["audiences"].append(outcome.audiences)
+        columns["lifecycle"].append(_LIFECYCLES.index(outcome.lifecycle))
+    table = pa.table({name: pa.array(columns[name], kind) for name, kind in _COLUMNS.items()})
     for place, name in enumerate(bundle.feature_names):
         table = table.append_column(f"feature.{name}", pa.array(matrix[:, place], pa.float32()))
     return table

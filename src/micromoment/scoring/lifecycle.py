@@ -19,9 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
+from micromoment.features._compile import compiled
 from micromoment.scoring.manifest import LifecycleRecord
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 
 
 class Lifecycle(StrEnum):
@@ -46,35 +53,54 @@ READS: Final = (
 )
 
 
+ORDER: Final = tuple(Lifecycle)
+_UNSPECIFIED: Final = ORDER.index(Lifecycle.UNSPECIFIED)
+_NEW: Final = ORDER.index(Lifecycle.NEW)
+_ENGAGED: Final = ORDER.index(Lifecycle.ENGAGED)
+_AT_RISK: Final = ORDER.index(Lifecycle.AT_RISK)
+_RESURRECTED: Final = ORDER.index(Lifecycle.RESURRECTED)
+_CHURNED: Final = ORDER.index(Lifecycle.CHURNED)
+
+
 def lifecycle_of(
     values: Sequence[float], places: Mapping[str, int], rules: LifecycleRecord
 ) -> Lifecycle:
     """Judge a row of features, NaN where missing; `places` tells where those of `READS` are."""
-    if not all(name in places for name in READS):  # a bundle of older code
-        return Lifecycle.UNSPECIFIED
-    sessions, tenure, away, recency_before, ratio_before, recency, ratio = (
-        values[places[name]] for name in READS
-    )
-    if sessions != sessions:  # noqa: PLR0124 - NaN: the store did not answer
-        return Lifecycle.UNSPECIFIED
-    if not tenure >= rules.new_days:  # NaN for a stranger
-        return Lifecycle.NEW
-    if recency == recency:  # noqa: PLR0124 - not NaN: a customer
-        return _customer((recency_before, ratio_before), (recency, ratio), rules)
-    return Lifecycle.RESURRECTED if away >= rules.away_days else Lifecycle.ENGAGED
+    row = np.asarray(values, np.float64)
+    return ORDER[judge(row, places_of(places), limits_of(rules))]
 
 
-def _customer(
-    before: tuple[float, float], now: tuple[float, float], rules: LifecycleRecord
-) -> Lifecycle:
-    """Judge recency in days and ratio to the usual gap, before the visit and now."""
-    if _churned(*now, rules):
-        return Lifecycle.CHURNED
-    if _churned(*before, rules):
-        return Lifecycle.RESURRECTED
-    return Lifecycle.AT_RISK if now[1] >= rules.overdue_ratio else Lifecycle.ENGAGED
+def places_of(places: Mapping[str, int]) -> IntArray:
+    """Give where those of `READS` are, shape (7,); of no length for a bundle of older code."""
+    known = all(name in places for name in READS)
+    return np.array([places[name] for name in READS] if known else [], np.int64)
 
 
-def _churned(recency: float, ratio: float, rules: LifecycleRecord) -> bool:
+def limits_of(rules: LifecycleRecord) -> FloatArray:
+    """Give the rules' limits, shape (3,), as `judge` takes them."""
+    return np.array([rules.new_days, rules.away_days, rules.overdue_ratio])
+
+
+@compiled
+def judge(row: Any, places: Any, limits: Any) -> int:
+    """Give the place in `ORDER` for a row of the bundle's features."""
+    if len(places) == 0:
+        return _UNSPECIFIED
+    if np.isnan(row[places[0]]):  # the store did not answer
+        return _UNSPECIFIED
+    if not row[places[1]] >= limits[0]:  # NaN for a stranger
+        return _NEW
+    recency, ratio = row[places[5]], row[places[6]]
+    if np.isnan(recency):
+        return _RESURRECTED if row[places[2]] >= limits[1] else _ENGAGED
+    if _churned(recency, ratio, limits):
+        return _CHURNED
+    if _churned(row[places[3]], row[places[4]], limits):
+        return _RESURRECTED
+    return _AT_RISK if ratio >= limits[2] else _ENGAGED
+
+
+@compiled
+def _churned(recency: float, ratio: float, limits: Any) -> bool:
     # Without an order before the visit its recency is NaN; without a known gap the ratio is.
-    return recency >= rules.away_days and not ratio < rules.overdue_ratio
+    return bool(recency >= limits[1] and not ratio < limits[2])

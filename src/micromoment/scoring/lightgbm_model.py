@@ -7,6 +7,7 @@ few. Results equal the multi-row call's to the last bit. One instance serves one
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,8 @@ _CONTRIBUTIONS: Final = 3  # C_API_PREDICT_CONTRIB
 _ROW_MAJOR: Final = 1
 _ALL_TREES: Final = -1
 _PARAMETERS: Final = b"num_threads=1 verbosity=-1"
+# Up to so many rows are faster one by one.
+_FEW: Final = 24
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -43,27 +46,42 @@ class LightGbmModel:
         self.n_trees = trees.value
         self.n_features = n_features
         self._check_width()
-        self._row = np.zeros(n_features, np.float32)
-        self._row_address = ctypes.c_void_p(self._row.ctypes.data)
-        self._result = ctypes.c_double()
-        self._result_address = ctypes.byref(self._result)
         self._length = ctypes.c_int64()
-        self._length_address = ctypes.byref(self._length)
         self._fast = self._fast_config()
 
     def raw_score(self, row: Float32Array) -> float:
         """Give the log-odds of one row, shape (n_features,)."""
-        self._row[:] = row
-        self._check(
-            self._library.LGBM_BoosterPredictForMatSingleRowFast(
-                self._fast, self._row_address, self._length_address, self._result_address
-            )
-        )
-        return float(self._result.value)
+        alone = np.ascontiguousarray(row, dtype=np.float32).reshape(1, self.n_features)
+        result = np.empty(1)
+        self.predictor(alone, result)(1)
+        return float(result[0])
 
     def raw_scores(self, rows: Float32Array) -> npt.NDArray[np.float64]:
         """Give the log-odds of n rows, shape (n, n_features), as shape (n,)."""
         return self._predict(rows, _RAW_SCORE, 1).ravel()
+
+    def predictor(
+        self, rows: Float32Array, results: npt.NDArray[np.float64]
+    ) -> Callable[[int], None]:
+        """Give what writes the log-odds of the first m of `rows` to `results`, asked repeatedly.
+
+        `rows`, C-contiguous and of shape (size, n_features), and `results`, shape (size,), are
+        read and written in place: for a few rows nothing is copied and nothing made.
+        """
+        row_address, result_address = rows.ctypes.data, results.ctypes.data
+        row_bytes, length_address = rows.itemsize * self.n_features, ctypes.addressof(self._length)
+        call, fast = _single_row_call(), self._fast.value
+
+        def predict(count: int) -> None:
+            if count > _FEW:
+                results[:count] = self.raw_scores(rows[:count])
+                return
+            for place in range(count):
+                row, result = row_address + place * row_bytes, result_address + place * 8
+                if call(fast, row, length_address, result) != 0:
+                    self._check(-1)
+
+        return predict
 
     def contributions(self, row: Float32Array) -> npt.NDArray[np.float64]:
         """Give SHAP contributions of one row in log-odds, shape (n_features + 1,), base last."""
@@ -91,7 +109,7 @@ class LightGbmModel:
                 0,
                 _ALL_TREES,
                 _PARAMETERS,
-                self._length_address,
+                ctypes.byref(self._length),
                 result.ctypes.data_as(ctypes.POINTER(ctypes.c_double)),
             )
         )
@@ -134,3 +152,11 @@ def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(folder / "lib" / "lib_lightgbm.so"))
     library.LGBM_GetLastError.restype = ctypes.c_char_p
     return library
+
+
+@cache
+def _single_row_call() -> Callable[[int | None, int, int, int], int]:
+    # It takes a few microseconds: letting go of the GIL meanwhile, as `CDLL` does, costs more.
+    call = ctypes.PyDLL(_library()._name).LGBM_BoosterPredictForMatSingleRowFast
+    call.argtypes = (ctypes.c_void_p,) * 4
+    return call

@@ -6,7 +6,7 @@ Where churn speaks of orders, BG/NBD has a part in it: see `scoring.orders`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +68,7 @@ class ConversionModel:
 
         `events_seen` has shape (m,).
         """
-        raws = _raw_scores(self.trees, self.index, rows)
+        raws = self.trees.raw_scores(rows[:, self.index]).tolist()
         return self.calibrator.probabilities(raws, events_seen.tolist())
 
     def at(self, events_seen: int) -> CalibratedModel:
@@ -82,8 +82,7 @@ class ConversionModel:
         return self.calibration_error[max(known)] if known else None
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(NamedTuple):
     """What is said of a customer's future: churn, and where it speaks of orders, what comes."""
 
     churn: float
@@ -147,31 +146,18 @@ class ChurnModel:
     def prospects(self, rows: Float32Array) -> list[Prospect]:
         """Look at m eligible rows of the bundle's features, shape (m, n): alone, the same bits."""
         model = self.model
-        raws = _raw_scores(model.trees, model.index, rows)
-        if self.orders is None:
-            return [Prospect(model.calibrator.probability(raw), None) for raw in raws]
-        known = rows[:, self.order_places].astype(np.float64).tolist()
-        return [
-            _prospect(model.calibrator, self.orders, raw, one)
-            for raw, one in zip(raws, known, strict=True)
-        ]
+        raws = model.trees.raw_scores(rows[:, model.index]).tolist()
+        return [self.prospect(raw, row) for raw, row in zip(raws, rows, strict=True)]
 
-
-def _raw_scores(
-    trees: LightGbmModel, index: npt.NDArray[np.intp], rows: Float32Array
-) -> list[float]:
-    # One row alone has a faster way, to the same bits.
-    if len(rows) == 1:
-        return [trees.raw_score(rows[0][index])]
-    raws: list[float] = trees.raw_scores(rows[:, index]).tolist()
-    return raws
-
-
-def _prospect(
-    calibrator: PlattCalibrator, model: OrderModel, raw: float, known: list[float]
-) -> Prospect:
-    order_days, since_last, since_first, orders, mean, year_day = known
-    history = order_history(order_days, since_last, since_first)
-    season = model.season(year_day)
-    churn = calibrator.probability(model.blend(raw, history, season))
-    return Prospect(churn, model.expected(churn, history, season, orders, mean))
+    def prospect(self, raw: float, row: Float32Array) -> Prospect:
+        """Look at one eligible row of the bundle's features whose trees give `raw`."""
+        calibrator = self.model.calibrator
+        model = self.orders
+        if model is None:
+            return Prospect(calibrator.probability(raw), None)
+        known = row[list(self.order_places)].astype(np.float64).tolist()
+        order_days, since_last, since_first, orders, mean, year_day = known
+        history = order_history(order_days, since_last, since_first)
+        season = model.season(year_day)
+        churn = calibrator.probability(model.blend(raw, history, season))
+        return Prospect(churn, model.expected(churn, history, season, orders, mean))

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from micromoment.events.record import RecordArray
-from micromoment.events.vocabulary import JourneyStage
-from micromoment.scoring.audiences import PointFacts
+from micromoment.features.points import CART_FILLED, CONVERTED, EVENTS_SEEN, STAGE
 from micromoment.scoring.bundle import LoadedBundle
-from micromoment.scoring.clusters import NONE
-from micromoment.scoring.lifecycle import Lifecycle, lifecycle_of
-from micromoment.scoring.models import Prospect
+from micromoment.scoring.judging import (
+    ABANDONMENT,
+    AUDIENCES,
+    CHURN,
+    CLUSTER,
+    CONVERSION,
+    LIFECYCLE,
+)
+from micromoment.scoring.lifecycle import ORDER, Lifecycle
 from micromoment.scoring.orders import OrderForecast
+from micromoment.scoring.point_judge import PointJudge
 
 Float32Array = npt.NDArray[np.float32]
-
-
-def conversion_of(probability: float, converted: bool) -> float | None:
-    """Give the conversion to report: none once the visit has converted."""
-    return None if converted else probability
-
-
-def abandonment_of(probability: float, converted: bool, cart_filled: bool) -> float | None:
-    """Give 1 - conversion while the cart is not empty and the visit has not converted."""
-    return 1.0 - probability if cart_filled and not converted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,69 +67,29 @@ class Outcome:
 
 def outcomes_of(bundle: LoadedBundle, rows: Float32Array, states: PointStates) -> list[Outcome]:
     """Judge m decision points; `rows` are the bundle's features, shape (m, n)."""
-    model = bundle.conversion
-    conversions: Sequence[float | None] = [None] * len(rows)
-    if model is not None:
-        conversions = model.probabilities(rows, states.events_seen)
+    judge = PointJudge(bundle, len(rows))
+    judge.rows[:] = rows
+    judge.known[:, EVENTS_SEEN] = states.events_seen
+    judge.known[:, CONVERTED] = states.converted
+    judge.known[:, CART_FILLED] = states.cart_filled
+    judge.known[:, STAGE] = states.stage
+    coming = judge.run(len(rows))
     return [
-        _outcome(bundle, row, probability, ahead, int(number), bool(over), bool(cart), int(stage))
-        for row, probability, ahead, number, over, cart, stage in zip(
-            rows.tolist(),
-            conversions,
-            _prospects(bundle, rows),
-            _clusters(bundle, rows),
-            states.converted,
-            states.cart_filled,
-            states.stage,
-            strict=True,
+        Outcome(
+            conversion=known_or_none(numbers[CONVERSION]),
+            abandonment=known_or_none(numbers[ABANDONMENT]),
+            churn=known_or_none(numbers[CHURN]),
+            cluster=counts[CLUSTER],
+            audiences=counts[AUDIENCES],
+            lifecycle=ORDER[counts[LIFECYCLE]],
+            coming=ahead,
+        )
+        for numbers, counts, ahead in zip(
+            judge.numbers.tolist(), judge.counts.tolist(), coming, strict=True
         )
     ]
 
 
-def _prospects(bundle: LoadedBundle, rows: Float32Array) -> list[Prospect | None]:
-    prospects: list[Prospect | None] = [None] * len(rows)
-    if bundle.churn is not None:
-        eligible = np.flatnonzero(bundle.churn.speaks_of(rows))
-        found = bundle.churn.prospects(rows[eligible])
-        for place, prospect in zip(eligible.tolist(), found, strict=True):
-            prospects[place] = prospect
-    return prospects
-
-
-def _clusters(bundle: LoadedBundle, rows: Float32Array) -> npt.NDArray[np.uint8]:
-    if bundle.clusters is None:
-        return np.full(len(rows), NONE, np.uint8)
-    return bundle.clusters.numbers(rows)
-
-
-def _outcome(
-    bundle: LoadedBundle,
-    values: Sequence[float],
-    probability: float | None,
-    ahead: Prospect | None,
-    cluster: int,
-    converted: bool,
-    cart_filled: bool,
-    stage: int,
-) -> Outcome:
-    conversion = abandonment = None
-    churn = ahead.churn if ahead is not None else None
-    if probability is not None:
-        conversion = conversion_of(probability, converted)
-        abandonment = abandonment_of(probability, converted, cart_filled)
-    lifecycle = lifecycle_of(values, bundle.feature_places, bundle.manifest.lifecycle)
-    bits = 0
-    if bundle.audiences is not None:
-        found = bundle.clusters.get(cluster) if bundle.clusters is not None else None
-        facts = PointFacts(
-            conversion=conversion,
-            abandonment=abandonment,
-            churn=churn,
-            converted=converted,
-            stage=JourneyStage(stage).name.lower(),
-            lifecycle=lifecycle.value,
-            cluster=found.id if found else "",
-        )
-        bits = bundle.audiences.bits(values, facts)
-    coming = ahead.coming if ahead is not None else None
-    return Outcome(conversion, abandonment, churn, cluster, bits, lifecycle, coming)
+def known_or_none(value: float) -> float | None:
+    """Give a number that stands for what applies, None for NaN, which stands for what doesn't."""
+    return value if value == value else None  # noqa: PLR0124 - NaN is unequal to itself

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from micromoment.events.record import RecordArray
+from micromoment.features.state import STATE
 
 
 @dataclass(slots=True)
 class SessionEntry:
-    """One session: `state` has shape (1,) and dtype `STATE`. Its last scores follow from it."""
+    """One session: the bytes of one `STATE` record. Its last scores follow from them."""
 
-    state: RecordArray
+    data: bytes
     last_event_id: str
+
+    @classmethod
+    def of(cls, state: RecordArray, last_event_id: str) -> SessionEntry:
+        """Make one of a state of shape (1,), of any format."""
+        return cls(state.tobytes(), last_event_id)
+
+    @property
+    def state(self) -> RecordArray:
+        """The state, shape (1,), dtype `STATE`, to be read only."""
+        return np.frombuffer(self.data, STATE)

@@ -8,8 +8,9 @@ ordered is treated as about to leave.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
+from micromoment.features._compile import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +31,49 @@ def settle(
     before: Assignment, cluster: int, audiences: int, *, converted: bool = False
 ) -> Assignment:
     """Take in what one more decision point said; `converted`: the visit has its order."""
-    if before.points == 0:
-        return Assignment(1, cluster, cluster, audiences, audiences)
-    agree = ~(audiences ^ before.audiences_last)
+    kept = (before.points, before.cluster_last, before.cluster)
     return Assignment(
-        points=2,
-        cluster_last=cluster,
-        cluster=cluster if cluster == before.cluster_last else before.cluster,
-        audiences_last=audiences,
-        audiences=audiences if converted else (before.audiences & ~agree) | (audiences & agree),
+        *_settle(*kept, before.audiences_last, before.audiences, cluster, audiences, converted)
     )
 
 
-def assignment_of(state: np.void) -> Assignment:
-    """Read a session state's assignment."""
-    return Assignment(
-        points=int(state["n_assigned"]),
-        cluster_last=int(state["cluster_last"]),
-        cluster=int(state["cluster_settled"]),
-        audiences_last=int(state["audiences_last"]),
-        audiences=int(state["audiences_settled"]),
-    )
+@compiled
+def _settle(
+    points: int, cluster_last: int, cluster_before: int, audiences_last: int, before: int,
+    cluster: int, audiences: int, converted: bool,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
+    if points == 0:
+        return 1, cluster, cluster, audiences, audiences
+    settled = cluster if cluster == cluster_last else cluster_before
+    if not converted:
+        differ = audiences ^ audiences_last
+        return 2, cluster, settled, audiences, (before & differ) | (audiences & ~differ)
+    return 2, cluster, settled, audiences, audiences
 
 
-def keep_assignment(state: np.void, assignment: Assignment) -> None:
-    """Write it into the state."""
-    state["n_assigned"] = assignment.points
-    state["cluster_last"] = assignment.cluster_last
-    state["cluster_settled"] = assignment.cluster
-    state["audiences_last"] = assignment.audiences_last
-    state["audiences_settled"] = assignment.audiences
+@compiled
+def settle_state(state: Any, cluster: int, audiences: int, is_new: bool) -> tuple[int, int]:
+    """Give where the visit of a session state belongs now: cluster and audiences.
+
+    Only a new decision point is kept in the state.
+    """
+    points = int(state["n_assigned"])
+    settled, belongs = int(state["cluster_settled"]), int(state["audiences_settled"])
+    if is_new or points == 0:
+        points, _, settled, _, belongs = _settle(
+            points,
+            int(state["cluster_last"]),
+            settled,
+            int(state["audiences_last"]),
+            belongs,
+            cluster,
+            audiences,
+            bool(state["converted"]),
+        )
+    if is_new:
+        state["n_assigned"] = points
+        state["cluster_last"] = cluster
+        state["cluster_settled"] = settled
+        state["audiences_last"] = audiences
+        state["audiences_settled"] = belongs
+    return settled, belongs

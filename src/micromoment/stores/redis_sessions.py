@@ -14,7 +14,6 @@ import struct
 from collections import OrderedDict
 from typing import Any, Final
 
-import numpy as np
 import structlog
 from redis.exceptions import NoScriptError
 
@@ -141,7 +140,7 @@ class RedisSessionStore:
     def _value(self, entry: SessionEntry) -> bytes:
         event_id = entry.last_event_id.encode()
         head = os.urandom(_VERSION_BYTES) + _LENGTH.pack(len(event_id))
-        return head + event_id + entry.state.tobytes()
+        return head + event_id + entry.data
 
     def _held(self, value: bytes) -> Held:
         try:
@@ -157,6 +156,4 @@ class RedisSessionStore:
         state = value[start + length :]
         if len(state) != self._format.dtype.itemsize:
             raise ValueError
-        # A copy, because NumPy aligns it and bytes may lie anywhere.
-        array = np.frombuffer(state, np.uint8).copy().view(self._format.dtype)
-        return SessionEntry(array, value[start : start + length].decode())
+        return SessionEntry(state, value[start : start + length].decode())

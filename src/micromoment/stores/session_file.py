@@ -91,8 +91,7 @@ def load_sessions(
         )
         for used_at, key, last_event_id, state in _read_records(file, header):
             if readable:
-                entry = SessionEntry(state.view(state_format.dtype), last_event_id)
-                store.restore(key, entry, used_at)
+                store.restore(key, SessionEntry(state, last_event_id), used_at)
             else:
                 store.remember_lost(key)
     kept = len(store) if readable else 0
@@ -116,7 +115,7 @@ def _write(store: MemorySessionStore, file: BinaryIO, state_format: StateFormat)
     write(_MAGIC + _LENGTH.pack(len(encoded)) + encoded)
     for key, entry, used_at in store.oldest_first():
         texts = [text.encode() for text in (key.tenant, key.session_id, entry.last_event_id)]
-        write(_RECORD.pack(used_at, *map(len, texts)) + b"".join(texts) + entry.state.tobytes())
+        write(_RECORD.pack(used_at, *map(len, texts)) + b"".join(texts) + entry.data)
     file.write(digest.digest())
 
 
@@ -144,11 +143,9 @@ def _read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
 
 def _read_records(
     file: BinaryIO, header: dict[str, Any]
-) -> Iterator[tuple[float, SessionKey, str, np.ndarray[tuple[int], np.dtype[np.uint8]]]]:
+) -> Iterator[tuple[float, SessionKey, str, bytes]]:
     state_bytes = header["state_bytes"]
     for _ in range(header["sessions"]):
         used_at, *lengths = _RECORD.unpack(file.read(_RECORD.size))
         tenant, session_id, event_id = (file.read(length).decode() for length in lengths)
-        # A copy, because NumPy aligns it and bytes may lie anywhere.
-        state = np.frombuffer(file.read(state_bytes), np.uint8).copy()
-        yield used_at, SessionKey(tenant, session_id), event_id, state
+        yield used_at, SessionKey(tenant, session_id), event_id, file.read(state_bytes)

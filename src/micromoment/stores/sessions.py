@@ -6,10 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from micromoment.features.state import STATE
 from micromoment.scoring.calls import SessionKey
@@ -41,14 +38,13 @@ class MemorySessionStore:
         max_sessions: int,
         ttl_s: float,
         *,
-        dtype: np.dtype[Any] = STATE,
+        state_bytes: int = STATE.itemsize,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._max_sessions = max_sessions
         self._ttl_s = ttl_s
-        self._dtype = dtype
         self._clock = clock
-        self._slab = Slab(dtype.itemsize)
+        self._slab = Slab(state_bytes)
         self._kept: OrderedDict[SessionKey, _Kept] = OrderedDict()
         self._lost: OrderedDict[SessionKey, None] = OrderedDict()
 
@@ -56,7 +52,7 @@ class MemorySessionStore:
         return len(self._kept)
 
     def get(self, key: SessionKey) -> SessionEntry | None:
-        """Give a copy that the caller owns."""
+        """Give the session, which counts as use."""
         kept = self._kept.get(key)
         if kept is None:
             return None
@@ -66,7 +62,7 @@ class MemorySessionStore:
             return None
         kept.used_at = now
         self._kept.move_to_end(key)
-        return SessionEntry(self._state_of(kept), kept.last_event_id)
+        return SessionEntry(self._slab.read(kept.slot), kept.last_event_id)
 
     def put(self, key: SessionKey, entry: SessionEntry) -> None:
         """Keep a copy of `entry`; the least recently used session makes room."""
@@ -85,7 +81,7 @@ class MemorySessionStore:
     def oldest_first(self) -> Iterator[tuple[SessionKey, SessionEntry, float]]:
         """Go through the sessions with the time of their last use, in seconds since 1970."""
         for key, kept in self._kept.items():
-            entry = SessionEntry(self._state_of(kept), kept.last_event_id)
+            entry = SessionEntry(self._slab.read(kept.slot), kept.last_event_id)
             yield key, entry, kept.used_at
 
     def restore(self, key: SessionKey, entry: SessionEntry, used_at: float) -> None:
@@ -103,7 +99,7 @@ class MemorySessionStore:
             kept.used_at = used_at
             kept.last_event_id = entry.last_event_id
             self._kept.move_to_end(key)
-        self._slab.write(kept.slot, entry.state)
+        self._slab.write(kept.slot, entry.data)
         self._lost.pop(key, None)
 
     def _make_room(self, now: float) -> None:
@@ -119,6 +115,3 @@ class MemorySessionStore:
 
     def _drop(self, key: SessionKey) -> None:
         self._slab.give_back(self._kept.pop(key).slot)
-
-    def _state_of(self, kept: _Kept) -> npt.NDArray[Any]:
-        return self._slab.read(kept.slot).view(self._dtype)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 _CHUNK_RECORDS: Final = 1_024
 
@@ -15,14 +12,14 @@ class Slab:
 
     def __init__(self, record_bytes: int) -> None:
         self._record_bytes = record_bytes
-        self._chunks: list[npt.NDArray[np.uint8]] = []
+        self._chunks: list[memoryview] = []
         self._free: list[int] = []
 
     def take(self) -> int:
         """Give a free slot; what it holds is of no meaning."""
         if not self._free:
             first = len(self._chunks) * _CHUNK_RECORDS
-            self._chunks.append(np.empty((_CHUNK_RECORDS, self._record_bytes), np.uint8))
+            self._chunks.append(memoryview(bytearray(_CHUNK_RECORDS * self._record_bytes)))
             self._free.extend(range(first + _CHUNK_RECORDS - 1, first - 1, -1))
         return self._free.pop()
 
@@ -30,12 +27,14 @@ class Slab:
         """Free a slot that was taken."""
         self._free.append(slot)
 
-    def read(self, slot: int) -> npt.NDArray[np.uint8]:
-        """Copy a slot out: shape (record_bytes,)."""
-        record: npt.NDArray[np.uint8] = self._chunks[slot // _CHUNK_RECORDS][slot % _CHUNK_RECORDS]
-        return record.copy()
+    def read(self, slot: int) -> bytes:
+        """Copy a slot out."""
+        chunk, place = divmod(slot, _CHUNK_RECORDS)
+        at = place * self._record_bytes
+        return bytes(self._chunks[chunk][at : at + self._record_bytes])
 
-    def write(self, slot: int, record: npt.NDArray[Any]) -> None:
-        """Copy `record_bytes` bytes in, from a contiguous array of any type."""
-        target = self._chunks[slot // _CHUNK_RECORDS][slot % _CHUNK_RECORDS]
-        target[:] = record.view(np.uint8)
+    def write(self, slot: int, record: bytes) -> None:
+        """Copy in as many bytes as a record has. Raises `ValueError` for more or fewer."""
+        chunk, place = divmod(slot, _CHUNK_RECORDS)
+        at = place * self._record_bytes
+        self._chunks[chunk][at : at + self._record_bytes] = record

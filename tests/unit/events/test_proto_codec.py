@@ -7,18 +7,22 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from micromoment.events.proto_codec import events_from_proto, micros_of
 from micromoment.events.record import EVENT, ITEM, MISSING_MICROS
 from micromoment.events.shop import Shop
-from micromoment.v1 import events_pb2 as pb
 from tests.support.events import START_US, AnItem, an_event
 
 
 @pytest.mark.parametrize(
     ("seconds", "nanos", "micros"),
-    [(1, 1_999, 1_000_001), (0, 999, 0), (4_102_444_800, 0, 4_102_444_800_000_000)],
+    [
+        (946_684_801, 1_999, 946_684_801_000_001),
+        (946_684_800, 999, 946_684_800_000_000),
+        (4_102_444_800, 0, 4_102_444_800_000_000),
+    ],
 )
 def test_times_are_kept_to_the_microsecond(seconds: int, nanos: int, micros: int) -> None:
     """Finer digits are dropped, never rounded up."""
     assert micros_of(Timestamp(seconds=seconds, nanos=nanos)) == micros
-    event = pb.Event(event_time=Timestamp(seconds=seconds, nanos=nanos))
+    event = an_event().to_proto()
+    event.event_time.CopyFrom(Timestamp(seconds=seconds, nanos=nanos))
     assert events_from_proto([event], 0, 0, 0, Shop()).events[0]["event_time"] == micros
 
 
@@ -53,7 +57,10 @@ def test_no_events() -> None:
 
 def test_an_empty_message_inside_counts_as_absent() -> None:
     """An empty page, referrer or consent gives what its absence gives."""
-    bare, hollow = pb.Event(event_id="e1"), pb.Event(event_id="e1")
+    bare, hollow = an_event().to_proto(), an_event().to_proto()
+    for name in ("page", "referrer", "consent"):
+        bare.ClearField(name)
+        hollow.ClearField(name)
     for name in ("page", "referrer", "consent"):
         getattr(hollow, name).SetInParent()
     records = [events_from_proto([event], 0, 0, 0, Shop()).events for event in (bare, hollow)]

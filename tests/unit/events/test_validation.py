@@ -11,13 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from micromoment.errors import InvalidRequestError
 from micromoment.events.field_rules import MAX_VIOLATIONS
+from micromoment.events.identity import IdEncoder
+from micromoment.events.shop import Shop
 from micromoment.events.validation import (
     ALL_RULES,
     check_batch_score_request,
     check_get_session_request,
     check_ingest_request,
     check_score_request,
+    check_stream_scores_request,
 )
+from micromoment.transport.decoding import RequestDecoder
 from micromoment.v1 import events_pb2 as events
 from micromoment.v1 import scoring_pb2 as scoring
 
@@ -45,8 +49,21 @@ def violations_of(check: Callable[[Any], object], request: object) -> dict[str, 
     try:
         check(request)
     except InvalidRequestError as error:
-        return {violation.field: violation.description for violation in error.violations}
-    return {}
+        found = {violation.field: violation.description for violation in error.violations}
+    else:
+        found = {}
+    if isinstance(request, scoring.ScoreRequest):
+        assert is_decoded(request) == (not found)
+    return found
+
+
+def is_decoded(request: scoring.ScoreRequest) -> bool:
+    """Tell whether the decoder, which knows the limits by itself, takes the request."""
+    try:
+        RequestDecoder(Shop(), IdEncoder()).score_call(request)
+    except InvalidRequestError:
+        return False
+    return True
 
 
 def fields_of_event(**fields: object) -> dict[str, str]:
@@ -192,6 +209,15 @@ def test_a_batch_takes_1_to_500_requests() -> None:
         ]
 
 
+def test_a_request_on_a_stream_holds_one_to_score() -> None:
+    """It is required, and the id has at most 256 bytes; what it asks isn't judged here."""
+    one = scoring.StreamScoresRequest
+    check = check_stream_scores_request
+    assert violations_of(check, one(request=scoring.ScoreRequest(), request_id="x" * 256)) == {}
+    found = violations_of(check, one(request_id="x" * 257))
+    assert found == {"request": "required", "request_id": "longer than 256 bytes"}
+
+
 def test_a_session_is_asked_for_by_its_id() -> None:
     """GetSession without an id is refused."""
     found = violations_of(check_get_session_request, scoring.GetSessionRequest())
@@ -304,6 +330,7 @@ def test_every_message_inside_a_message_is_judged() -> None:
     """A field that holds messages leads to their rules, but for items judged one by one."""
     judged_apart = {
         "micromoment.v1.BatchScoreRequest.requests",
+        "micromoment.v1.StreamScoresRequest.request",
         "micromoment.v1.IngestRequest.events",
     }
     inside = {

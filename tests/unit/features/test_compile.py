@@ -16,7 +16,7 @@ PACKAGE = Path(micromoment.__file__).parent
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     """A copy of the sources that compiled code depends on."""
-    for name in ("features", "events"):
+    for name in ("events", "features", "scoring"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE / name, tmp_path / name, ignore=ignore)
     return tmp_path
@@ -40,7 +40,13 @@ def test_the_same_sources_share_a_cache(sources: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "name", ["features/families/cart.py", "features/reducer.py", "events/vocabulary.py"]
+    "name",
+    [
+        "features/families/cart.py",
+        "features/reducer.py",
+        "events/vocabulary.py",
+        "scoring/clusters.py",
+    ],
 )
 def test_a_changed_source_has_another_cache(
     sources: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -9,50 +9,76 @@ from hypothesis import strategies as st
 
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.scoring.audiences import Audiences
-from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.calibration import PlattCalibrator
+from micromoment.scoring.judging import (
+    ABANDONMENT,
+    CONVERSION,
+    N_COUNTS,
+    N_NUMBERS,
+    Rules,
+    judge_points,
+)
 from micromoment.scoring.lifecycle import Lifecycle
-from micromoment.scoring.outcome import PointStates, abandonment_of, conversion_of, outcomes_of
-from tests.support.bundles import bundle_parts, made_up_rows
+from micromoment.scoring.outcome import PointStates, known_or_none, outcomes_of
+from micromoment.scoring.rules import NO_SPACE
+from tests.support.bundles import made_up_rows
 from tests.support.segments import (
     audience,
     audience_file,
     matrix_of,
     row_of,
-    some_audiences,
-    two_clusters,
 )
-from training.publishing.bundle import write_bundle
 
 NAN = float("nan")
+# A calibration that changes nothing, and no rules.
+PLAIN = Rules(
+    calibration=np.array([1.0, 0.0, 1.0, 0.0]),
+    churn=np.empty(0),
+    churn_eligible=np.empty(0, np.int64),
+    space=NO_SPACE,
+    lifecycle_places=np.empty(0, np.int64),
+    lifecycle_limits=np.ones(3),
+    steps=np.empty((0, 2), np.int64),
+    constants=np.empty(0),
+)
 
 
-@given(st.floats(0, 1), st.booleans())
-def test_after_a_purchase_nothing_is_predicted(probability: float, cart_filled: bool) -> None:
+LOG_ODDS = st.floats(-800, 800)
+
+
+def judged(raw: float, *, converted: bool, cart_filled: bool) -> tuple[float, float]:
+    """Judge a point whose conversion has these log-odds; gives conversion and abandonment."""
+    known = np.array([[1, converted, cart_filled, 0]], np.int64)
+    numbers, counts = np.zeros((1, N_NUMBERS)), np.zeros((1, N_COUNTS), np.int64)
+    judge_points(
+        1, matrix_of(row_of()), np.array([raw]), np.array([NAN]), known, PLAIN, numbers, counts
+    )
+    return float(numbers[0, CONVERSION]), float(numbers[0, ABANDONMENT])
+
+
+@given(LOG_ODDS, st.booleans())
+def test_after_a_purchase_nothing_is_predicted(raw: float, cart_filled: bool) -> None:
     """A converted visit has neither a conversion nor an abandonment, whatever is in its cart."""
-    assert conversion_of(probability, True) is None
-    assert abandonment_of(probability, True, cart_filled) is None
+    assert np.isnan(judged(raw, converted=True, cart_filled=cart_filled)).all()
 
 
-@given(st.floats(0, 1))
-def test_abandonment_is_the_exact_complement(probability: float) -> None:
+@given(LOG_ODDS)
+def test_abandonment_is_the_exact_complement(raw: float) -> None:
     """With something in the cart it is 1 - conversion to the last bit, without it is absent."""
-    assert conversion_of(probability, False) == probability
-    assert abandonment_of(probability, False, True) == 1.0 - probability
-    assert abandonment_of(probability, False, False) is None
+    conversion, abandonment = judged(raw, converted=False, cart_filled=True)
+    assert conversion == PlattCalibrator(1.0, 0.0).probability(raw)
+    assert abandonment == 1.0 - conversion
+    alone, nothing = judged(raw, converted=False, cart_filled=False)
+    assert (alone, np.isnan(nothing)) == (conversion, True)
 
 
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_certainty_is_a_value(probability: float) -> None:
+@pytest.mark.parametrize(("raw", "probability"), [(-800.0, 0.0), (800.0, 1.0)])
+def test_certainty_is_a_value(raw: float, probability: float) -> None:
     """A probability of 0 is not an absent one."""
-    assert conversion_of(probability, False) == probability
-
-
-@pytest.fixture(scope="module")
-def segmented(tmp_path_factory: pytest.TempPathFactory) -> LoadedBundle:
-    """A bundle with a conversion model, two clusters and three audiences."""
-    folder = tmp_path_factory.mktemp("segmented") / "bundle"
-    write_bundle(folder, bundle_parts(clusters=two_clusters(), audiences=some_audiences()))
-    return load_bundle(folder)
+    assert judged(raw, converted=False, cart_filled=False)[0] == probability
+    assert known_or_none(probability) == probability
+    assert known_or_none(NAN) is None
 
 
 def states(n: int, **columns: list[int]) -> PointStates:

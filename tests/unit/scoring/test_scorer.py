@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from micromoment.errors import InvalidRequestError, SessionNotFoundError
+from micromoment.errors import InvalidRequestError, MicromomentError, SessionNotFoundError
 from micromoment.events.vocabulary import EventType, JourneyStage, PageType
 from micromoment.features.state import STATE_VERSION
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.calls import Degraded, Score, SessionKey
 from micromoment.scoring.reasons import explain
-from micromoment.scoring.scorer import FoldResult
+from micromoment.scoring.scorer import Ask, FoldResult, Scored
 from micromoment.stores.sessions import MemorySessionStore
 from tests.support.bundles import recalibrated
 from tests.support.calls import KEY, OTHER, a_call, visit
@@ -27,6 +27,7 @@ from tests.support.events import (
     AnItem,
     an_event,
 )
+from tests.support.folding import a_lookup
 from tests.support.scoring import StoringScorer
 from tests.support.strategies import event_sequences
 
@@ -319,3 +320,39 @@ def test_a_swapped_bundle_goes_on_with_the_session(
     assert second.features.tobytes() == first.features.tobytes()
     assert second.events_seen == first.events_seen
     assert second.conversion != first.conversion
+
+
+def test_many_sessions_in_one_pass_are_answered_as_one_by_one(scorer: StoringScorer) -> None:
+    """To the bit, with errors in their own places and sessions kept as they would be."""
+    lookup = a_lookup(sessions=3, first_seen=START_US - 30 * DAY, last_seen=START_US - DAY)
+    calls = [
+        a_call(visit(3), key=SessionKey("default", "new"), user=lookup),
+        a_call(key=SessionKey("default", "unknown")),
+        a_call([*visit(2, first=4), FILLED], key=SessionKey("default", "kept")),
+        a_call(as_of_us=START_US, key=SessionKey("default", "kept, too early")),
+        a_call(visit(5), key=SessionKey("default", "tried"), dry_run=True),
+        a_call(visit(2), key=SessionKey("default", "numbered"), first_sequence=4),
+        a_call([*visit(2), *visit(2)], key=SessionKey("default", "explained"), explain=True),
+    ]
+    begun = scorer.scorer.score(a_call(visit(3)), None, lost=False).entry
+    asks = [Ask(call, begun if "kept" in call.key.session_id else None, False) for call in calls]
+    together = scorer.scorer.score_together(asks)
+    for ask, found in zip(asks, together, strict=True):
+        try:
+            alone: Scored | MicromomentError = scorer.scorer.score(
+                ask.call, ask.entry, lost=ask.lost
+            )
+        except MicromomentError as error:
+            alone = error
+        assert type(found) is type(alone)
+        if isinstance(found, Scored):
+            assert isinstance(alone, Scored)
+            assert bits(found.score) == bits(alone.score)
+            assert (found.score.user, found.score.explanation) == (
+                alone.score.user,
+                alone.score.explanation,
+            )
+            assert found.entry == alone.entry
+    kinds = [type(found).__name__ for found in together]
+    assert kinds.count("Scored") == 5
+    assert [kinds[1], kinds[3]] == ["SessionNotFoundError", "InvalidRequestError"]

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from micromoment.events.record import RecordArray
+from micromoment.features.points import ACCEPTED, AS_OF, N_ASKED, N_TOLD
 from micromoment.features.state import new_state
-from micromoment.scoring.settling import Assignment, assignment_of, keep_assignment, settle
+from micromoment.scoring.answers import (
+    N_ANSWERED,
+    SETTLED_AUDIENCES,
+    SETTLED_CLUSTER,
+    answer_points,
+)
+from micromoment.scoring.judging import AUDIENCES, CLUSTER, N_COUNTS
+from micromoment.scoring.settling import Assignment, settle
 
 points = st.tuples(st.integers(0, 255), st.integers(0, 2**32 - 1))
 # Few values, so that points in a row often agree.
@@ -21,6 +31,20 @@ def settled(*visit: tuple[int, int]) -> Assignment:
     for cluster, audiences in visit:
         assignment = settle(assignment, cluster, audiences)
     return assignment
+
+
+def settle_in(
+    states: RecordArray, cluster: int, audiences: int, *, is_new: bool
+) -> tuple[int, int]:
+    """Answer for a session about which a point says this; gives where the visit belongs."""
+    counts = np.zeros((1, N_COUNTS), np.int64)
+    counts[0, [CLUSTER, AUDIENCES]] = cluster, audiences
+    asked, told = np.zeros((1, N_ASKED), np.int64), np.zeros((1, N_TOLD), np.int64)
+    asked[0, AS_OF] = -1
+    told[0, ACCEPTED] = is_new
+    answers = np.zeros((1, N_ANSWERED), np.int64)
+    answer_points(1, states, asked, told, counts, 0, answers)
+    return int(answers[0, SETTLED_CLUSTER]), int(answers[0, SETTLED_AUDIENCES])
 
 
 def test_the_first_point_counts_at_once() -> None:
@@ -67,10 +91,23 @@ def test_follows_the_rule_as_it_is_told(visit: list[tuple[int, int]]) -> None:
 
 
 @given(st.lists(points, min_size=1, max_size=4))
-def test_the_state_keeps_it(visit: list[tuple[int, int]]) -> None:
-    """Written into a session's state and read back it is the same, up to the highest values."""
-    state = new_state()[0]
-    assert assignment_of(state) == Assignment()
-    found = settled(*visit)
-    keep_assignment(state, found)
-    assert assignment_of(state) == found
+def test_a_session_s_state_settles_by_the_same_rule(visit: list[tuple[int, int]]) -> None:
+    """Whole visits kept in the state, up to the highest values, belong where they do by hand."""
+    states = new_state()
+    for place, point in enumerate(visit):
+        found = settled(*visit[: place + 1])
+        assert settle_in(states, *point, is_new=True) == (found.cluster, found.audiences)
+
+
+@given(st.lists(points, max_size=3), points)
+def test_who_only_asks_again_changes_nothing(
+    visit: list[tuple[int, int]], point: tuple[int, int]
+) -> None:
+    """The state stays as it is: it belongs where it did, or where the point says if it is new."""
+    states = new_state()
+    for one in visit:
+        settle_in(states, *one, is_new=True)
+    before = states.tobytes()
+    found = settled(*visit) if visit else settled(point)
+    assert settle_in(states, *point, is_new=False) == (found.cluster, found.audiences)
+    assert states.tobytes() == before

@@ -23,7 +23,7 @@ def a_store(sessions: int = 3, max_sessions: int = 10) -> MemorySessionStore:
         state = new_state()
         state[0]["events_seen"] = number + 1
         key = SessionKey("default", f"s{number}é")
-        store.put(key, SessionEntry(state, f"e{number}"))
+        store.put(key, SessionEntry.of(state, f"e{number}"))
     return store
 
 
@@ -109,7 +109,7 @@ def test_a_failed_save_leaves_the_last_file(tmp_path: Path) -> None:
     save_sessions(a_store(sessions=1), path)
     before = path.read_bytes()
     broken = a_store(sessions=1)
-    broken.put(SessionKey("default", "x" * 70_000), SessionEntry(new_state(), "e"))
+    broken.put(SessionKey("default", "x" * 70_000), SessionEntry.of(new_state(), "e"))
     with pytest.raises(Exception, match=r"argument|format"):
         save_sessions(broken, path)
     assert path.read_bytes() == before

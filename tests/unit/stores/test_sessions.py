@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from micromoment.features.state import new_state
 from micromoment.scoring.calls import SessionKey
@@ -30,7 +31,7 @@ def entry(events_seen: int) -> SessionEntry:
     """Make a session that can be told from others."""
     state = new_state()
     state[0]["events_seen"] = events_seen
-    return SessionEntry(state, f"e{events_seen}")
+    return SessionEntry.of(state, f"e{events_seen}")
 
 
 def seen(store: MemorySessionStore, name: str) -> int | None:
@@ -54,10 +55,12 @@ def test_entries_are_copies() -> None:
     store = MemorySessionStore(10, 60)
     mine = entry(1)
     store.put(key("a"), mine)
-    mine.state[0]["events_seen"] = 2
+    mine.data = entry(2).data
     given = store.get(key("a"))
     assert given is not None
-    given.state[0]["events_seen"] = 3
+    given.data = entry(3).data
+    with pytest.raises(ValueError, match="read-only"):
+        given.state[0]["events_seen"] = 4
     assert seen(store, "a") == 1
 
 

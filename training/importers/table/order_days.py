@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from micromoment.events.validation import MAX_ITEMS
+from micromoment.events.limits import MAX_ITEMS
 from training.importers.counting import by_reason, by_tag
 from training.importers.engine import file_list, script
 from training.importers.event_folder import EventFolder
