@@ -12,7 +12,7 @@ import uvloop
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stopped
-from micromoment.scoring.abstention import Abstention
+from micromoment.scoring.abstention import NEVER_ABSTAIN, Abstention
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import check_golden
 from micromoment.scoring.scorer import Scorer
@@ -120,12 +120,13 @@ def _scorer(bundle: LoadedBundle, settings: Settings) -> Scorer:
 
 
 def _abstention(settings: Settings) -> Abstention:
-    return Abstention(
+    abstention = Abstention(
         below_evidence=settings.abstain_below_evidence,
         within=settings.abstain_within,
         above_calibration_error=settings.abstain_above_calibration_error,
         degraded=settings.abstain_degraded,
     )
+    return NEVER_ABSTAIN if abstention == NEVER_ABSTAIN else abstention
 
 
 def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore:

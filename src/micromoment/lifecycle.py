@@ -91,6 +91,8 @@ class Service:
             host=settings.host,
             port=settings.port,
             default_deadline_s=settings.default_deadline,
+            max_streams=settings.max_streams,
+            stream_idle_s=settings.stream_idle,
             reflect=settings.reflection,
         )
         if settings.metrics_port is not None:
@@ -136,7 +138,7 @@ class Service:
     async def close(self) -> None:
         """Close the port, finish calls in flight, keep the sessions, close the stores."""
         if self._grpc is not None:
-            self._grpc.health.close()
+            self._grpc.end_streams()
             await self._grpc.server.stop(self._settings.drain_grace)
         if self._loaded is not None:
             stores: list[_Closable] = [self._loaded.users, self._loaded.event_log]

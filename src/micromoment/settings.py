@@ -199,6 +199,13 @@ class Settings(BaseSettings):
     max_concurrent: int = Field(
         64, ge=1, description="Calls answered at once; one more is refused with RESOURCE_EXHAUSTED."
     )
+    max_streams: int = Field(
+        256, ge=1, description="Streams of StreamScores open at once; one more is refused likewise."
+    )
+    stream_idle: PositiveSeconds = Field(
+        300.0,
+        description="A stream on which nothing comes and nothing is read for this long is ended.",
+    )
     drain_lag: Seconds = Field(
         2.0,
         description="From NOT_SERVING to closing the port: what a balancer needs to notice.",

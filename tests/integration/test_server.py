@@ -307,6 +307,8 @@ async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
                 host="127.0.0.1",
                 port=server.server.port,
                 default_deadline_s=1.0,
+                max_streams=1,
+                stream_idle_s=1.0,
                 reflect=False,
             )
 

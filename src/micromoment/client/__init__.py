@@ -15,6 +15,7 @@ from micromoment.client.aio import AsyncClient
 from micromoment.client.events import event, item
 from micromoment.client.fallback import Fallback, FallbackReason, is_fallback
 from micromoment.client.requests import score_request
+from micromoment.client.stream import ScoreRefusedError, ScoreStream
 from micromoment.client.sync import Client
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Client",
     "Fallback",
     "FallbackReason",
+    "ScoreRefusedError",
+    "ScoreStream",
     "event",
     "is_fallback",
     "item",

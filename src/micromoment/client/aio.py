@@ -13,6 +13,7 @@ import grpc
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
 from micromoment.client.requests import ScoreOptions, score_request
+from micromoment.client.stream import ScoreStream
 from micromoment.v1 import events_pb2, scoring_pb2
 from micromoment.v1.events_pb2_grpc import EventServiceStub
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
@@ -127,6 +128,10 @@ class AsyncClient:
             return await self.score(session_id, events, **options)
         except grpc.RpcError:
             return None
+
+    def stream(self) -> ScoreStream:
+        """Give a stream for many visits; `async with` ends it."""
+        return ScoreStream(self._scoring, self._deadline_s)
 
     async def batch_score(
         self,

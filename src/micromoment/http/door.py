@@ -23,6 +23,7 @@ from micromoment.transport.observer import Observer
 from micromoment.transport.scoring_service import ScoringService
 from micromoment.transport.server import MAX_REQUEST_BYTES
 from micromoment.transport.statuses import code_of, status_of
+from micromoment.transport.streams import Streams
 
 # JSON says the same in more bytes than protobuf, whose limit holds after reading.
 MAX_BODY_BYTES: Final = 4 * MAX_REQUEST_BYTES
@@ -69,7 +70,9 @@ class Door:
         *,
         default_deadline_s: float,
     ) -> None:
-        scoring, events = ScoringService(slot, observer), EventService(slot, observer)
+        # Streams are gRPC's alone.
+        streams = Streams(admission, observer, most=0, idle_s=0.0, deadline_s=default_deadline_s)
+        scoring, events = ScoringService(slot, observer, streams), EventService(slot, observer)
         owners = {"ScoringService": scoring, "EventService": events}
         self._servicers: dict[str, _Servicer] = {
             method.path: getattr(owners[method.service.rpartition(".")[2]], method.name)

@@ -15,13 +15,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     start_http_server,
 )
 
 from micromoment.errors import InvalidSettingError
 from micromoment.scoring.calls import Score
+from micromoment.telemetry.histograms import Histograms
 
 _CALL_BUCKETS: Final = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -63,26 +63,26 @@ class Metrics:
             "micromoment_bundle_info", "Bundle that answers", ("bundle",), registry=self.registry
         )
         # Looking a label up takes longer than adding to it.
-        self._call = cache(self._calls.labels)
-        self._stage = cache(self._stages.labels)
+        self._event = cache(self._events.labels)
+        self._lack = cache(self._degraded.labels)
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
         """Count a call and its duration."""
-        self._call(method, code).observe(seconds)
+        self._calls.of(method, code).observe(seconds)
 
     def stage_ended(self, stage: str, seconds: float) -> None:
         """Count the duration of a part of scoring."""
-        self._stage(stage).observe(seconds)
+        self._stages.of(stage).observe(seconds)
 
     def scored(self, score: Score) -> None:
         """Count what the answer lacked."""
         for reason in score.degraded:
-            self._degraded.labels(reason.value).inc()
+            self._lack(reason.value).inc()
 
     def events_taken(self, outcome: str, events: int) -> None:
         """Count events by what became of them."""
         if events:
-            self._events.labels(outcome).inc(events)
+            self._event(outcome).inc(events)
 
     def watch(self, *, sessions: Callable[[], int], bundle: str) -> None:
         """Show the bundle that answers and the number of sessions whenever metrics are read."""
@@ -104,8 +104,10 @@ class Metrics:
 
     def _histogram(
         self, name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]
-    ) -> Histogram:
-        return Histogram(name, meaning, labels, buckets=buckets, registry=self.registry)
+    ) -> Histograms:
+        histograms = Histograms(name, meaning, labels, buckets)
+        self.registry.register(histograms)
+        return histograms
 
     def _counter(self, name: str, meaning: str, label: str) -> Counter:
         return Counter(name, meaning, (label,), registry=self.registry)

@@ -7,9 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from micromoment.events.field_rules import moment
 from micromoment.events.hashing import hash_id
 from micromoment.events.identity import IdEncoder
-from micromoment.events.proto_codec import events_from_proto, micros_of
+from micromoment.events.limits import MAX_EVENTS
+from micromoment.events.proto_codec import (
+    SHORT,
+    OutsideContractError,
+    check_texts,
+    events_from_proto,
+    micros_of,
+)
 from micromoment.events.shop import Shop
 from micromoment.events.validation import check_get_session_request, check_score_request
 from micromoment.scoring.calls import ScoreCall, SessionKey
@@ -37,15 +45,18 @@ class RequestDecoder:
 
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
-        check_score_request(request)
-        as_of = request.as_of if request.HasField("as_of") else None
-        return self._visit(
-            request,
-            request.events,
-            as_of_us=None if as_of is None else micros_of(as_of),
-            explain=request.explain,
-            dry_run=request.dry_run,
-        )
+        try:
+            visit = self._visit(request, request.events)
+            call = visit.call
+            call.as_of_us = _as_of(request)
+            if len(call.event_ids) > MAX_EVENTS:
+                raise OutsideContractError
+        except OutsideContractError:
+            check_score_request(request)
+            raise
+        call.explain = request.explain
+        call.dry_run = request.dry_run
+        return visit
 
     def fold_call(
         self, request: events_pb2.IngestRequest, events: Sequence[events_pb2.Event]
@@ -69,31 +80,31 @@ class RequestDecoder:
         self,
         request: scoring_pb2.ScoreRequest | events_pb2.IngestRequest,
         events: Sequence[events_pb2.Event],
-        *,
-        as_of_us: int | None = None,
-        explain: bool = False,
-        dry_run: bool = False,
     ) -> VisitCall:
-        visitor_ids = self._visitor_ids(request)
+        session_id, user_id, anonymous_id = (
+            request.session_id, request.user_id, request.anonymous_id,
+        )  # fmt: skip
+        if len(session_id) + len(user_id) + len(anonymous_id) > SHORT:
+            check_texts(session_id, user_id, anonymous_id)
+        if not session_id:
+            raise OutsideContractError
+        plain = user_id or anonymous_id
+        visitor_ids = self.ids.candidates(plain) if plain else ()
         visitor = hash_id(visitor_ids[0]) if visitor_ids else 0
-        first = events[0] if events else None
-        numbered = first is not None and first.HasField("sequence")
+        user = visitor if user_id else 0
+        batch = events_from_proto(events, visitor, user, self.clock_us(), self.shop)
+        sequence = None
+        if events and events[0].HasField("sequence"):
+            sequence = events[0].sequence
         call = ScoreCall(
-            key=self._key(request.session_id),
-            visitor=visitor,
-            batch=events_from_proto(
-                events, visitor, visitor if request.user_id else 0, self.clock_us(), self.shop
-            ),
-            event_ids=tuple(event.event_id for event in events),
-            first_sequence=first.sequence if first is not None and numbered else None,
-            as_of_us=as_of_us,
-            explain=explain,
-            dry_run=dry_run,
+            self._key(session_id), visitor, batch, tuple([one.event_id for one in events]), sequence
         )
         return VisitCall(call, visitor_ids)
 
-    def _visitor_ids(
-        self, request: scoring_pb2.ScoreRequest | events_pb2.IngestRequest
-    ) -> tuple[str, ...]:
-        plain = request.user_id or request.anonymous_id
-        return self.ids.candidates(plain) if plain else ()
+
+def _as_of(request: scoring_pb2.ScoreRequest) -> int | None:
+    if not request.HasField("as_of"):
+        return None
+    if moment(request.as_of) is not None:
+        raise OutsideContractError
+    return micros_of(request.as_of)

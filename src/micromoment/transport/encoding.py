@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +24,7 @@ from micromoment.transport.score_ids import ScoreIds
 from micromoment.v1 import scoring_pb2 as pb
 
 _US_PER_SECOND: Final = 1_000_000
+_MAX_FRAMES: Final = 4_096
 DEGRADED_REASONS: Final = {
     Degraded.STATE_LOST: pb.DEGRADED_REASON_STATE_LOST,
     Degraded.STATE_UNAVAILABLE: pb.DEGRADED_REASON_STATE_UNAVAILABLE,
@@ -50,38 +51,38 @@ class ReplyEncoder:
     abstention: Abstention = NEVER_ABSTAIN
     score_ids: ScoreIds = field(default_factory=ScoreIds)
     starter: bool = False
+    _frames: dict[Any, bytes] = field(default_factory=dict)
 
     def score_response(
         self, session_id: str, score: Score, *, include_features: bool = False
     ) -> pb.ScoreResponse:
         """Encode an answer; `session_id` is the one that the caller used."""
-        churn_explanation = score.churn.explanation if score.churn else None
-        return pb.ScoreResponse(
-            score_id=self.score_ids.next(),
-            session_id=session_id,
-            conversion=score.conversion,
-            abandonment=score.abandonment,
-            converted=score.converted,
-            churn=_churn(score.churn) if score.churn else None,
-            cluster=_segment(score.cluster) if score.cluster else None,
-            audiences=[_segment(one) for one in score.audiences],
-            segment=_segment(score.segment) if score.segment else None,
-            journey_stage=pb.JourneyStage.ValueType(score.journey_stage),
-            lifecycle=LIFECYCLES[score.lifecycle],
-            reasons=_reasons(score.explanation),
-            reason_totals=_totals(score.explanation),
-            churn_reasons=_reasons(churn_explanation),
-            churn_reason_totals=_totals(churn_explanation),
-            evidence=self._evidence(score),
-            events_seen=score.events_seen,
-            last_event_id=score.last_event_id,
-            duplicates=score.duplicates,
-            user_features=_user_features(score.user),
-            degraded=[DEGRADED_REASONS[reason] for reason in score.degraded],
-            bundle=score.bundle,
-            feature_vector=self._feature_vector(score) if include_features else None,
-            as_of=timestamp(score.as_of_us),
-        )
+        reply = pb.ScoreResponse()
+        self.fill(reply, session_id, score, include_features=include_features)
+        return reply
+
+    def fill(
+        self, reply: pb.ScoreResponse, session_id: str, score: Score, *, include_features: bool
+    ) -> None:
+        """Encode an answer into an empty message."""
+        reply.MergeFromString(self._frame(score))
+        reply.score_id = self.score_ids.next()
+        reply.session_id = session_id
+        if score.conversion is not None:
+            reply.conversion = score.conversion
+        if score.abandonment is not None:
+            reply.abandonment = score.abandonment
+        if score.churn is not None:
+            _fill_churn(reply.churn, score.churn)
+        self._fill_evidence(reply.evidence, score)
+        reply.events_seen = score.events_seen
+        reply.last_event_id = score.last_event_id
+        reply.duplicates = score.duplicates
+        _fill_user(reply.user_features, score.user)
+        _fill_time(reply.as_of, score.as_of_us)
+        _fill_reasons(reply, score)
+        if include_features:
+            self._fill_features(reply.feature_vector, score)
 
     def session_response(self, session_id: str, score: Score) -> pb.GetSessionResponse:
         """Encode what is known of a session."""
@@ -90,33 +91,75 @@ class ReplyEncoder:
             scores=self.score_response(session_id, score, include_features=True),
         )
 
-    def _evidence(self, score: Score) -> pb.Evidence:
-        reasons = self.abstention.reasons(score)
-        return pb.Evidence(
-            events_seen=score.events_seen,
-            calibration_error=score.calibration_error,
-            abstain=bool(reasons),
-            abstain_reasons=[ABSTAIN_REASONS[reason] for reason in reasons],
-            starter=self.starter,
+    def _frame(self, score: Score) -> bytes:
+        """Give the part of a reply that many visits share, serialized."""
+        churn = score.churn
+        key = (
+            score.converted, score.cluster, score.audiences, score.journey_stage, score.lifecycle,
+            score.degraded, score.bundle, churn and (churn.horizon_days, churn.target),
+        )  # fmt: skip
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._new_frame(score).SerializeToString()
+            if len(self._frames) < _MAX_FRAMES:
+                self._frames[key] = frame
+        return frame
+
+    def _new_frame(self, score: Score) -> pb.ScoreResponse:
+        churn = score.churn
+        return pb.ScoreResponse(
+            converted=score.converted,
+            churn=pb.Churn(horizon_days=churn.horizon_days, target=churn.target) if churn else None,
+            cluster=_segment(score.cluster) if score.cluster else None,
+            audiences=[_segment(one) for one in score.audiences],
+            segment=_segment(score.segment) if score.segment else None,
+            journey_stage=pb.JourneyStage.ValueType(score.journey_stage),
+            lifecycle=LIFECYCLES[score.lifecycle],
+            evidence=pb.Evidence(starter=self.starter),
+            user_features=pb.UserFeatures(),
+            degraded=[DEGRADED_REASONS[reason] for reason in score.degraded],
+            bundle=score.bundle,
         )
 
-    def _feature_vector(self, score: Score) -> pb.FeatureVector:
-        return pb.FeatureVector(
-            fingerprint=self.fingerprint,
-            names=self.feature_names,
-            values=score.features.tolist(),
-        )
+    def _fill_evidence(self, evidence: pb.Evidence, score: Score) -> None:
+        evidence.events_seen = score.events_seen
+        if score.calibration_error is not None:
+            evidence.calibration_error = score.calibration_error
+        reasons = self.abstention.reasons(score) if self.abstention is not NEVER_ABSTAIN else ()
+        if reasons:
+            evidence.abstain = True
+            evidence.abstain_reasons.extend(ABSTAIN_REASONS[reason] for reason in reasons)
+
+    def _fill_features(self, vector: pb.FeatureVector, score: Score) -> None:
+        vector.fingerprint = self.fingerprint
+        vector.names.extend(self.feature_names)
+        vector.values.extend(score.features.tolist())
 
 
-def _churn(churn: Churn) -> pb.Churn:
+def _fill_churn(message: pb.Churn, churn: Churn) -> None:
+    message.probability = churn.probability
     coming = churn.coming
-    return pb.Churn(
-        probability=churn.probability,
-        horizon_days=churn.horizon_days,
-        target=churn.target,
-        expected_orders=coming.orders if coming else None,
-        expected_value_micros=coming.value_micros if coming else None,
-    )
+    if coming is not None:
+        message.expected_orders = coming.orders
+        value_micros = coming.value_micros
+        if value_micros is not None:
+            message.expected_value_micros = value_micros
+
+
+def _fill_user(message: pb.UserFeatures, user: UserFeatureAge) -> None:
+    if user.found:
+        message.found = True
+        message.stale = user.stale
+        _fill_time(message.snapshot_time, user.snapshot_time_us)
+        _fill_time(message.age, user.age_us)
+
+
+def _fill_time(message: Timestamp | Duration, time_us: int) -> None:
+    # Zero is a time as well: it is set even where nothing of it is written.
+    message.SetInParent()
+    seconds, micros = divmod(time_us, _US_PER_SECOND)
+    message.seconds = seconds
+    message.nanos = micros * 1_000
 
 
 def _segment(segment: Segment) -> pb.Segment:
@@ -125,18 +168,24 @@ def _segment(segment: Segment) -> pb.Segment:
 
 def timestamp(time_us: int) -> Timestamp:
     """Make a Timestamp from microseconds since 1970."""
-    seconds, micros = divmod(time_us, _US_PER_SECOND)
-    return Timestamp(seconds=seconds, nanos=micros * 1_000)
+    message = Timestamp()
+    _fill_time(message, time_us)
+    return message
 
 
-def _reasons(explanation: Explanation | None) -> list[pb.Reason]:
-    return [_reason(reason) for reason in explanation.reasons] if explanation else []
+def _fill_reasons(reply: pb.ScoreResponse, score: Score) -> None:
+    if score.explanation is not None:
+        reply.reasons.extend(map(_reason, score.explanation.reasons))
+        _fill_totals(reply.reason_totals, score.explanation)
+    if score.churn is not None and score.churn.explanation is not None:
+        reply.churn_reasons.extend(map(_reason, score.churn.explanation.reasons))
+        _fill_totals(reply.churn_reason_totals, score.churn.explanation)
 
 
-def _totals(explanation: Explanation | None) -> pb.ReasonTotals | None:
-    if explanation is None:
-        return None
-    return pb.ReasonTotals(base=explanation.base, other=explanation.other)
+def _fill_totals(totals: pb.ReasonTotals, explanation: Explanation) -> None:
+    totals.SetInParent()
+    totals.base = explanation.base
+    totals.other = explanation.other
 
 
 def _reason(reason: Reason) -> pb.Reason:
@@ -148,18 +197,6 @@ def _reason(reason: Reason) -> pb.Reason:
         sentence=reason.sentence,
         group=reason.group,
         direction=pb.DIRECTION_FOR if is_for else pb.DIRECTION_AGAINST,
-    )
-
-
-def _user_features(user: UserFeatureAge) -> pb.UserFeatures:
-    if not user.found:
-        return pb.UserFeatures()
-    seconds, micros = divmod(user.age_us, _US_PER_SECOND)
-    return pb.UserFeatures(
-        found=True,
-        snapshot_time=timestamp(user.snapshot_time_us),
-        age=Duration(seconds=seconds, nanos=micros * 1_000),
-        stale=user.stale,
     )
 
 

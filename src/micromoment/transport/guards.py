@@ -1,22 +1,31 @@
-"""The interceptor around every method: admission, deadline, errors to statuses, measurement.
+"""What is around every method: admission, deadline, errors to statuses, measurement.
 
-It wraps each method once. A request that can't be decoded reaches the guard as `Undecodable`,
-because what a deserializer raises would go to the caller as it is.
+Each method is wrapped once. It may answer at once, with a message, or with an awaitable of one. A
+request that can't be decoded reaches the guard as `Undecodable`, because what a deserializer raises
+would go to the caller as it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from time import perf_counter
 from typing import Any, Final, NoReturn, cast
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
 
 from micromoment.transport.admission import Admission
 from micromoment.transport.errors import DeadlineError, UndecodableRequestError
-from micromoment.transport.grpc_types import Call, Context, Handler, Interceptor, Stream
+from micromoment.transport.grpc_types import (
+    Call,
+    Context,
+    Handler,
+    RpcHandlers,
+    Stream,
+    Undecodable,
+)
 from micromoment.transport.observer import Observer
 from micromoment.transport.statuses import code_of, status_of
 
@@ -24,12 +33,12 @@ _OWN_PACKAGE: Final = "/micromoment."
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 
 
-class Undecodable:
-    """Stands for a request whose bytes are no message."""
+class Guards(RpcHandlers):
+    """Guards the methods of all services that are added to it, and is added to the server itself.
 
-
-class Guards(Interceptor):
-    """Guards all methods; those of other packages (health, reflection) are always admitted."""
+    Calls of other packages (health, reflection) are always admitted. An interceptor would do the
+    same, but gRPC walks through those anew for each call.
+    """
 
     def __init__(
         self, admission: Admission, observer: Observer, *, default_deadline_s: float
@@ -37,22 +46,32 @@ class Guards(Interceptor):
         self._admission = admission
         self._observer = observer
         self._default_deadline_s = default_deadline_s
+        self._services: list[RpcHandlers] = []
         self._guarded: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    def add_generic_rpc_handlers(self, handlers: Iterable[RpcHandlers]) -> None:
+        """Take services, as a `grpc.Server` does."""
+        self._services.extend(handlers)
+
+    def add_registered_method_handlers(
+        self, _service: str, _handlers: Mapping[str, Handler]
+    ) -> None:
+        """Ignore what says the same in another form, as `grpc.aio.Server` does."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Give the guarded handler of the method; none for a method that does not exist."""
         method = handler_call_details.method
         guarded = self._guarded.get(method)
         if guarded is None:
-            handler = await continuation(handler_call_details)
+            handler = self._find(handler_call_details)
             if handler is None:
-                return handler  # type: ignore[return-value] # gRPC answers UNIMPLEMENTED
+                return None  # gRPC answers UNIMPLEMENTED
             guarded = self._guarded[method] = self._guard(method, handler)
         return guarded
+
+    def _find(self, details: grpc.HandlerCallDetails) -> Handler | None:
+        found = (service.service(details) for service in self._services)
+        return next((handler for handler in found if handler is not None), None)
 
     def _guard(self, method: str, handler: Handler) -> Handler:
         # The annotations of grpc know synchronous handlers only.
@@ -70,9 +89,12 @@ class Guards(Interceptor):
                 _tolerant(handler.request_deserializer),
                 handler.response_serializer,
             )
+        stream = handler.stream_stream
         return grpc.stream_stream_rpc_method_handler(
-            _guard_stream(method, cast(Stream, handler.stream_stream)),
-            handler.request_deserializer,
+            _guard_both_ways(cast(Call, stream))
+            if method.startswith(_OWN_PACKAGE)
+            else _guard_stream(method, cast(Stream, stream)),
+            _tolerant(handler.request_deserializer),
             handler.response_serializer,
         )
 
@@ -81,12 +103,18 @@ class Guards(Interceptor):
         admission, observer = self._admission, self._observer
 
         async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
-            started = time.perf_counter()
+            started = perf_counter()
             code = "OK"
             try:
                 with admission:
                     _check_decoded(request, method)
-                    return await self._in_time(call, request, context)
+                    left: float | None = context.time_remaining()
+                    if left is not None and left <= 0:
+                        raise DeadlineError
+                    answer = call(request, context)
+                    if isinstance(answer, Message):
+                        return answer
+                    return await self._in_time(answer, left)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -95,25 +123,17 @@ class Guards(Interceptor):
                 code = code_of(status).name
                 await _abort(context, status)
             finally:
-                observer.call_ended(label, code, time.perf_counter() - started)
+                observer.call_ended(label, code, perf_counter() - started)
 
         return guarded
 
-    async def _in_time(
-        self,
-        call: Call,
-        request: Any,  # noqa: ANN401 - any message
-        context: Context,
-    ) -> Any:  # noqa: ANN401 - any message
-        # A client's own deadline ends the call from outside: gRPC cancels it.
-        left: float | None = context.time_remaining()
+    async def _in_time(self, answer: Awaitable[Any], left: float | None) -> Any:  # noqa: ANN401
         if left is not None:
-            if left <= 0:
-                raise DeadlineError
-            return await call(request, context)
+            # A client's own deadline ends the call from outside: gRPC cancels it.
+            return await answer
         try:
             async with asyncio.timeout(self._default_deadline_s):
-                return await call(request, context)
+                return await answer
         except TimeoutError:
             raise DeadlineError from None
 
@@ -122,7 +142,8 @@ def _guard_other(method: str, call: Call) -> Call:
     async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
         try:
             _check_decoded(request, method)
-            return await call(request, context)
+            answer = call(request, context)
+            return answer if isinstance(answer, Message) else await answer
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the call's status
@@ -137,6 +158,19 @@ def _guard_stream(method: str, stream: Stream) -> Stream:
             _check_decoded(request, method)
             async for reply in stream(request, context):
                 yield reply
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:  # noqa: BLE001 - becomes the call's status
+            await _abort(context, status_of(error))
+
+    return guarded
+
+
+def _guard_both_ways(serve: Call) -> Call:
+    # It reads and writes through the context, and admits each request by itself.
+    async def guarded(requests: Any, context: Context) -> None:  # noqa: ANN401 - any messages
+        try:
+            await serve(requests, context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the call's status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from micromoment.scoring.calls import Score
+from micromoment.scoring.calls import Score, ScoreCall
 
 Stage = Literal["decode", "store", "user", "score", "encode"]
 EventOutcome = Literal["accepted", "duplicate", "refused"]
@@ -24,6 +24,14 @@ class Observer(Protocol):
 
     def events_taken(self, outcome: EventOutcome, events: int) -> None:
         """Take note of what became of events."""
+
+
+def note_answer(observer: Observer, score: Score, call: ScoreCall) -> None:
+    """Take note of an answer and of what became of its events."""
+    observer.scored(score)
+    if not call.dry_run:
+        observer.events_taken("accepted", len(call.event_ids) - score.duplicates)
+        observer.events_taken("duplicate", score.duplicates)
 
 
 class NoObserver:

@@ -9,6 +9,7 @@ from typing import Final
 
 _NS_PER_MS: Final = 1_000_000
 _FRACTION_BITS: Final = 12
+_RANDOM_BYTES: Final = 512
 
 
 class ScoreIds:
@@ -21,14 +22,20 @@ class ScoreIds:
     def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
         self._last = 0
+        self._random = b""
 
     def next(self) -> str:
         """Make an id of 36 characters."""
         ticks = (self._clock_ns() << _FRACTION_BITS) // _NS_PER_MS
         self._last = ticks = max(ticks, self._last + 1)
-        time_digits = f"{ticks:015x}"
-        random_digits = f"{int.from_bytes(os.urandom(8)) >> 2 | 1 << 63:016x}"
-        return (
-            f"{time_digits[:8]}-{time_digits[8:12]}-7{time_digits[12:]}"
-            f"-{random_digits[:4]}-{random_digits[4:]}"
-        )
+        # Time, 7 for the version, 2 bits for the variant, random bits.
+        low = self._random_number() >> 2 | 1 << 63
+        digits = f"{ticks >> 12:012x}7{ticks & 0xFFF:03x}{low:016x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def _random_number(self) -> int:
+        # Asked for many at once: a system call takes as long as all the rest.
+        if not self._random:
+            self._random = os.urandom(_RANDOM_BYTES)
+        number, self._random = self._random[:8], self._random[8:]
+        return int.from_bytes(number)

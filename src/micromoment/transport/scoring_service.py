@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable
+from time import perf_counter
 
 from micromoment.events.validation import check_batch_score_request
+from micromoment.scoring.calls import Score as Answer
 from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.batches import score_batch
 from micromoment.transport.grpc_types import Context
-from micromoment.transport.observer import Observer
-from micromoment.transport.statuses import status_of
+from micromoment.transport.observer import Observer, note_answer
+from micromoment.transport.streams import Streams
+from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import scoring_pb2 as pb
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceServicer
 
@@ -18,15 +20,27 @@ from micromoment.v1.scoring_pb2_grpc import ScoringServiceServicer
 class ScoringService(ScoringServiceServicer):
     """Decodes, calls the application, encodes."""
 
-    def __init__(self, slot: ApplicationSlot, observer: Observer) -> None:
+    def __init__(self, slot: ApplicationSlot, observer: Observer, streams: Streams) -> None:
         self._slot = slot
         self._observer = observer
+        self._streams = streams
 
-    async def Score(  # noqa: N802 - the contract's name
+    def Score(  # noqa: N802 - the contract's name
         self, request: pb.ScoreRequest, _context: Context
-    ) -> pb.ScoreResponse:
-        """Fold the request's events into its session and score it."""
-        return await self._score(self._slot.current(), request)
+    ) -> pb.ScoreResponse | Awaitable[pb.ScoreResponse]:
+        """Fold the request's events into its session and score it, at once where that can be."""
+        return self.start(request)
+
+    def start(self, request: pb.ScoreRequest) -> pb.ScoreResponse | Awaitable[pb.ScoreResponse]:
+        """Give the answer, or what to wait for where the session or its visitor must be fetched."""
+        application = self._slot.current()
+        started = perf_counter()
+        visit = application.decoder.score_call(request)
+        self._observer.stage_ended("decode", perf_counter() - started)
+        score = application.visits.score_at_once(visit)
+        if score is None:
+            return self._score_later(application, request, visit)
+        return self._reply(application, request, visit, score)
 
     async def BatchScore(  # noqa: N802 - the contract's name
         self, request: pb.BatchScoreRequest, _context: Context
@@ -34,14 +48,13 @@ class ScoringService(ScoringServiceServicer):
         """Score many sessions, in order; each succeeds or fails by itself."""
         application = self._slot.current()
         check_batch_score_request(request)
-        results: list[pb.BatchScoreResult] = []
-        width = application.visits.batch_width
-        for first in range(0, len(request.requests), width):
-            some = request.requests[first : first + width]
-            results += await self._outcomes(application, some)
-            # Other calls get their turn in between.
-            await asyncio.sleep(0)
-        return pb.BatchScoreResponse(results=results)
+        return await score_batch(application, request.requests, self._observer)
+
+    async def StreamScores(  # type: ignore[override] # noqa: N802 - it writes through the context
+        self, _requests: object, context: Context
+    ) -> None:
+        """Score what comes on a stream until it ends."""
+        await self._streams.serve(context, self.start)
 
     async def GetSession(  # noqa: N802 - the contract's name
         self, request: pb.GetSessionRequest, _context: Context
@@ -52,35 +65,19 @@ class ScoringService(ScoringServiceServicer):
         score = await application.visits.session(key, explain=request.explain)
         return application.encoder.session_response(request.session_id, score)
 
-    async def _outcomes(
-        self, application: Application, requests: Sequence[pb.ScoreRequest]
-    ) -> list[pb.BatchScoreResult]:
-        if len(requests) == 1:
-            return [await self._outcome(application, requests[0])]
-        return await asyncio.gather(*(self._outcome(application, one) for one in requests))
-
-    async def _outcome(
-        self, application: Application, request: pb.ScoreRequest
-    ) -> pb.BatchScoreResult:
-        try:
-            return pb.BatchScoreResult(response=await self._score(application, request))
-        except Exception as error:  # noqa: BLE001 - becomes this item's status
-            return pb.BatchScoreResult(status=status_of(error))
-
-    async def _score(self, application: Application, request: pb.ScoreRequest) -> pb.ScoreResponse:
-        started = time.perf_counter()
-        visit = application.decoder.score_call(request)
-        decoded = time.perf_counter()
+    async def _score_later(
+        self, application: Application, request: pb.ScoreRequest, visit: VisitCall
+    ) -> pb.ScoreResponse:
         score = await application.visits.score(visit)
-        scored = time.perf_counter()
+        return self._reply(application, request, visit, score)
+
+    def _reply(
+        self, application: Application, request: pb.ScoreRequest, visit: VisitCall, score: Answer
+    ) -> pb.ScoreResponse:
+        started = perf_counter()
         reply = application.encoder.score_response(
             request.session_id, score, include_features=request.include_features
         )
-        observer = self._observer
-        observer.stage_ended("decode", decoded - started)
-        observer.stage_ended("encode", time.perf_counter() - scored)
-        observer.scored(score)
-        if not visit.call.dry_run:
-            observer.events_taken("accepted", len(visit.call.event_ids) - score.duplicates)
-            observer.events_taken("duplicate", score.duplicates)
+        self._observer.stage_ended("encode", perf_counter() - started)
+        note_answer(self._observer, score, visit.call)
         return reply

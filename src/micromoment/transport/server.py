@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -18,6 +18,7 @@ from micromoment.transport.guards import Guards
 from micromoment.transport.health import Health
 from micromoment.transport.observer import Observer
 from micromoment.transport.scoring_service import ScoringService
+from micromoment.transport.streams import Streams
 from micromoment.v1 import events_pb2, events_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 
 MAX_REQUEST_BYTES: Final = 256 * 1_024
@@ -54,7 +55,13 @@ class GrpcServer:
 
     server: grpc.aio.Server
     health: Health
+    streams: Streams
     port: int
+
+    def end_streams(self) -> None:
+        """Let streams end when what they read is answered, and watchers of health at once."""
+        self.health.close()
+        self.streams.close()
 
 
 def make_server(
@@ -65,24 +72,32 @@ def make_server(
     host: str,
     port: int,
     default_deadline_s: float,
+    max_streams: int,
+    stream_idle_s: float,
     reflect: bool,
 ) -> GrpcServer:
     """Make the server and open its port. Raises `InvalidSettingError` when it is taken."""
     _try_port(host, port)
     guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
-    server = grpc.aio.server(interceptors=(guards,), options=OPTIONS)
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers((guards,))
+    guarded = cast(grpc.aio.Server, guards)
     health = Health(SERVICES)
-    scoring_pb2_grpc.add_ScoringServiceServicer_to_server(ScoringService(slot, observer), server)
-    events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), server)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    streams = Streams(
+        admission, observer, most=max_streams, idle_s=stream_idle_s, deadline_s=default_deadline_s
+    )
+    scoring = ScoringService(slot, observer, streams)
+    scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, guarded)
+    events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), guarded)
+    health_pb2_grpc.add_HealthServicer_to_server(health, guarded)
     if reflect:
         names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        reflection.enable_server_reflection(names, guarded)
     try:
         bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError:
         raise _cannot_listen(host, port, "it is taken or not allowed") from None
-    return GrpcServer(server, health, bound)
+    return GrpcServer(server, health, streams, bound)
 
 
 def _try_port(host: str, port: int) -> None:

@@ -7,8 +7,9 @@ earlier events, never the answer, and no answer is made of another session's.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -20,7 +21,7 @@ from micromoment.stores.interfaces import Held, SharedSessionStore
 from micromoment.transport.observer import Observer
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
-from micromoment.transport.visits import VisitScorer
+from micromoment.transport.visits import VisitScorer, told
 
 # A server has one call of a session under way, so that each failure is another server's success.
 _MAX_TRIES: Final = 16
@@ -30,9 +31,6 @@ _Outcome = TypeVar("_Outcome", Scored, Folded)
 
 class SharedVisits:
     """Scores and folds visits whose sessions are in a store that several servers use."""
-
-    # Calls of a batch at once: they share round trips.
-    batch_width: Final = 16
 
     def __init__(
         self,
@@ -46,6 +44,10 @@ class SharedVisits:
         self._visitors = visitors
         self._observer = observer
         self._turns = Turns()
+
+    def score_at_once(self, _visit: VisitCall) -> Score | None:
+        """Give None: the store must be waited for."""
+        return None
 
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once.
@@ -62,6 +64,14 @@ class SharedVisits:
                     raise
                 return await self._score_alone(visit)
         return scored.score
+
+    async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
+        """Do the same for calls of different sessions, which share round trips, in order.
+
+        What `score` would raise stands in its place.
+        """
+        outcomes = await asyncio.gather(*map(self.score, visits), return_exceptions=True)
+        return [told(outcome) for outcome in outcomes]
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring. Raises `SessionStoreUnavailableError`."""

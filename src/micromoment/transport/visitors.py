@@ -16,7 +16,7 @@ _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
 _UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VisitCall:
     """A call with the ids under which its visitor may be stored, the current form first."""
 

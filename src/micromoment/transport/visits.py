@@ -6,12 +6,15 @@ meanwhile other calls of the same session wait for their turn.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
+from micromoment.errors import MicromomentError
 from micromoment.events.record import EventBatch
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
-from micromoment.scoring.scorer import Folded, FoldResult, Scored
+from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.interfaces import SessionStore
 from micromoment.transport.observer import Observer
@@ -28,6 +31,9 @@ class VisitScorer(Protocol):
     def score(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Scored:
         """Fold the call's events, then score once."""
 
+    def score_together(self, asks: Sequence[Ask]) -> list[Scored | MicromomentError]:
+        """Do the same for calls of different sessions; what `score` raises stands in its place."""
+
     def fold(self, call: ScoreCall, entry: SessionEntry | None, *, lost: bool) -> Folded:
         """Fold the call's events without scoring."""
 
@@ -37,9 +43,6 @@ class VisitScorer(Protocol):
 
 class Visits:
     """Scores and folds visits whose sessions are in this process's memory."""
-
-    # Calls of a batch at once: nothing waits here, so that more than one would gain nothing.
-    batch_width: Final = 1
 
     def __init__(
         self,
@@ -54,16 +57,39 @@ class Visits:
         self._observer = observer
         self._turns = Turns()
 
+    def score_at_once(self, visit: VisitCall) -> Score | None:
+        """Do what `score` does where nothing must be waited for; None where something must."""
+        ask = self._ask_at_once(visit.call)
+        return None if ask is None else self._score(ask.call, ask.entry)
+
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
         call = visit.call
-        if not self._turns.taken(call.key):
-            entry = self._sessions.get(call.key)
-            if not self._scorer.needs_user(entry, call.batch):
-                return self._score(call, entry)
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
             return self._score(await self._with_user(visit, entry), entry)
+
+    async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
+        """Do the same for calls of different sessions, up to `MAX_TOGETHER`, in order.
+
+        What `score` would raise stands in its place.
+        """
+        outcomes: list[Score | Exception | None] = [None] * len(visits)
+        places, asks = [], []
+        for place, visit in enumerate(visits):
+            ask = self._ask_at_once(visit.call)
+            if ask is not None:
+                places.append(place)
+                asks.append(ask)
+        for place, outcome in zip(places, self._score_together(asks), strict=True):
+            outcomes[place] = outcome
+        waiting = [place for place, outcome in enumerate(outcomes) if outcome is None]
+        later = await asyncio.gather(
+            *(self.score(visits[place]) for place in waiting), return_exceptions=True
+        )
+        for place, late in zip(waiting, later, strict=True):
+            outcomes[place] = told(late)
+        return [outcome for outcome in outcomes if outcome is not None]
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
@@ -79,6 +105,34 @@ class Visits:
     async def session(self, key: SessionKey, *, explain: bool) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
         return self._scorer.session(self._sessions.get(key), explain=explain)
+
+    def _ask_at_once(self, call: ScoreCall) -> Ask | None:
+        if self._turns.taken(call.key):
+            return None
+        entry = self._sessions.get(call.key)
+        if self._scorer.needs_user(entry, call.batch):
+            return None
+        return Ask(call, entry, self._sessions.was_evicted(call.key))
+
+    def _score_together(self, asks: Sequence[Ask]) -> list[Score | Exception]:
+        try:
+            scored: Sequence[Scored | Exception] = self._scorer.score_together(asks)
+        except Exception:  # noqa: BLE001 - one of them fails, and only that one must
+            scored = [self._score_alone(ask) for ask in asks]
+        outcomes: list[Score | Exception] = []
+        for ask, one in zip(asks, scored, strict=True):
+            if isinstance(one, Exception):
+                outcomes.append(one)
+            else:
+                self._keep(ask.call.key, one.entry)
+                outcomes.append(one.score)
+        return outcomes
+
+    def _score_alone(self, ask: Ask) -> Scored | Exception:
+        try:
+            return self._scorer.score(ask.call, ask.entry, lost=ask.lost)
+        except Exception as error:  # noqa: BLE001 - becomes this item's status
+            return error
 
     def _score(self, call: ScoreCall, entry: SessionEntry | None) -> Score:
         started = time.perf_counter()
@@ -100,3 +154,10 @@ class Visits:
         if not self._scorer.needs_user(entry, visit.call.batch):
             return visit.call
         return await self._visitors.added_to(visit)
+
+
+def told(outcome: Score | BaseException) -> Score | Exception:
+    """Give an outcome as a batch tells it; raises what must end the batch as a whole."""
+    if isinstance(outcome, Score | Exception):
+        return outcome
+    raise outcome

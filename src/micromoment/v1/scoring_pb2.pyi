@@ -836,6 +836,70 @@ class BatchScoreResponse(_message.Message):
 Global___BatchScoreResponse: _TypeAlias = BatchScoreResponse  # noqa: Y015
 
 @_typing.final
+class StreamScoresRequest(_message.Message):
+    """StreamScoresRequest is one request on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id that the caller gave, at most 256 bytes, to know the answer by. Not looked at otherwise."""
+    @_builtins.property
+    def request(self) -> Global___ScoreRequest:
+        """What Score would be asked, required."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        request: Global___ScoreRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamScoresRequest: _TypeAlias = StreamScoresRequest  # noqa: Y015
+
+@_typing.final
+class StreamScoresResponse(_message.Message):
+    """StreamScoresResponse answers one request on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request."""
+    @_builtins.property
+    def response(self) -> Global___ScoreResponse:
+        """The answer."""
+
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """The error that Score would have ended with; the stream goes on."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        response: Global___ScoreResponse | None = ...,
+        status: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "response", b"response", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "request_id", b"request_id", "response", b"response", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "status"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___StreamScoresResponse: _TypeAlias = StreamScoresResponse  # noqa: Y015
+
+@_typing.final
 class GetSessionRequest(_message.Message):
     """GetSessionRequest asks for one session."""
 

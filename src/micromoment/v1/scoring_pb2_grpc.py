@@ -46,6 +46,11 @@ class ScoringServiceStub:
                 request_serializer=micromoment_dot_v1_dot_scoring__pb2.BatchScoreRequest.SerializeToString,
                 response_deserializer=micromoment_dot_v1_dot_scoring__pb2.BatchScoreResponse.FromString,
                 _registered_method=True)
+        self.StreamScores = channel.stream_stream(
+                '/micromoment.v1.ScoringService/StreamScores',
+                request_serializer=micromoment_dot_v1_dot_scoring__pb2.StreamScoresRequest.SerializeToString,
+                response_deserializer=micromoment_dot_v1_dot_scoring__pb2.StreamScoresResponse.FromString,
+                _registered_method=True)
         self.GetSession = channel.unary_unary(
                 '/micromoment.v1.ScoringService/GetSession',
                 request_serializer=micromoment_dot_v1_dot_scoring__pb2.GetSessionRequest.SerializeToString,
@@ -72,6 +77,17 @@ class ScoringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamScores(self, request_iterator, context):
+        """StreamScores does what Score does for any number of requests over one stream that stays open.
+        Requests of many sessions may be on their way at once; those of one session are answered in
+        order, others as soon as they are. While 64 requests are unanswered, or answers unread, the next
+        is not read. A stream without requests for the setting stream_idle ends with OK, and so does one
+        whose server is about to stop: nothing that was read is left unanswered, open another.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSession(self, request, context):
         """GetSession tells what is known of a session and why it was scored as it was.
         """
@@ -91,6 +107,11 @@ def add_ScoringServiceServicer_to_server(servicer, server):
                     servicer.BatchScore,
                     request_deserializer=micromoment_dot_v1_dot_scoring__pb2.BatchScoreRequest.FromString,
                     response_serializer=micromoment_dot_v1_dot_scoring__pb2.BatchScoreResponse.SerializeToString,
+            ),
+            'StreamScores': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamScores,
+                    request_deserializer=micromoment_dot_v1_dot_scoring__pb2.StreamScoresRequest.FromString,
+                    response_serializer=micromoment_dot_v1_dot_scoring__pb2.StreamScoresResponse.SerializeToString,
             ),
             'GetSession': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSession,
@@ -154,6 +175,33 @@ class ScoringService:
             '/micromoment.v1.ScoringService/BatchScore',
             micromoment_dot_v1_dot_scoring__pb2.BatchScoreRequest.SerializeToString,
             micromoment_dot_v1_dot_scoring__pb2.BatchScoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamScores(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/micromoment.v1.ScoringService/StreamScores',
+            micromoment_dot_v1_dot_scoring__pb2.StreamScoresRequest.SerializeToString,
+            micromoment_dot_v1_dot_scoring__pb2.StreamScoresResponse.FromString,
             options,
             channel_credentials,
             insecure,

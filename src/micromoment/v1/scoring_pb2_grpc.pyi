@@ -39,6 +39,13 @@ class ScoringServiceStub:
     """Score takes the events that just happened in one session, folds all of them, then scores once."""
     BatchScore: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
+    StreamScores: _grpc.StreamStreamMultiCallable[_scoring_pb2.StreamScoresRequest, _scoring_pb2.StreamScoresResponse]
+    """StreamScores does what Score does for any number of requests over one stream that stays open.
+    Requests of many sessions may be on their way at once; those of one session are answered in
+    order, others as soon as they are. While 64 requests are unanswered, or answers unread, the next
+    is not read. A stream without requests for the setting stream_idle ends with OK, and so does one
+    whose server is about to stop: nothing that was read is left unanswered, open another.
+    """
     GetSession: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.GetSessionRequest, _scoring_pb2.GetSessionResponse]
     """GetSession tells what is known of a session and why it was scored as it was."""
 
@@ -53,6 +60,13 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     """Score takes the events that just happened in one session, folds all of them, then scores once."""
     BatchScore: _aio.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]  # type: ignore[assignment]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
+    StreamScores: _aio.StreamStreamMultiCallable[_scoring_pb2.StreamScoresRequest, _scoring_pb2.StreamScoresResponse]  # type: ignore[assignment]
+    """StreamScores does what Score does for any number of requests over one stream that stays open.
+    Requests of many sessions may be on their way at once; those of one session are answered in
+    order, others as soon as they are. While 64 requests are unanswered, or answers unread, the next
+    is not read. A stream without requests for the setting stream_idle ends with OK, and so does one
+    whose server is about to stop: nothing that was read is left unanswered, open another.
+    """
     GetSession: _aio.UnaryUnaryMultiCallable[_scoring_pb2.GetSessionRequest, _scoring_pb2.GetSessionResponse]  # type: ignore[assignment]
     """GetSession tells what is known of a session and why it was scored as it was."""
 
@@ -76,6 +90,19 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.BatchScoreResponse, _abc.Awaitable[_scoring_pb2.BatchScoreResponse]]:
         """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
+
+    @_abc_1.abstractmethod
+    def StreamScores(
+        self,
+        request_iterator: _MaybeAsyncIterator[_scoring_pb2.StreamScoresRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scoring_pb2.StreamScoresResponse], _abc.AsyncIterator[_scoring_pb2.StreamScoresResponse]]:
+        """StreamScores does what Score does for any number of requests over one stream that stays open.
+        Requests of many sessions may be on their way at once; those of one session are answered in
+        order, others as soon as they are. While 64 requests are unanswered, or answers unread, the next
+        is not read. A stream without requests for the setting stream_idle ends with OK, and so does one
+        whose server is about to stop: nothing that was read is left unanswered, open another.
+        """
 
     @_abc_1.abstractmethod
     def GetSession(

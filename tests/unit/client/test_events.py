@@ -21,6 +21,8 @@ def test_the_client_exports_what_it_means_to() -> None:
     assert set(client.__all__) == {
         "AsyncClient",
         "Client",
+        "ScoreRefusedError",
+        "ScoreStream",
         "Fallback",
         "FallbackReason",
         "event",

@@ -57,7 +57,7 @@ class ContestedStore:
         self.lost.add(key)
 
     def _held(self) -> Held:
-        entry = SessionEntry(new_state(), ",".join(self.kept)) if self.kept else None
+        entry = SessionEntry.of(new_state(), ",".join(self.kept)) if self.kept else None
         return Held(str(len(self.kept)).encode(), entry)
 
 
