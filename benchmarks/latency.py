@@ -104,7 +104,7 @@ def _run(served: Served, scratch: Path, rounds: int, calls: int) -> None:
             stack.enter_context(server)
             channel = stack.enter_context(grpc.insecure_channel(server.address, options=OPTIONS))
             measured[name] = ScoringServiceStub(channel).Score
-        reply = measured["Score"](_request(0))
+        reply = measured["Score"](a_request(0))
         address = stack.enter_context(_echo_server(reply))
         other = stack.enter_context(grpc.insecure_channel(address, OPTIONS))
         measured["empty call"] = other.unary_unary(
@@ -143,7 +143,7 @@ def _compare(
     results = {name: Rounds() for name in measured}
     place = 1
     for number in range(rounds + 1):
-        requests = [_request(place + call) for call in range(calls)]
+        requests = [a_request(place + call) for call in range(calls)]
         place += calls
         for name, call in measured.items():
             times = _times(call, requests)
@@ -170,7 +170,8 @@ def _times(
     return times
 
 
-def _request(place: int) -> pb.ScoreRequest:
+def a_request(place: int) -> pb.ScoreRequest:
+    """Make the request at a place of many visits, one after the other."""
     visit, step = divmod(place, VISIT_EVENTS)
     one = event(
         KINDS[step % len(KINDS)],

@@ -22,7 +22,6 @@ BENCHMARKS = (
     "fallback",
     "startup",
     "front_door",
-    "swap",
 )
 
 

@@ -47,7 +47,7 @@ class OfflineShop:
     def _score(self, request: pb.ScoreRequest, user: UserLookup) -> Score:
         call = replace(self._decoder.score_call(request).call, user=user)
         known = self._sessions.get(call.key)
-        entry = known and SessionEntry(known.state.copy(), known.last_event_id)
+        entry = known
         scored = self._scorer.score(call, entry, lost=False)
         if scored.entry is not None:
             self._sessions[call.key] = scored.entry

@@ -1,4 +1,4 @@
-"""HTTP/2 as far as unary gRPC calls on one connection need it: frames written and read as bytes."""
+"""HTTP/2 as far as gRPC calls on one connection need it: frames written and read as bytes."""
 
 from __future__ import annotations
 
@@ -61,6 +61,12 @@ def opening() -> bytes:
     settings = struct.pack(">HIHI", _HEADER_TABLE_SIZE, 0, _INITIAL_WINDOW_SIZE, _GREATEST_WINDOW)
     more = struct.pack(">I", _GREATEST_WINDOW - FIRST_WINDOW)
     return PREFACE + frame(SETTINGS, 0, 0, settings) + frame(WINDOW_UPDATE, 0, 0, more)
+
+
+def initial_window(settings: bytes, before: int) -> int:
+    """Give the initial window that a settings frame states, `before` where it states none."""
+    stated = dict(struct.iter_unpack(">HI", settings))
+    return int(stated.get(_INITIAL_WINDOW_SIZE, before))
 
 
 def header_block(path: str, authority: str) -> bytes:

@@ -41,6 +41,7 @@ from training.server_process import ServerProcess, free_port
 
 IN_FLIGHT: Final = (1, 16, 64)
 _MANY: Final = (16,)
+_STREAMED: Final = (64,)
 _BATCHES: Final = (4,)
 _EMPTY_KINDS: Final = {"grpc.aio with uvloop": "aio", "synchronous pool": "pool"}
 _TRIAL_ROUNDS: Final = 3
@@ -106,6 +107,7 @@ class _Starter:
         empty, trials = self._empty_service(answered)
         echoed = NewEvents(empty.port, self._shoppers, "empty", counts=False)
         kept = NewEvents(ours.port, self._shoppers, "kept")
+        streamed = NewEvents(ours.port, self._shoppers, "streamed")
         new = names.EMPTY_NEW
         servers = LineUp(
             cases=[
@@ -113,6 +115,7 @@ class _Starter:
                 Case(names.SCORE, ours, IN_FLIGHT, self._score(ours, answered), names.EMPTY),
                 Case(names.EMPTY_NEW, empty, IN_FLIGHT, echoed.in_flight, new),
                 Case(names.SCORE_NEW, ours, IN_FLIGHT, kept.in_flight, new),
+                Case(names.STREAM, ours, _STREAMED, streamed.streamed, new),
                 self._batches(ours, answered),
             ],
             rate_cases=[

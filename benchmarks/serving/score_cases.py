@@ -18,11 +18,13 @@ from benchmarks.serving.cases import Drive
 from benchmarks.serving.distinct import Answers, call_at_rate, call_each
 from benchmarks.serving.measures import Load
 from benchmarks.serving.score_calls import LATER_EVENTS, Shoppers, Visit
+from benchmarks.serving.streamed import call_streamed
 from micromoment.scoring.models import Float32Array
 from micromoment.v1 import scoring_pb2 as pb
 
 SCORE: Final = "/micromoment.v1.ScoringService/Score"
 BATCH_SCORE: Final = "/micromoment.v1.ScoringService/BatchScore"
+STREAM_SCORES: Final = "/micromoment.v1.ScoringService/StreamScores"
 BATCH: Final = 64
 _SAMPLE: Final = 16
 _PREPARING: Final = 16  # calls in flight while visits are begun
@@ -105,8 +107,7 @@ class NewEvents:
 
     def in_flight(self, in_flight: int, seconds: float) -> Drive:
         """Make ready a run with so many calls in flight, as many as the last one's speed asks."""
-        expected = self._rates.get(in_flight, _FIRST_GUESS) * seconds
-        requests = self._begun(expected * _HEADROOM, in_flight)
+        requests = self._for_a_run(in_flight, seconds)
         bodies = [request.SerializeToString() for request in requests]
 
         def drive() -> Load:
@@ -115,6 +116,29 @@ class NewEvents:
             return load
 
         return drive
+
+    def streamed(self, in_flight: int, seconds: float) -> Drive:
+        """Make ready the same over one stream, with so many requests unanswered."""
+        requests = self._for_a_run(in_flight, seconds)
+        bodies = [
+            pb.StreamScoresRequest(request_id=str(number), request=request).SerializeToString()
+            for number, request in enumerate(requests)
+        ]
+
+        def drive() -> Load:
+            answers = call_streamed(self.port, STREAM_SCORES, bodies, in_flight, seconds)
+            load = answers.load()
+            replies = map(pb.StreamScoresResponse.FromString, answers.bodies)
+            answers.bodies = [reply.response.SerializeToString() for reply in replies]
+            self._checked(requests, answers)
+            self._rates[in_flight] = load.calls / load.seconds
+            return load
+
+        return drive
+
+    def _for_a_run(self, in_flight: int, seconds: float) -> list[pb.ScoreRequest]:
+        expected = self._rates.get(in_flight, _FIRST_GUESS) * seconds
+        return self._begun(expected * _HEADROOM, in_flight)
 
     def at_rate(self, rate: int, seconds: float) -> Drive:
         """Make ready a run with so many calls a second."""

@@ -46,9 +46,10 @@ def test_offline_and_online_are_one(shop: TrainedShop) -> None:
 
 
 @pytest.mark.slow
-def test_offline_and_online_are_one_over_http(shop: TrainedShop) -> None:
-    """The same over the HTTP front door, whose JSON loses no bit of a score or a feature."""
-    done, table = check(shop, "--limit", "600", "--via", "http")
+@pytest.mark.parametrize("via", ["stream", "batch", "http"])
+def test_offline_and_online_are_one_however_called(shop: TrainedShop, via: str) -> None:
+    """On a stream, in batches, and over HTTP, whose JSON loses no bit of a score or a feature."""
+    done, table = check(shop, "--limit", "600", "--via", via)
     assert done.returncode == 0, done.stdout + done.stderr
     found = counts(table)
     assert (found["mismatches"], found["state lost"], found["degraded"]) == (0, 0, 0)

@@ -46,7 +46,7 @@ def an_entry(events: int = 1, last_event_id: str = "e1") -> SessionEntry:
     """Make a session that has seen some events."""
     state = new_state()
     state[0]["events_seen"] = events
-    return SessionEntry(state, last_event_id)
+    return SessionEntry.of(state, last_event_id)
 
 
 async def test_what_is_kept_is_read(replica: Replica, port: int) -> None:
@@ -69,12 +69,12 @@ async def test_what_is_kept_is_read(replica: Replica, port: int) -> None:
 
 
 async def test_a_recalled_session_is_the_callers_own(replica: Replica) -> None:
-    """Changing what was recalled changes nothing that is remembered."""
+    """Changing what was recalled changes nothing that is remembered: it can only be replaced."""
     await replica.score("s1", "e1")
     first = replica.store.recall(key_of("s1"))
     assert first is not None
     assert first.entry is not None
-    first.entry.state[0]["events_seen"] = 99
+    first.entry.data = b"another"
     again = replica.store.recall(key_of("s1"))
     assert again is not None
     assert again.entry is not None
@@ -154,7 +154,7 @@ async def test_another_state_version_is_neither_read_nor_overwritten(
         before = {key: redis.get(key) for key in redis.scan_iter()}
         held = await later.store.fetch(key_of("s1"))
         assert held.entry is None
-        theirs = SessionEntry(np.zeros(1, another_dtype()), "z")
+        theirs = SessionEntry.of(np.zeros(1, another_dtype()), "z")
         assert await later.store.replace(key_of("s1"), held, theirs) is None
         score = await now.score("s1", "b")
     assert score.events_seen == 2
