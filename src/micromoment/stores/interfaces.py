@@ -20,7 +20,7 @@ class SessionStore(Protocol):
         """Give a copy that the caller owns; changing it changes nothing before `put`."""
 
     def put(self, key: SessionKey, entry: SessionEntry) -> None:
-        """Keep a copy of `entry`; the least recently used session makes room."""
+        """Keep a copy of `entry`; where there is no room, another session makes it."""
 
     def was_evicted(self, key: SessionKey) -> bool:
         """Tell whether the session was known once and lost, as far as that is remembered."""

@@ -1,10 +1,12 @@
 """The sessions of one server as a file, written when it drains and read when it starts again.
 
 Layout, little-endian, no pickle: 8 bytes of magic, the header's length (u32) and the header (JSON:
-state_version, layout, state_bytes, sessions), then for each session, least recently used first, the
-time of its last use (f64, seconds since 1970), the lengths of tenant, session id and last event id
-(3 x u16), these three in UTF-8, and its state; at the end the SHA-256 of all that. Scores are not
-kept: they follow from the state and the bundle.
+state_version, layout, state_bytes, sessions, probation), then for each session the time of its last
+use (f64, seconds since 1970), the lengths of tenant, session id and last event id (3 x u16), these
+three in UTF-8, and its state; at the end the SHA-256 of all that. The first `probation` sessions
+were not used again after their first call, the others are protected (`session_order`); each of both
+least recently used first. Without `probation` in the header all are protected. Scores are not kept:
+they follow from the state and the bundle.
 """
 
 from __future__ import annotations
@@ -89,9 +91,11 @@ def load_sessions(
             header["state_version"] == state_format.version
             and header["layout"] == state_format.layout
         )
-        for used_at, key, last_event_id, state in _read_records(file, header):
+        probation = header.get("probation", 0)
+        for place, (used_at, key, last_event_id, state) in enumerate(_read_records(file, header)):
             if readable:
-                store.restore(key, SessionEntry(state, last_event_id), used_at)
+                entry = SessionEntry(state, last_event_id)
+                store.restore(key, entry, used_at, protected=place >= probation)
             else:
                 store.remember_lost(key)
     kept = len(store) if readable else 0
@@ -110,6 +114,7 @@ def _write(store: MemorySessionStore, file: BinaryIO, state_format: StateFormat)
         "layout": state_format.layout,
         "state_bytes": state_format.dtype.itemsize,
         "sessions": len(store),
+        "probation": store.n_probation,
     }
     encoded = json.dumps(header, sort_keys=True).encode()
     write(_MAGIC + _LENGTH.pack(len(encoded)) + encoded)

@@ -1,36 +1,30 @@
-"""Session state in the process: bounded, least recently used out first, kept over a restart."""
+"""Session state in the process: bounded, those of one call out first, kept over a restart."""
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from micromoment.features.state import STATE
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.slab import Slab
+from micromoment.stores.lost_sessions import LostSessions
+from micromoment.stores.session_order import Eviction, SessionOrder
+from micromoment.stores.session_slots import SessionSlots
 
-_MAX_LOST_KEYS: Final = 100_000
 # How many idle sessions one `put` clears away: more than one, so that a backlog shrinks.
 _SWEEP: Final = 4
-
-
-@dataclass(slots=True)
-class _Kept:
-    slot: int
-    used_at: float
-    last_event_id: str
 
 
 class MemorySessionStore:
     """Keeps up to `max_sessions` sessions, each for `ttl_s` seconds after its last use.
 
-    A session takes the state's size plus half a KiB. One that had to make room is remembered as
-    lost (the last 100,000 of them); one that outlived `ttl_s` is not, its visit is over. `clock`
-    gives seconds since 1970; it decides on memory alone, never on a feature.
+    Of one tenant it keeps up to `max_per_tenant`, by default all. A session takes `SESSION_BYTES`.
+    Who makes room is `session_order`'s to tell; up to 2,048 sessions in strict order, above that
+    among some 256. One that had to make room is remembered as lost (the last 100,000 of them); one
+    that outlived `ttl_s` is not, its visit is over. `clock` gives seconds since 1970; it decides on
+    memory alone, never on a feature.
     """
 
     def __init__(
@@ -38,35 +32,50 @@ class MemorySessionStore:
         max_sessions: int,
         ttl_s: float,
         *,
+        max_per_tenant: int | None = None,
         state_bytes: int = STATE.itemsize,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._max_sessions = max_sessions
         self._ttl_s = ttl_s
         self._clock = clock
-        self._slab = Slab(state_bytes)
-        self._kept: OrderedDict[SessionKey, _Kept] = OrderedDict()
-        self._lost: OrderedDict[SessionKey, None] = OrderedDict()
+        self._order = SessionOrder(max_sessions, max_per_tenant or max_sessions)
+        self._slots = SessionSlots(max_sessions, state_bytes)
+        self._lost = LostSessions()
+        self._evictions = dict.fromkeys(Eviction, 0)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._order)
+
+    @property
+    def n_probation(self) -> int:
+        """How many of the sessions were not used again after their first call."""
+        return self._order.n_probation
+
+    @property
+    def evictions(self) -> Mapping[Eviction, int]:
+        """How many sessions have gone, by reason."""
+        return self._evictions
 
     def get(self, key: SessionKey) -> SessionEntry | None:
         """Give the session, which counts as use."""
-        kept = self._kept.get(key)
-        if kept is None:
+        slot = self._order.touch(key)
+        if slot is None:
             return None
+        slots = self._slots
         now = self._clock()
-        if kept.used_at + self._ttl_s < now:
-            self._drop(key)
+        if slots.used_at[slot] + self._ttl_s < now:
+            self._drop(key, Eviction.EXPIRED)
             return None
-        kept.used_at = now
-        self._kept.move_to_end(key)
-        return SessionEntry(self._slab.read(kept.slot), kept.last_event_id)
+        slots.used_at[slot] = now
+        return slots.read(slot)
 
     def put(self, key: SessionKey, entry: SessionEntry) -> None:
-        """Keep a copy of `entry`; the least recently used session makes room."""
-        self._keep(key, entry, self._clock())
+        """Keep a copy of `entry`; where there is no room, another session makes it."""
+        slot = self._order.touch(key)
+        if slot is None:
+            self._add(key, entry, self._clock(), protected=False)
+        else:
+            self._slots.write(slot, entry, self._clock())
 
     def was_evicted(self, key: SessionKey) -> bool:
         """Tell whether the session was known once and lost, as far as that is remembered."""
@@ -74,44 +83,49 @@ class MemorySessionStore:
 
     def remember_lost(self, key: SessionKey) -> None:
         """Remember that the session was known once and is lost."""
-        self._lost[key] = None
-        if len(self._lost) > _MAX_LOST_KEYS:
-            self._lost.popitem(last=False)
+        self._lost.add(key)
 
     def oldest_first(self) -> Iterator[tuple[SessionKey, SessionEntry, float]]:
-        """Go through the sessions with the time of their last use, in seconds since 1970."""
-        for key, kept in self._kept.items():
-            entry = SessionEntry(self._slab.read(kept.slot), kept.last_event_id)
-            yield key, entry, kept.used_at
+        """Go through the sessions with the time of their last use, in seconds since 1970.
 
-    def restore(self, key: SessionKey, entry: SessionEntry, used_at: float) -> None:
-        """Keep a session that was last used at `used_at`; call in that order."""
+        First the `n_probation` ones on probation, then the protected ones; each oldest first.
+        """
+        slots = self._slots
+        for protected in (False, True):
+            segment = list(self._order.segment(protected=protected))
+            segment.sort(key=lambda one: slots.used_at[one[1]])
+            for key, slot in segment:
+                yield key, slots.read(slot), slots.used_at[slot]
+
+    def restore(
+        self, key: SessionKey, entry: SessionEntry, used_at: float, *, protected: bool
+    ) -> None:
+        """Keep a session that was last used at `used_at`; call in the order of `oldest_first`."""
         if used_at + self._ttl_s >= self._clock():
-            self._keep(key, entry, used_at)
+            self._add(key, entry, used_at, protected=protected)
 
-    def _keep(self, key: SessionKey, entry: SessionEntry, used_at: float) -> None:
-        kept = self._kept.get(key)
-        if kept is None:
-            self._make_room(used_at)
-            kept = _Kept(self._slab.take(), used_at, entry.last_event_id)
-            self._kept[key] = kept
-        else:
-            kept.used_at = used_at
-            kept.last_event_id = entry.last_event_id
-            self._kept.move_to_end(key)
-        self._slab.write(kept.slot, entry.data)
-        self._lost.pop(key, None)
+    def _add(
+        self, key: SessionKey, entry: SessionEntry, used_at: float, *, protected: bool
+    ) -> None:
+        self._sweep(key, used_at)
+        leaving = self._order.leaving_for(key)
+        if leaving is not None:
+            self._drop(leaving.key, leaving.why)
+            self._lost.add(leaving.key)
+        slot = self._slots.take()
+        self._slots.write(slot, entry, used_at)
+        self._order.add(key, slot, protected=protected)
+        self._lost.discard(key)
 
-    def _make_room(self, now: float) -> None:
+    def _sweep(self, key: SessionKey, now: float) -> None:
         for _ in range(_SWEEP):
-            oldest = next(iter(self._kept), None)
-            if oldest is None or self._kept[oldest].used_at + self._ttl_s >= now:
-                break
-            self._drop(oldest)
-        if len(self._kept) >= self._max_sessions:
-            evicted = next(iter(self._kept))
-            self._drop(evicted)
-            self.remember_lost(evicted)
+            for oldest, slot in self._order.oldest_beside(key):
+                if self._slots.used_at[slot] + self._ttl_s < now:
+                    self._drop(oldest, Eviction.EXPIRED)
+                    break
+            else:
+                return
 
-    def _drop(self, key: SessionKey) -> None:
-        self._slab.give_back(self._kept.pop(key).slot)
+    def _drop(self, key: SessionKey, why: Eviction) -> None:
+        self._slots.give_back(self._order.remove(key))
+        self._evictions[why] += 1

@@ -112,7 +112,7 @@ class Visits:
         entry = self._sessions.get(call.key)
         if self._scorer.needs_user(entry, call.batch):
             return None
-        return Ask(call, entry, self._sessions.was_evicted(call.key))
+        return Ask(call, entry, self._is_lost(call.key, entry))
 
     def _score_together(self, asks: Sequence[Ask]) -> list[Score | Exception]:
         try:
@@ -136,15 +136,18 @@ class Visits:
 
     def _score(self, call: ScoreCall, entry: SessionEntry | None) -> Score:
         started = time.perf_counter()
-        scored = self._scorer.score(call, entry, lost=self._sessions.was_evicted(call.key))
+        scored = self._scorer.score(call, entry, lost=self._is_lost(call.key, entry))
         self._keep(call.key, scored.entry)
         self._observer.stage_ended("score", time.perf_counter() - started)
         return scored.score
 
     def _fold(self, call: ScoreCall, entry: SessionEntry | None) -> FoldResult:
-        folded = self._scorer.fold(call, entry, lost=self._sessions.was_evicted(call.key))
+        folded = self._scorer.fold(call, entry, lost=self._is_lost(call.key, entry))
         self._keep(call.key, folded.entry)
         return folded.result
+
+    def _is_lost(self, key: SessionKey, entry: SessionEntry | None) -> bool:
+        return entry is None and self._sessions.was_evicted(key)
 
     def _keep(self, key: SessionKey, entry: SessionEntry | None) -> None:
         if entry is not None:
