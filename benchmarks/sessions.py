@@ -125,7 +125,7 @@ def _print(name: str, traffic: Traffic, rss: int) -> None:
     sessions = len(store)
     print(
         f"{name}: {sessions:,} sessions in {taken / 1e6:,.0f} MB, {taken / sessions:,.0f} B each; "
-        f"gone: {({why.value: gone for why, gone in store.evictions.items() if gone})}"
+        f"gone: { ({why.value: gone for why, gone in store.evictions.items() if gone}) }"
     )
 
 

@@ -141,7 +141,11 @@ def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore
 
 
 def _restored_sessions(settings: Settings) -> MemorySessionStore:
-    sessions = MemorySessionStore(settings.max_sessions, settings.session_ttl)
+    sessions = MemorySessionStore(
+        settings.max_sessions,
+        settings.session_ttl,
+        max_per_tenant=settings.max_sessions_per_tenant,
+    )
     path = settings.state_file
     if path is None or not path.exists():
         return sessions

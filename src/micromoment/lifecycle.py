@@ -112,6 +112,9 @@ class Service:
         if isinstance(loaded.sessions, RedisSessionStore):
             await loaded.sessions.warm_up()
             self._metrics.watch_session_store(loaded.sessions.is_asked)
+        else:
+            memory = loaded.sessions
+            self._metrics.watch_session_memory(lambda: memory.bytes_held, memory.evictions.items)
         self._metrics.watch(sessions=lambda: len(loaded.sessions), bundle=loaded.bundle)
         self._slot.fill(loaded.application)
         # What lives now lives on: the collector need not look at it again.

@@ -89,6 +89,7 @@ Band = Annotated[
 OptionalError = Annotated[
     Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_empty_is_none)
 ]
+OptionalCap = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)]
 OptionalPort = Annotated[Port | None, BeforeValidator(_empty_is_none)]
 
 
@@ -145,8 +146,13 @@ class Settings(BaseSettings):
     max_sessions: int = Field(
         200_000,
         ge=1,
-        description="Sessions in this server's memory, about 3 KB each; beyond it the least "
-        "recently used is lost, or with Redis read from there.",
+        description="Sessions in this server's memory, 2.9 KB each. Beyond it one that had a single "
+        "call makes room, else the least recently used; it is lost, or with Redis read from there.",
+    )
+    max_sessions_per_tenant: OptionalCap = Field(
+        None,
+        description="Those of one tenant, who beyond it loses its own. Empty: as many as "
+        "`max_sessions`. Not with Redis.",
     )
     session_ttl: PositiveSeconds = Field(
         7_200.0,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections import OrderedDict
+import time
 from typing import Any, Final
 
 import structlog
@@ -19,15 +19,15 @@ from redis.exceptions import NoScriptError
 
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.bounded_cache import BoundedCache
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held
+from micromoment.stores.lost_sessions import LostSessions
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.session_file import StateFormat
+from micromoment.stores.sessions import MemorySessionStore
 
 _VERSION_BYTES: Final = 16
 _LENGTH: Final = struct.Struct("<H")
-_MAX_LOST_KEYS: Final = 100_000
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
 
@@ -65,8 +65,14 @@ class RedisSessionStore:
         self._ttl_ms = max(1, round(ttl_s * _MS_PER_SECOND))
         self._format = state_format or StateFormat()
         self._suffix = f":v{self._format.version}.{self._format.layout}"
-        self._recalled: BoundedCache[SessionKey, bytes] = BoundedCache(max_recalled, ttl_s)
-        self._lost: OrderedDict[SessionKey, None] = OrderedDict()
+        # Each with its version before its state.
+        self._recalled = MemorySessionStore(
+            max_recalled,
+            ttl_s,
+            state_bytes=_VERSION_BYTES + self._format.dtype.itemsize,
+            clock=time.monotonic,
+        )
+        self._lost = LostSessions()
 
     def __len__(self) -> int:
         return len(self._recalled)
@@ -77,8 +83,11 @@ class RedisSessionStore:
 
     def recall(self, key: SessionKey) -> Held | None:
         """Give the session as this server last saw it; None when it doesn't remember it."""
-        value = self._recalled.get(key)
-        return None if value is None else self._held(value)
+        known = self._recalled.get(key)
+        if known is None:
+            return None
+        entry = SessionEntry(known.data[_VERSION_BYTES:], known.last_event_id)
+        return Held(known.data[:_VERSION_BYTES], entry)
 
     async def fetch(self, key: SessionKey) -> Held:
         """Read a session. Raises `SessionStoreUnavailableError`."""
@@ -90,12 +99,13 @@ class RedisSessionStore:
         Where the store holds something else by now, nothing is kept and that is given. Raises
         `SessionStoreUnavailableError`; the session may then have been kept or not.
         """
-        value = self._value(entry)
+        version = os.urandom(_VERSION_BYTES)
+        value = _value(version, entry)
         reply = await self._run(self._name(key), held.version, value, self._ttl_ms)
         if reply != _KEPT:
             return self._met(key, reply)
-        self._recalled.put(key, value)
-        self._lost.pop(key, None)
+        self._remember(key, version, entry)
+        self._lost.discard(key)
         return None
 
     def was_lost(self, key: SessionKey) -> bool:
@@ -104,9 +114,7 @@ class RedisSessionStore:
 
     def remember_lost(self, key: SessionKey) -> None:
         """Remember, until it is kept again, that events of the session could not be kept."""
-        self._lost[key] = None
-        if len(self._lost) > _MAX_LOST_KEYS:
-            self._lost.popitem(last=False)
+        self._lost.add(key)
 
     async def warm_up(self) -> None:
         """Connect and load the script; a Redis that isn't there is logged and tried again."""
@@ -133,22 +141,17 @@ class RedisSessionStore:
     def _met(self, key: SessionKey, value: bytes | None) -> Held:
         if value is None:
             return Held(b"", None)
-        held = self._held(value)
-        self._recalled.put(key, value)
-        return held
-
-    def _value(self, entry: SessionEntry) -> bytes:
-        event_id = entry.last_event_id.encode()
-        head = os.urandom(_VERSION_BYTES) + _LENGTH.pack(len(event_id))
-        return head + event_id + entry.data
-
-    def _held(self, value: bytes) -> Held:
         try:
             entry = self._entry(value)
         except (struct.error, ValueError):
             _log.warning("session_unreadable", bytes=len(value))
             raise SessionStoreUnavailableError from None
-        return Held(value[:_VERSION_BYTES], entry)
+        version = value[:_VERSION_BYTES]
+        self._remember(key, version, entry)
+        return Held(version, entry)
+
+    def _remember(self, key: SessionKey, version: bytes, entry: SessionEntry) -> None:
+        self._recalled.put(key, SessionEntry(version + entry.data, entry.last_event_id))
 
     def _entry(self, value: bytes) -> SessionEntry:
         start = _VERSION_BYTES + _LENGTH.size
@@ -157,3 +160,8 @@ class RedisSessionStore:
         if len(state) != self._format.dtype.itemsize:
             raise ValueError
         return SessionEntry(state, value[start : start + length].decode())
+
+
+def _value(version: bytes, entry: SessionEntry) -> bytes:
+    event_id = entry.last_event_id.encode()
+    return version + _LENGTH.pack(len(event_id)) + event_id + entry.data

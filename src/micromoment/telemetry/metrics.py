@@ -5,7 +5,7 @@ Labels are methods, status codes, stages and reasons: all of them few and known 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
 from wsgiref.simple_server import WSGIServer
@@ -21,6 +21,7 @@ from prometheus_client import (
 
 from micromoment.errors import InvalidSettingError
 from micromoment.scoring.calls import Score
+from micromoment.telemetry.watched_counter import WatchedCounter
 from micromoment.telemetry.histograms import Histograms
 
 _CALL_BUCKETS: Final = (
@@ -52,6 +53,13 @@ class Metrics:
             "micromoment_events", "Events by what became of them", "outcome"
         )
         self._sessions = self._gauge("micromoment_sessions", "Sessions kept in memory")
+        self._session_bytes = self._gauge(
+            "micromoment_session_bytes", "Memory that the sessions kept take, about"
+        )
+        self._evictions = WatchedCounter(
+            "micromoment_session_evictions", "Sessions no longer kept in memory, by why", "reason"
+        )
+        self.registry.register(self._evictions)
         self._store_asked = self._gauge(
             "micromoment_session_store_asked",
             "0 while a session store on Redis is left alone after failures, else 1",
@@ -89,6 +97,13 @@ class Metrics:
         self._sessions.set_function(sessions)
         self._bundle.clear()
         self._bundle.labels(bundle).set(1)
+
+    def watch_session_memory(
+        self, held: Callable[[], int], evictions: Callable[[], Iterable[tuple[str, int]]]
+    ) -> None:
+        """Show the bytes held and the sessions gone by reason whenever metrics are read."""
+        self._session_bytes.set_function(held)
+        self._evictions.watch(evictions)
 
     def watch_session_store(self, asked: Callable[[], bool]) -> None:
         """Show whether the session store is asked whenever metrics are read."""
