@@ -146,8 +146,9 @@ class Settings(BaseSettings):
     max_sessions: int = Field(
         200_000,
         ge=1,
-        description="Sessions in this server's memory, 2.9 KB each. Beyond it one that had a single "
-        "call makes room, else the least recently used; it is lost, or with Redis read from there.",
+        description="Sessions in this server's memory, 2.9 KB each. Beyond it one that had a "
+        "single call makes room, else the least recently used; it is lost, or with Redis read "
+        "from there.",
     )
     max_sessions_per_tenant: OptionalCap = Field(
         None,

@@ -72,9 +72,7 @@ def test_it_does_as_the_model_does(size: int, steps: list[tuple[str, int]]) -> N
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.lists(st.tuples(NAMES, NAMES), max_size=120))
-def test_no_tenant_has_more_than_its_cap(
-    size: int, cap: int, calls: list[tuple[int, int]]
-) -> None:
+def test_no_tenant_has_more_than_its_cap(size: int, cap: int, calls: list[tuple[int, int]]) -> None:
     """Nor all together more than fit; what has gone is called lost, and the last one is there."""
     store = MemorySessionStore(size, 60, max_per_tenant=cap, state_bytes=1)
     known = set()

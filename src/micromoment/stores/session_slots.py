@@ -1,4 +1,4 @@
-"""Where sessions lie in memory: states in one piece, the rest in columns, no object for a session."""
+"""Where sessions lie in memory: states in one piece, the rest in columns, no object for each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from micromoment.errors import InvalidSettingError
 from micromoment.scoring.sessions import SessionEntry
 
 # Memory comes page by page as it is first written to; MAP_SHARED would count as shared memory.
@@ -22,13 +23,17 @@ class SessionSlots:
     comes and goes between calls, which leaves holes of a sixth of their size. Ids lie in UTF-8, or
     one with a single wide character takes four bytes for each, and in a NumPy array, which the
     garbage collector does not walk as it would a list. Memory grows with the largest number of
-    sessions so far and never shrinks.
+    sessions so far and never shrinks. Raises `InvalidSettingError` where `size` states are more
+    than the machine grants.
     """
 
     def __init__(self, size: int, state_bytes: int) -> None:
         self._size = size
         self._state_bytes = state_bytes
-        self._states = mmap.mmap(-1, size * state_bytes, flags=_OWN)
+        try:
+            self._states = mmap.mmap(-1, size * state_bytes, flags=_OWN)
+        except (OSError, OverflowError):
+            raise InvalidSettingError("max_sessions", "more than there is memory for") from None
         self._event_ids: npt.NDArray[Any] = np.empty(size, object)
         self.used_at = array("d", bytes(8 * size))
         self._unused = 0

@@ -21,8 +21,8 @@ from prometheus_client import (
 
 from micromoment.errors import InvalidSettingError
 from micromoment.scoring.calls import Score
-from micromoment.telemetry.watched_counter import WatchedCounter
 from micromoment.telemetry.histograms import Histograms
+from micromoment.telemetry.watched_counter import WatchedCounter
 
 _CALL_BUCKETS: Final = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,

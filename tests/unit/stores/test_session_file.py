@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -66,6 +67,32 @@ def test_a_smaller_store_keeps_the_newest(tmp_path: Path) -> None:
     load_sessions(small, path)
     assert small.get(SessionKey("default", "s2é")) is not None
     assert small.was_evicted(SessionKey("default", "s0é"))
+
+
+def test_who_was_used_again_is_protected_after_a_restart(tmp_path: Path) -> None:
+    """New sessions push out those of a single call, though these were used later."""
+    path = tmp_path / "sessions.bin"
+    store, restored = a_store(), MemorySessionStore(4, 60)
+    store.get(SessionKey("default", "s0é"))
+    save_sessions(store, path)
+    load_sessions(restored, path)
+    for number in range(10):
+        restored.put(SessionKey("default", f"new{number}"), SessionEntry.of(new_state(), "e"))
+    assert restored.get(SessionKey("default", "s0é")) is not None
+    assert restored.was_evicted(SessionKey("default", "s2é"))
+
+
+def test_a_file_that_names_no_segments_is_read(tmp_path: Path) -> None:
+    """Earlier ones don't; their sessions are protected, as far as there is room."""
+    path = tmp_path / "sessions.bin"
+    save_sessions(a_store(), path)
+    content = path.read_bytes()[:-32].replace(b'"probation": 3', b'"unheard_of": 3')
+    longer = content[8] + len('"unheard_of"') - len('"probation"')
+    content = content[:8] + bytes([longer]) + content[9:]
+    path.write_bytes(content + hashlib.sha256(content).digest())
+    restored = MemorySessionStore(10, 60)
+    assert load_sessions(restored, path).kept == 3
+    assert restored.n_probation == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from micromoment.errors import InvalidSettingError
 from micromoment.features.state import new_state
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
@@ -134,6 +135,45 @@ def test_lost_sessions_are_remembered_within_bounds() -> None:
         store.remember_lost(key(str(number)))
     assert not store.was_evicted(key("0"))
     assert store.was_evicted(key("1"))
+
+
+def test_evictions_are_counted_by_why() -> None:
+    """Outlived, pushed out of a full store, pushed out at the tenant's cap."""
+    clock = Clock()
+    store = MemorySessionStore(3, 60, max_per_tenant=2, clock=clock)
+    store.put(key("a"), entry(1))
+    clock.now += 61
+    for name in "bcd":
+        store.put(key(name), entry(1))
+    store.put(SessionKey("other", "a"), entry(1))
+    store.put(SessionKey("other", "b"), entry(1))
+    assert dict(store.evictions) == {"expired": 1, "capacity": 1, "tenant_cap": 1}
+
+
+def test_a_large_store_keeps_visits_under_way_from_a_crawler() -> None:
+    """In one of many parts too: four crawled sessions for each place, and none of them is lost."""
+    store = MemorySessionStore(5_000, 60)
+    for name in [*range(3_500), *range(3_500)]:
+        store.put(key(str(name)), entry(1))
+    for name in range(20_000):
+        store.put(key(f"crawled{name}"), entry(2))
+    assert len(store) == 5_000
+    assert all(seen(store, str(name)) == 1 for name in range(3_500))
+    assert store.was_evicted(key("crawled0"))
+
+
+@pytest.mark.parametrize("sessions", [10**12, 10**18])
+def test_more_sessions_than_there_is_memory_for_are_refused(sessions: int) -> None:
+    """At the start, by the setting's name, and not when memory runs out."""
+    with pytest.raises(InvalidSettingError, match="max_sessions"):
+        MemorySessionStore(sessions, 60)
+
+
+def test_a_state_of_another_size_is_refused() -> None:
+    """It would tear its neighbours."""
+    store = MemorySessionStore(10, 60)
+    with pytest.raises(IndexError):
+        store.put(key("a"), SessionEntry(b"short", "e"))
 
 
 def test_a_states_memory_is_aligned_for_compiled_code() -> None:

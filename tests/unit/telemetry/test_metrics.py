@@ -49,6 +49,15 @@ def test_sessions_and_bundle_are_those_of_now() -> None:
     assert value(metrics, "micromoment_bundle_info", bundle="shop:1") is None
 
 
+def test_what_sessions_take_and_why_they_go_are_those_of_now() -> None:
+    """Bytes and counts by reason are asked for when they are read."""
+    metrics, gone = Metrics(), {"capacity": 1}
+    metrics.watch_session_memory(lambda: 2_900, gone.items)
+    gone["capacity"] += 1
+    assert value(metrics, "micromoment_session_bytes") == 2_900
+    assert value(metrics, "micromoment_session_evictions_total", reason="capacity") == 2
+
+
 def test_ids_add_no_series() -> None:
     """Ten thousand answers with ids of their own leave the number of series as it was."""
     metrics = Metrics()
