@@ -228,12 +228,12 @@ class Settings(BaseSettings):
         "auto", description="`auto` is console on a terminal and JSON elsewhere."
     )
 
-    @field_validator("state_file")
+    @field_validator("max_sessions_per_tenant", "state_file")
     @classmethod
-    def _state_file_is_memory_s(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        if path is not None and info.data.get("session_store") is not None:
+    def _is_memory_s(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("session_store") is not None:
             raise ValueError("must be empty: sessions are kept in session_store")
-        return path
+        return value
 
 
 def load_settings(**given: object) -> Settings:

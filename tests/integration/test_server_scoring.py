@@ -23,6 +23,7 @@ from micromoment.features.user_snapshot import UserStatus
 from micromoment.lifecycle import Service
 from micromoment.scoring.manifest import Manifest
 from micromoment.settings import Settings
+from micromoment.stores.sessions import SESSION_BYTES
 from micromoment.telemetry.metrics import Metrics
 from micromoment.v1 import events_pb2, scoring_pb2
 from tests.support.serving import SlowUsers
@@ -148,6 +149,22 @@ async def test_a_session_that_made_room_is_called_lost(settings: Settings) -> No
         back = await client.score("s1", visit(1, first=3))
     assert scoring_pb2.DEGRADED_REASON_STATE_LOST in back.degraded
     assert back.events_seen == 1
+
+
+async def test_evictions_and_memory_are_among_the_metrics(settings: Settings) -> None:
+    """With room for two sessions the third one pushes one out, and the bytes are those of two."""
+    metrics = Metrics()
+    small = settings.model_copy(update={"max_sessions": 2})
+    service = make_service(small, metrics=metrics, users=SlowUsers())
+    await service.listen()
+    await service.load()
+    async with AsyncClient(f"127.0.0.1:{service.port}") as client:
+        for session_id in ("s1", "s2", "s3"):
+            await client.score(session_id, visit(1))
+    await service.close()
+    read = metrics.registry.get_sample_value
+    assert read("micromoment_session_bytes") == 2 * SESSION_BYTES
+    assert read("micromoment_session_evictions_total", {"reason": "capacity"}) == 1
 
 
 async def test_ingested_events_are_seen_by_the_next_score(settings: Settings) -> None:

@@ -56,6 +56,7 @@ def test_the_event_log_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch) -
         ("DRAIN_LAG", "-1"),
         ("DRAIN_GRACE", "inf"),
         ("MAX_SESSIONS", "0"),
+        ("MAX_SESSIONS_PER_TENANT", "0"),
         ("LOG_LEVEL", "loud"),
         ("HOST", ""),
         ("ABSTAIN_BELOW_EVIDENCE", "-1"),
@@ -134,6 +135,15 @@ def test_a_state_file_is_for_sessions_in_memory(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettingError, match="state_file"):
         load_settings(session_store="redis://host", state_file=tmp_path / "sessions.bin")
     assert load_settings(state_file=tmp_path / "sessions.bin").state_file is not None
+
+
+def test_a_tenants_cap_is_for_sessions_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis keeps what comes; in memory none is as many as fit, and so is the empty variable."""
+    with pytest.raises(InvalidSettingError, match="max_sessions_per_tenant"):
+        load_settings(session_store="redis://host", max_sessions_per_tenant=5)
+    monkeypatch.setenv("MICROMOMENT_MAX_SESSIONS_PER_TENANT", "")
+    assert load_settings().max_sessions_per_tenant is None
+    assert load_settings(max_sessions_per_tenant=5).max_sessions_per_tenant == 5
 
 
 def test_a_band_of_probability_is_two_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
