@@ -7,6 +7,7 @@ few. Results equal the multi-row call's to the last bit. One instance serves one
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -48,6 +49,9 @@ class LightGbmModel:
         self._check_width()
         self._length = ctypes.c_int64()
         self._fast = self._fast_config()
+        # A server goes on to other models: this one is freed as soon as nobody predicts with it.
+        self._free = weakref.finalize(self, _free, self._library, self._handle, self._fast)
+        self._free.atexit = False
 
     def raw_score(self, row: Float32Array) -> float:
         """Give the log-odds of one row, shape (n_features,)."""
@@ -89,8 +93,7 @@ class LightGbmModel:
 
     def close(self) -> None:
         """Free the model; no call may follow."""
-        self._library.LGBM_FastConfigFree(self._fast)
-        self._library.LGBM_BoosterFree(self._handle)
+        self._free()
 
     def _predict(self, rows: Float32Array, kind: int, width: int) -> npt.NDArray[np.float64]:
         rows = np.ascontiguousarray(rows, dtype=np.float32)
@@ -140,6 +143,11 @@ class LightGbmModel:
     def _check(self, status: int) -> None:
         if status != 0:
             raise RuntimeError(f"LightGBM: {self._library.LGBM_GetLastError().decode()}")
+
+
+def _free(library: ctypes.CDLL, handle: ctypes.c_void_p, fast: ctypes.c_void_p) -> None:
+    library.LGBM_FastConfigFree(fast)
+    library.LGBM_BoosterFree(handle)
 
 
 @cache

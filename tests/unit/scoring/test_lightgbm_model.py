@@ -1,5 +1,6 @@
 """LightGBM through its C API."""
 
+import weakref
 from functools import cache
 
 import lightgbm as lgb
@@ -69,6 +70,21 @@ def test_contributions_add_up_to_the_score(model: LightGbmModel) -> None:
         parts = model.contributions(row)
         assert parts.shape == (WIDTH + 1,)
         assert parts.sum() == pytest.approx(model.raw_score(row))
+
+
+def test_a_model_is_freed_when_nobody_predicts_with_it() -> None:
+    """What predicts keeps it; closing it earlier frees it once."""
+    held, closed = (LightGbmModel(tiny_model(), WIDTH) for _ in range(2))
+    predict = held.predictor(np.zeros((1, WIDTH), np.float32), np.zeros(1))
+    freed: list[bool] = []
+    weakref.finalize(held, freed.append, True)
+    del held
+    predict(1)
+    assert not freed
+    del predict
+    assert freed
+    closed.close()
+    closed.close()
 
 
 def test_a_score_leaves_the_row_alone(model: LightGbmModel) -> None:
