@@ -22,6 +22,7 @@ BENCHMARKS = (
     "fallback",
     "startup",
     "front_door",
+    "swap",
 )
 
 

@@ -40,7 +40,7 @@ class ServerProcess:
         self.port = int(str(settings.get(self.port_setting, 0))) or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._log = log
-        given = {"metrics_port": "", **settings, "port": self.port}
+        given = {"metrics_port": "", "admin_port": "", **settings, "port": self.port}
         # Feast sets the second variable on import; a server that inherits it counts into files.
         self._environment = {
             **{k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"},

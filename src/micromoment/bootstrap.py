@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 import structlog
 import uvloop
 
+from micromoment.applications import ApplicationMaker, Stores
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stopped
-from micromoment.scoring.abstention import NEVER_ABSTAIN, Abstention
-from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.golden import check_golden
-from micromoment.scoring.scorer import Scorer
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.event_log import EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import load_sessions
@@ -29,16 +27,9 @@ from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.user_features import FeastUserFeatures
 from micromoment.telemetry.logs import configure_logs
 from micromoment.telemetry.metrics import Metrics
-from micromoment.transport.application import Application
-from micromoment.transport.decoding import RequestDecoder, now_us
-from micromoment.transport.encoding import ReplyEncoder
+from micromoment.transport.decoding import now_us
 from micromoment.transport.observer import Observer
-from micromoment.transport.shared_visits import SharedVisits
-from micromoment.transport.visitors import Visitors
-from micromoment.transport.visits import Visits
-from micromoment.warm_up import warm_up
-
-_US_PER_SECOND: Final = 1_000_000
+from micromoment.warm_up import FULL_ROUNDS
 
 _log = structlog.get_logger(__name__)
 
@@ -86,47 +77,20 @@ def load_parts(
     Raises `BundleError` for a bundle that is missing, damaged or gives wrong answers.
     """
     ids = IdEncoder(load_id_keys(settings.id_key_file) if settings.id_key_file else ())
-    bundle = load_bundle(find_bundle(settings.bundle_store, settings.bundle))
+    bundle = load_stored_bundle(find_bundle(settings.bundle_store, settings.bundle))
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
-    decoder = RequestDecoder(bundle.shop, ids, clock_us)
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
-    encoder = ReplyEncoder(
-        bundle.feature_names,
-        bundle.fingerprint,
-        _abstention(settings),
-        starter=bundle.manifest.starter,
+    stores = Stores(
+        _open_sessions(settings),
+        users or _open_user_features(settings),
+        event_log or _open_event_log(settings),
     )
-    scorer = _scorer(bundle, settings)
-    warm_up(scorer, decoder, encoder)
-    sessions = _open_sessions(settings)
-    users = users or _open_user_features(settings)
-    users.warm_up()
-    event_log = event_log or _open_event_log(settings)
-    visitors = Visitors(users, settings.user_feature_timeout, observer)
-    visits: Visits | SharedVisits
-    if isinstance(sessions, RedisSessionStore):
-        visits = SharedVisits(scorer, sessions, visitors, observer)
-    else:
-        visits = Visits(scorer, sessions, visitors, observer)
-    application = Application(decoder, encoder, visits, event_log)
-    return Loaded(application, bundle.tag, sessions, users, event_log)
-
-
-def _scorer(bundle: LoadedBundle, settings: Settings) -> Scorer:
-    max_age_us = round(settings.max_user_feature_age * _US_PER_SECOND)
-    return Scorer(bundle, max_user_feature_age_us=max_age_us)
-
-
-def _abstention(settings: Settings) -> Abstention:
-    abstention = Abstention(
-        below_evidence=settings.abstain_below_evidence,
-        within=settings.abstain_within,
-        above_calibration_error=settings.abstain_above_calibration_error,
-        degraded=settings.abstain_degraded,
-    )
-    return NEVER_ABSTAIN if abstention == NEVER_ABSTAIN else abstention
+    stores.users.warm_up()
+    maker = ApplicationMaker(settings, stores, observer, ids, clock_us)
+    application = maker.make(bundle, warm_up_rounds=FULL_ROUNDS)
+    return Loaded(application, bundle.manifest, stores, maker)
 
 
 def _open_sessions(settings: Settings) -> MemorySessionStore | RedisSessionStore:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from micromoment import __version__
+from micromoment.cli_bundles import register as register_bundles
 from micromoment.errors import MicromomentError
 
 COMMAND_GROUP = "micromoment.commands"
@@ -48,11 +49,12 @@ def _options(
 @app.command()
 def serve(
     bundle: Annotated[
-        str | None, typer.Option(help="Bundle to serve, name:version or name:latest.")
+        str | None, typer.Option(help="Bundle to serve, name:version, name:latest or :serving.")
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="gRPC port; 0 takes a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Prometheus port.")] = None,
+    admin_port: Annotated[int | None, typer.Option(help="gRPC port for operators.")] = None,
     features: Annotated[
         Path | None,
         typer.Option(help=f"Feature workspace of the users; {WORKSPACE} if it is there."),
@@ -70,11 +72,15 @@ def serve(
         "host": host,
         "port": port,
         "metrics_port": metrics_port,
+        "admin_port": admin_port,
         "feature_store": features,
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     raise typer.Exit(run(settings))
+
+
+register_bundles(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -72,10 +72,23 @@ class BundleError(MicromomentError):
     def __init__(self, bundle: str, detail: str) -> None:
         super().__init__(f"bundle {bundle}: {detail}")
         self.bundle = bundle
+        self.detail = detail
+
+
+class BundleNotFoundError(BundleError):
+    """The store doesn't hold the bundle that was asked for."""
+
+
+class BundleRefusedError(BundleError):
+    """A bundle was to answer in place of another and must not; the other answers on."""
 
 
 class UserFeaturesUnavailableError(MicromomentError):
     """The store of user features did not answer."""
+
+
+class ServerCallError(MicromomentError):
+    """A running server did not do what the command line asked of it."""
 
 
 class NotEnoughDataError(MicromomentError):

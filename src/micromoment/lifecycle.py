@@ -18,34 +18,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
 
+import grpc
 import structlog
 
+from micromoment.activation import BundleSwitch
+from micromoment.applications import ApplicationMaker, Stores
+from micromoment.bundle_poll import BundlePoll
+from micromoment.scoring.manifest import Manifest
 from micromoment.settings import Settings
-from micromoment.stores.event_log import EventLog
-from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.bundle_list import trained_until
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import save_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.telemetry.metrics import Metrics, MetricsServer
+from micromoment.threads import in_daemon_thread
+from micromoment.transport.admin_server import make_admin_server
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.server import GrpcServer, make_server
 
 _CLOSE_TIMEOUT_S: Final = 1.0
 _EXIT_TIMEOUT_S: Final = 1.0
+_ADMIN_GRACE_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What was loaded: the application and the stores that it uses."""
+    """What was loaded: the application of a bundle, the stores that it uses, its maker."""
 
     application: Application
-    bundle: str
-    sessions: MemorySessionStore | RedisSessionStore
-    users: UserFeatureStore
-    event_log: EventLog
+    manifest: Manifest
+    stores: Stores
+    maker: ApplicationMaker
 
 
 class _Closable(Protocol):
@@ -60,9 +67,12 @@ class Service:
         self._metrics = metrics
         self._load = load
         self._slot = ApplicationSlot()
-        self._loaded: Loaded | None = None
+        self._bundles = BundlesSlot()
+        self._stores: Stores | None = None
+        self._poll: asyncio.Task[None] | None = None
         self._grpc: GrpcServer | None = None
         self._metrics_server: MetricsServer | None = None
+        self._admin: tuple[grpc.aio.Server, int] | None = None
 
     @property
     def slot(self) -> ApplicationSlot:
@@ -78,6 +88,11 @@ class Service:
     def metrics_port(self) -> int | None:
         """The metrics' port, once it is open; None without metrics."""
         return self._metrics_server.port if self._metrics_server else None
+
+    @property
+    def admin_port(self) -> int | None:
+        """The port for operators, once it is open; None without one."""
+        return self._admin[1] if self._admin else None
 
     async def listen(self) -> None:
         """Open the ports; health says NOT_SERVING. Raises `InvalidSettingError` for a taken one."""
@@ -99,35 +114,46 @@ class Service:
             self._metrics_server = MetricsServer(
                 self._metrics, settings.host, settings.metrics_port
             )
+        if settings.admin_port is not None:
+            self._admin = make_admin_server(
+                self._bundles,
+                self._metrics,
+                port=settings.admin_port,
+                reflect=settings.reflection,
+            )
+            await self._admin[0].start()
         await self._grpc.server.start()
-        _log.info("listening", host=settings.host, port=self.port, metrics_port=self.metrics_port)
+        _log.info("listening", host=settings.host, **self._ports())
 
     async def load(self) -> None:
         """Load, then serve. Raises `MicromomentError` for what can't be loaded."""
         started = time.monotonic()
-        loaded = self._loaded = await _in_daemon_thread(self._load)
+        loaded = await in_daemon_thread(self._load, "load")
+        # It outlives bundles, so it must not keep the one that is loaded first.
+        stores = self._stores = loaded.stores
         if self._settings.state_file is not None:
             # Its sessions change from here on: after a crash they must not be taken for current.
             self._settings.state_file.unlink(missing_ok=True)
-        if isinstance(loaded.sessions, RedisSessionStore):
-            await loaded.sessions.warm_up()
-            self._metrics.watch_session_store(loaded.sessions.is_asked)
+        if isinstance(stores.sessions, RedisSessionStore):
+            await stores.sessions.warm_up()
+            self._metrics.watch_session_store(stores.sessions.is_asked)
         else:
-            memory = loaded.sessions
+            memory = stores.sessions
             self._metrics.watch_session_memory(lambda: memory.bytes_held, memory.evictions.items)
-        self._metrics.watch(sessions=lambda: len(loaded.sessions), bundle=loaded.bundle)
+        self._metrics.watch(sessions=lambda: len(stores.sessions))
+        self._metrics.answers_with(loaded.manifest.tag, trained_until(loaded.manifest))
         self._slot.fill(loaded.application)
         # What lives now lives on: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         self._set_serving(serving=True)
+        self._offer_bundles(loaded)
         _log.info(
             "serving",
             host=self._settings.host,
-            port=self.port,
-            metrics_port=self.metrics_port,
-            bundle=loaded.bundle,
-            sessions=len(loaded.sessions),
+            **self._ports(),
+            bundle=loaded.manifest.tag,
+            sessions=len(stores.sessions),
             load_seconds=round(time.monotonic() - started, 2),
         )
 
@@ -135,29 +161,63 @@ class Service:
         """Stop without losing a call: say NOT_SERVING, wait, finish, keep the sessions."""
         _log.info("draining", lag=self._settings.drain_lag, grace=self._settings.drain_grace)
         self._set_serving(serving=False)
+        await self._withdraw_bundles()
         await asyncio.sleep(self._settings.drain_lag)
         await self.close()
 
     async def close(self) -> None:
         """Close the port, finish calls in flight, keep the sessions, close the stores."""
+        await self._withdraw_bundles()
         if self._grpc is not None:
             self._grpc.end_streams()
             await self._grpc.server.stop(self._settings.drain_grace)
-        if self._loaded is not None:
-            stores: list[_Closable] = [self._loaded.users, self._loaded.event_log]
-            if isinstance(self._loaded.sessions, MemorySessionStore):
-                self._save_sessions(self._loaded.sessions)
-            else:
-                stores.append(self._loaded.sessions)
-            for store in stores:
-                await _close(store)
+        if self._stores is not None:
+            await self._close_stores(self._stores)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
         # Extension modules call what was frozen leaked.
         gc.unfreeze()
         # Of a start that failed the error tells alone.
-        if self._loaded is not None:
+        if self._stores is not None:
             _log.info("stopped")
+
+    def _ports(self) -> dict[str, int | None]:
+        return {
+            "port": self.port,
+            "metrics_port": self.metrics_port,
+            "admin_port": self.admin_port,
+        }
+
+    def _offer_bundles(self, loaded: Loaded) -> None:
+        """Let other bundles take over: by a call, and by a look at the store now and then."""
+        settings = self._settings
+        switch = BundleSwitch(
+            settings.bundle_store, self._slot, loaded.maker, self._metrics, loaded.manifest
+        )
+        self._bundles.fill(switch)
+        if settings.bundle_poll:
+            poll = BundlePoll(settings.bundle_store, settings.bundle, switch, settings.bundle_poll)
+            self._poll = asyncio.create_task(poll.run())
+
+    async def _withdraw_bundles(self) -> None:
+        """Begin no activation any more; one that is under way changes nothing for long."""
+        self._bundles.fill(None)
+        if self._poll is not None:
+            self._poll.cancel()
+            await asyncio.wait({self._poll})
+            self._poll = None
+        if self._admin is not None:
+            await self._admin[0].stop(_ADMIN_GRACE_S)
+            self._admin = None
+
+    async def _close_stores(self, stores: Stores) -> None:
+        closing: list[_Closable] = [stores.users, stores.event_log]
+        if isinstance(stores.sessions, MemorySessionStore):
+            self._save_sessions(stores.sessions)
+        else:
+            closing.append(stores.sessions)
+        for store in closing:
+            await _close(store)
 
     def _save_sessions(self, sessions: MemorySessionStore) -> None:
         path = self._settings.state_file
@@ -232,22 +292,3 @@ async def _close(store: _Closable) -> None:
             await store.close()
     except Exception as error:  # noqa: BLE001 - the other stores must be closed all the same
         _log.warning("store_not_closed", store=type(store).__name__, error=type(error).__name__)
-
-
-async def _in_daemon_thread(work: Callable[[], Loaded]) -> Loaded:
-    """Run `work` in a thread that does not hold up the end of the process."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[Loaded] = loop.create_future()
-
-    def run() -> None:
-        # Without a loop there is nobody left to tell.
-        with suppress(RuntimeError):
-            try:
-                loaded = work()
-            except Exception as error:  # noqa: BLE001 - raised where the outcome is awaited
-                loop.call_soon_threadsafe(outcome.set_exception, error)
-            else:
-                loop.call_soon_threadsafe(outcome.set_result, loaded)
-
-    threading.Thread(target=run, daemon=True, name="load").start()
-    return await outcome

@@ -36,6 +36,10 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _empty_is_zero(value: object) -> object:
+    return 0.0 if value == "" else value
+
+
 def _memory_is_none(value: object) -> object:
     return None if value in {"", "memory"} else value
 
@@ -76,6 +80,7 @@ def _default_event_log(fields: dict[str, Any]) -> Path | None:
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SecondsOrNever = Annotated[Seconds, BeforeValidator(_empty_is_zero)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # An empty environment variable switches off what is on by default.
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
@@ -110,8 +115,18 @@ class Settings(BaseSettings):
     metrics_port: OptionalPort = Field(
         9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
     )
+    admin_port: OptionalPort = Field(
+        50_052,
+        description="gRPC port for operators, on the loopback address whatever `host` is. 0 takes "
+        "any free one and logs it; empty: bundles can't be activated by a call.",
+    )
     bundle: str = Field(
         "shop:latest", min_length=1, description="Bundle to serve, as name:version or name:latest."
+    )
+    bundle_poll: SecondsOrNever = Field(
+        0.0,
+        description="Seconds between two looks at what `bundle` names; another one is activated. "
+        "0 or empty: it is named at the start and by a call alone.",
     )
     bundle_store: Path = Field(
         default_factory=default_bundle_store,

@@ -15,15 +15,15 @@ from micromoment.transport.encoding import ReplyEncoder, timestamp
 from micromoment.v1 import events_pb2, scoring_pb2
 
 # Enough for caches, branch predictors and the allocator to settle.
-_ROUNDS: Final = 200
+FULL_ROUNDS: Final = 200
 _US_PER_SECOND: Final = 1_000_000
 
 
-def warm_up(scorer: Scorer, decoder: RequestDecoder, encoder: ReplyEncoder) -> None:
-    """Decode, score and encode made-up visits."""
+def warm_up(scorer: Scorer, decoder: RequestDecoder, encoder: ReplyEncoder, rounds: int) -> None:
+    """Decode, score and encode so many made-up calls."""
     user = UserLookup(UserStatus.FOUND, np.zeros(1, USER_SNAPSHOT))
     entries: dict[str, SessionEntry | None] = {}
-    for place in range(_ROUNDS):
+    for place in range(rounds):
         request = _request(place, decoder.clock_us())
         visit = decoder.score_call(request)
         entry = entries.get(request.session_id)
@@ -44,7 +44,7 @@ def _request(place: int, now_us: int) -> scoring_pb2.ScoreRequest:
     event = events_pb2.Event(
         event_id=f"warm-up-{place}",
         type=kinds[place % len(kinds)],
-        event_time=timestamp(now_us - (_ROUNDS - place) * _US_PER_SECOND),
+        event_time=timestamp(now_us - (FULL_ROUNDS - place) * _US_PER_SECOND),
         items=[events_pb2.Item(item_id="warm-up", price_micros=1_000_000, quantity=1)],
         page=events_pb2.Page(page_id="/warm-up", type=events_pb2.PAGE_TYPE_ITEM),
     )

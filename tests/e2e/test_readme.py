@@ -45,7 +45,11 @@ def home(tmp_path: Path) -> Home:
 def serving(home: Home, line: str, address: str) -> Iterator[None]:
     """Keep the server of a README line running, on a port that is free here."""
     port = address.rpartition(":")[2]
-    settings = {"MICROMOMENT_PORT": port, "MICROMOMENT_METRICS_PORT": ""}
+    settings = {
+        "MICROMOMENT_PORT": port,
+        "MICROMOMENT_METRICS_PORT": "",
+        "MICROMOMENT_ADMIN_PORT": "",
+    }
     with home.start("bash", "-c", f"exec {line}", extra=settings) as process:
         try:
             deadline = time.monotonic() + START_S

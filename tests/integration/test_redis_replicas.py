@@ -57,6 +57,7 @@ async def serving(
     settings = Settings(
         port=0,
         metrics_port=None,
+        admin_port=None,
         bundle_store=bundles,
         state_dir=state_dir,
         drain_lag=0.0,

@@ -12,13 +12,17 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
+import psutil
 import pytest
 
 from micromoment import health
 from micromoment.client import Client, event
+from micromoment.client.admin import AdminClient
 from tests.support.tiny_bundle import make_tiny_store
 
 START_S = 60.0
@@ -110,6 +114,7 @@ def start(store: Path, tmp_path: Path) -> Iterator[Start]:
         known = {
             "port": "0",
             "metrics_port": "",
+            "admin_port": "",
             "bundle_store": str(store),
             "state_dir": str(tmp_path),
             "drain_lag": "0.2",
@@ -127,6 +132,14 @@ def start(store: Path, tmp_path: Path) -> Iterator[Start]:
         if server.process.stdout is not None:
             server.end(5)
             server.process.stdout.close()
+
+
+def await_child(pid: int, timeout_s: float = START_S) -> None:
+    """Wait until a process has started another one."""
+    deadline = time.monotonic() + timeout_s
+    while not psutil.Process(pid).children():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_server_serves_drains_and_keeps_its_sessions(start: Start, tmp_path: Path) -> None:
@@ -248,6 +261,36 @@ def test_a_hung_store_does_not_hold_up_the_end(start: Start) -> None:
     assert status == 0, server.log
     assert "store_not_closed" in server.log
     assert seconds < 4
+
+
+def test_an_activation_does_not_hold_up_the_end(start: Start, tmp_path: Path) -> None:
+    """A server that is told to stop while it tries a bundle ends as ever."""
+    store = tmp_path / "store"
+    first = make_tiny_store(store)
+    make_tiny_store(store, seed=2)
+    server = start(bundle_store=str(store), bundle=first.tag, admin_port="0")
+    port = server.await_event("serving")["admin_port"]
+    with AdminClient(f"127.0.0.1:{port}") as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.activate_bundle, "shop:latest")
+        await_child(server.process.pid)
+        server.process.send_signal(signal.SIGTERM)
+        status, seconds = server.end(10)
+        assert isinstance(asked.exception(), grpc.RpcError)
+    assert status == 0, server.log
+    assert seconds < 5 + 1
+
+
+def test_a_taken_admin_port_ends_the_start_with_a_clear_line(start: Start) -> None:
+    """The setting is named, and so is the address, which is loopback whatever the host is."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        server = start(admin_port=str(port), host="0.0.0.0")  # noqa: S104 - on purpose
+        status, _ = server.end(START_S)
+    assert status == 1
+    why = f"cannot listen on 127.0.0.1 port {port}: Address already in use"
+    assert server.plain_lines == [f"micromoment: setting admin_port: {why}"]
 
 
 def test_a_second_signal_ends_the_drain(start: Start) -> None:

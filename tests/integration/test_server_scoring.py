@@ -48,6 +48,7 @@ def settings(store: Path, tmp_path: Path) -> Settings:
     return Settings(
         port=0,
         metrics_port=None,
+        admin_port=None,
         bundle_store=store,
         state_dir=tmp_path,
         state_file=tmp_path / "sessions.bin",

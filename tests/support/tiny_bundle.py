@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -32,21 +33,30 @@ from micromoment.scoring.manifest import (
 TYPES = ("page_view", "item_view", "cart_add", "checkout_start")
 
 
-def make_tiny_store(folder: Path, name: str = "shop") -> Manifest:
-    """Write a bundle into `folder`, laid out as a BentoML model store with that bundle only."""
+def make_tiny_store(
+    folder: Path,
+    name: str = "shop",
+    *,
+    seed: int = 1,
+    **changes: Any,  # noqa: ANN401 - fields of several types
+) -> Manifest:
+    """Add a bundle to `folder`, laid out as a BentoML model store, as the latest of its name.
+
+    Another `seed` makes another model; `changes` are of the manifest.
+    """
     draft = folder / name / "draft"
     for part in ("tables", "golden"):
         (draft / part).mkdir(parents=True)
-    (draft / "conversion.txt").write_bytes(_model())
+    (draft / "conversion.txt").write_bytes(_model(seed))
     tables = tables_to_arrays(neutral_tables())
     for table, array in tables.items():
         np.save(draft / f"tables/{table}.npy", array, allow_pickle=False)
     events, users = _golden_events(), _golden_users()
     pq.write_table(events, draft / EVENTS_FILE)
     pq.write_table(users, draft / USERS_FILE)
-    write_manifest(draft, _manifest(draft, name, tables))
+    write_manifest(draft, _manifest(draft, name, tables).model_copy(update=changes))
     pq.write_table(score_golden(load_bundle(draft), events, users), draft / EXPECTED_FILE)
-    manifest = _manifest(draft, name, tables)
+    manifest = _manifest(draft, name, tables).model_copy(update=changes)
     write_manifest(draft, manifest)
     draft.rename(draft.with_name(manifest.version))
     (folder / name / "latest").write_text(manifest.version, encoding="utf-8")
@@ -92,8 +102,8 @@ def _digests(folder: Path) -> dict[str, FileDigest]:
     }
 
 
-def _model() -> bytes:
-    random = np.random.default_rng(1)
+def _model(seed: int) -> bytes:
+    random = np.random.default_rng(seed)
     features = random.normal(size=(2_000, len(FEATURE_NAMES))).astype(np.float32)
     labels = (features[:, :5].sum(axis=1) + random.normal(size=2_000) > 0).astype(int)
     parameters = {"objective": "binary", "num_leaves": 31, "verbose": -1, "num_threads": 1}

@@ -76,7 +76,7 @@ class LoadedBundle:
 def load_bundle(folder: Path) -> LoadedBundle:
     """Load a bundle from its folder. Raises `BundleError` saying what is missing or damaged."""
     manifest = read_manifest(folder)
-    _check_files(folder, manifest)
+    check_files(folder, manifest)
     names = _known_features(manifest)
     return LoadedBundle(
         path=folder,
@@ -99,7 +99,8 @@ def load_bundle(folder: Path) -> LoadedBundle:
     )
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise `BundleError` for a file that is missing or differs from what the manifest says."""
     models = [model.file for model in (manifest.conversion, manifest.churn) if model]
     rules = [name for name in (manifest.clusters, manifest.audiences) if name]
     used = [*manifest.tables.values(), *models, *rules]

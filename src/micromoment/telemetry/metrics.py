@@ -5,6 +5,7 @@ Labels are methods, status codes, stages and reasons: all of them few and known 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Final
@@ -29,6 +30,10 @@ _CALL_BUCKETS: Final = (
 )  # fmt: skip
 _STAGE_BUCKETS: Final = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25,
+)  # fmt: skip
+
+ACTIVATION_OUTCOMES: Final = (
+    "activated", "unchanged", "checked", "refused", "not_found", "failed",
 )  # fmt: skip
 
 
@@ -70,6 +75,15 @@ class Metrics:
         self._bundle = Gauge(
             "micromoment_bundle_info", "Bundle that answers", ("bundle",), registry=self.registry
         )
+        self._bundle_age = self._gauge(
+            "micromoment_bundle_age_seconds",
+            "Since the end of the last day that the bundle was trained on; NaN for a starter",
+        )
+        self._activations = self._counter(
+            "micromoment_activations", "Bundles that were to answer, by outcome", "outcome"
+        )
+        for outcome in ACTIVATION_OUTCOMES:
+            self._activations.labels(outcome)
         # Looking a label up takes longer than adding to it.
         self._event = cache(self._events.labels)
         self._lack = cache(self._degraded.labels)
@@ -92,11 +106,22 @@ class Metrics:
         if events:
             self._event(outcome).inc(events)
 
-    def watch(self, *, sessions: Callable[[], int], bundle: str) -> None:
-        """Show the bundle that answers and the number of sessions whenever metrics are read."""
+    def watch(self, *, sessions: Callable[[], int]) -> None:
+        """Show the number of sessions whenever metrics are read."""
         self._sessions.set_function(sessions)
+
+    def answers_with(self, bundle: str, trained_until: float) -> None:
+        """Show the bundle that answers, and its age whenever metrics are read.
+
+        `trained_until` is in seconds since 1970, NaN where the bundle was trained on no days.
+        """
         self._bundle.clear()
         self._bundle.labels(bundle).set(1)
+        self._bundle_age.set_function(lambda: time.time() - trained_until)
+
+    def activation_ended(self, outcome: str) -> None:
+        """Count a bundle that was to answer, by what became of it."""
+        self._activations.labels(outcome).inc()
 
     def watch_session_memory(
         self, held: Callable[[], int], evictions: Callable[[], Iterable[tuple[str, int]]]

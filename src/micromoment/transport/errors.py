@@ -31,3 +31,10 @@ class DeadlineError(MicromomentError):
 
     def __init__(self) -> None:
         super().__init__("the call's deadline passed, or that of the server (default_deadline)")
+
+
+class ActivationUnderWayError(MicromomentError):
+    """A bundle is being activated; another one has to wait."""
+
+    def __init__(self, bundle: str) -> None:
+        super().__init__(f"bundle {bundle} is being activated; try again when that has ended")

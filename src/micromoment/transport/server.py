@@ -77,7 +77,6 @@ def make_server(
     reflect: bool,
 ) -> GrpcServer:
     """Make the server and open its port. Raises `InvalidSettingError` when it is taken."""
-    _try_port(host, port)
     guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((guards,))
@@ -93,14 +92,19 @@ def make_server(
     if reflect:
         names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, guarded)
+    return GrpcServer(server, health, streams, bind(server, host, port, setting="port"))
+
+
+def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
+    """Bind a port and give it. Raises `InvalidSettingError` naming `setting` when it is taken."""
+    _try_port(host, port, setting)
     try:
-        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError:
-        raise _cannot_listen(host, port, "it is taken or not allowed") from None
-    return GrpcServer(server, health, streams, bound)
+        raise _cannot_listen(host, port, "it is taken or not allowed", setting) from None
 
 
-def _try_port(host: str, port: int) -> None:
+def _try_port(host: str, port: int, setting: str) -> None:
     """Bind the port for a moment: gRPC would log lines of its own about one that can't be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -110,8 +114,8 @@ def _try_port(host: str, port: int) -> None:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except OSError as error:
-        raise _cannot_listen(host, port, error.strerror or str(error)) from None
+        raise _cannot_listen(host, port, error.strerror or str(error), setting) from None
 
 
-def _cannot_listen(host: str, port: int, why: str) -> InvalidSettingError:
-    return InvalidSettingError("port", f"cannot listen on {host} port {port}: {why}")
+def _cannot_listen(host: str, port: int, why: str, setting: str) -> InvalidSettingError:
+    return InvalidSettingError(setting, f"cannot listen on {host} port {port}: {why}")

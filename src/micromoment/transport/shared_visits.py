@@ -30,7 +30,10 @@ _Outcome = TypeVar("_Outcome", Scored, Folded)
 
 
 class SharedVisits:
-    """Scores and folds visits whose sessions are in a store that several servers use."""
+    """Scores and folds visits whose sessions are in a store that several servers use.
+
+    Applications that share sessions must share `turns`, too.
+    """
 
     def __init__(
         self,
@@ -38,12 +41,13 @@ class SharedVisits:
         sessions: SharedSessionStore,
         visitors: Visitors,
         observer: Observer,
+        turns: Turns | None = None,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
         self._observer = observer
-        self._turns = Turns()
+        self._turns = Turns() if turns is None else turns
 
     def score_at_once(self, _visit: VisitCall) -> Score | None:
         """Give None: the store must be waited for."""

@@ -16,11 +16,14 @@ from google.rpc.status_pb2 import Status
 
 from micromoment.errors import (
     BundleError,
+    BundleNotFoundError,
+    BundleRefusedError,
     InvalidDataError,
     InvalidRequestError,
     InvalidSettingError,
     MicromomentError,
     NotEnoughDataError,
+    ServerCallError,
     SessionNotFoundError,
     UserFeaturesUnavailableError,
 )
@@ -30,6 +33,7 @@ from micromoment.stores.errors import (
     SessionStoreUnavailableError,
 )
 from micromoment.transport.errors import (
+    ActivationUnderWayError,
     DeadlineError,
     NotReadyError,
     OverloadedError,
@@ -57,6 +61,10 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     InvalidDataError: None,
     BundleError: None,
     NotEnoughDataError: None,
+    ServerCallError: None,
+    BundleNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, "BUNDLE_NOT_FOUND"),
+    BundleRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
+    ActivationUnderWayError: Answer(grpc.StatusCode.ABORTED, "ACTIVATION_UNDER_WAY"),
     InvalidRequestError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     UndecodableRequestError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "UNDECODABLE_REQUEST"),
     SessionNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),

@@ -42,7 +42,10 @@ class VisitScorer(Protocol):
 
 
 class Visits:
-    """Scores and folds visits whose sessions are in this process's memory."""
+    """Scores and folds visits whose sessions are in this process's memory.
+
+    Applications that share sessions must share `turns`, too.
+    """
 
     def __init__(
         self,
@@ -50,12 +53,13 @@ class Visits:
         sessions: SessionStore,
         visitors: Visitors,
         observer: Observer,
+        turns: Turns | None = None,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
         self._observer = observer
-        self._turns = Turns()
+        self._turns = Turns() if turns is None else turns
 
     def score_at_once(self, visit: VisitCall) -> Score | None:
         """Do what `score` does where nothing must be waited for; None where something must."""

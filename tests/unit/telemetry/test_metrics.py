@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
 from pathlib import Path
 
@@ -41,12 +42,14 @@ def test_answers_that_lacked_something_are_counted_by_reason() -> None:
 def test_sessions_and_bundle_are_those_of_now() -> None:
     """The gauge asks when it is read; a new bundle replaces the old one's series."""
     metrics, sessions = Metrics(), [1]
-    metrics.watch(sessions=lambda: len(sessions), bundle="shop:1")
-    metrics.watch(sessions=lambda: len(sessions), bundle="shop:2")
+    metrics.watch(sessions=lambda: len(sessions))
+    metrics.answers_with("shop:1", 1.0)
+    metrics.answers_with("shop:2", time.time() - 3_600)
     sessions.append(2)
     assert value(metrics, "micromoment_sessions") == 2
     assert value(metrics, "micromoment_bundle_info", bundle="shop:2") == 1
     assert value(metrics, "micromoment_bundle_info", bundle="shop:1") is None
+    assert 3_600 <= (value(metrics, "micromoment_bundle_age_seconds") or 0) < 3_700
 
 
 def test_what_sessions_take_and_why_they_go_are_those_of_now() -> None:

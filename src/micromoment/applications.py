@@ -1,0 +1,95 @@
+"""Makes applications: what a bundle brings, around what belongs to the server.
+
+Sessions, the turns of their calls, stores and clocks are the server's and outlive a bundle; scorer,
+decoder and encoder are a bundle's and go with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from micromoment.events.identity import IdEncoder
+from micromoment.scoring.abstention import NEVER_ABSTAIN, Abstention
+from micromoment.scoring.bundle import LoadedBundle
+from micromoment.scoring.scorer import Scorer
+from micromoment.settings import Settings
+from micromoment.stores.event_log import EventLog
+from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.stores.redis_sessions import RedisSessionStore
+from micromoment.stores.sessions import MemorySessionStore
+from micromoment.transport.application import Application
+from micromoment.transport.decoding import RequestDecoder
+from micromoment.transport.encoding import ReplyEncoder
+from micromoment.transport.observer import Observer
+from micromoment.transport.score_ids import ScoreIds
+from micromoment.transport.shared_visits import SharedVisits
+from micromoment.transport.turns import Turns
+from micromoment.transport.visitors import Visitors
+from micromoment.transport.visits import Visits
+from micromoment.warm_up import warm_up
+
+_US_PER_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where a server keeps things."""
+
+    sessions: MemorySessionStore | RedisSessionStore
+    users: UserFeatureStore
+    event_log: EventLog
+
+
+class ApplicationMaker:
+    """Makes the application of any bundle for one server. It keeps none of them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        observer: Observer,
+        ids: IdEncoder,
+        clock_us: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._observer = observer
+        self._ids = ids
+        self._clock_us = clock_us
+        self._visitors = Visitors(stores.users, settings.user_feature_timeout, observer)
+        self._turns = Turns()
+        self._score_ids = ScoreIds()
+
+    def make(self, bundle: LoadedBundle, *, warm_up_rounds: int) -> Application:
+        """Make the application of a bundle and call everything in it so many times."""
+        decoder = RequestDecoder(bundle.shop, self._ids, self._clock_us)
+        encoder = ReplyEncoder(
+            bundle.feature_names,
+            bundle.fingerprint,
+            _abstention(self._settings),
+            starter=bundle.manifest.starter,
+        )
+        max_age_us = round(self._settings.max_user_feature_age * _US_PER_SECOND)
+        scorer = Scorer(bundle, max_user_feature_age_us=max_age_us)
+        warm_up(scorer, decoder, encoder, warm_up_rounds)
+        # Only now: another application may be making ids in another thread.
+        encoder = replace(encoder, score_ids=self._score_ids)
+        return Application(decoder, encoder, self._visits(scorer), self._stores.event_log)
+
+    def _visits(self, scorer: Scorer) -> Visits | SharedVisits:
+        sessions = self._stores.sessions
+        if isinstance(sessions, RedisSessionStore):
+            return SharedVisits(scorer, sessions, self._visitors, self._observer, self._turns)
+        return Visits(scorer, sessions, self._visitors, self._observer, self._turns)
+
+
+def _abstention(settings: Settings) -> Abstention:
+    abstention = Abstention(
+        below_evidence=settings.abstain_below_evidence,
+        within=settings.abstain_within,
+        above_calibration_error=settings.abstain_above_calibration_error,
+        degraded=settings.abstain_degraded,
+    )
+    return NEVER_ABSTAIN if abstention == NEVER_ABSTAIN else abstention

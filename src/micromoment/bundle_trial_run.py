@@ -1,0 +1,41 @@
+"""The process that tries a bundle: `python -m micromoment.bundle_trial_run FOLDER SECONDS`.
+
+It prints a JSON object: how many golden answers were compared, or what is wrong, with status 3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+REFUSED: Final = 3
+_LOWEST_PRIORITY: Final = 19
+
+
+def main(folder: str, timeout_s: str) -> int:
+    """Load the bundle in a folder and score its golden sessions."""
+    # Nobody may be left to end this process, and a library that hangs lets no handler run.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, float(timeout_s))
+    # What serves goes first. Imports are most of the work, so they come after.
+    os.nice(_LOWEST_PRIORITY)
+    from micromoment.errors import BundleError  # noqa: PLC0415
+    from micromoment.scoring.golden import check_golden  # noqa: PLC0415
+    from micromoment.stores.loading import load_stored_bundle  # noqa: PLC0415
+
+    try:
+        report = check_golden(load_stored_bundle(Path(folder)))
+    except BundleError as error:
+        sys.stdout.write(json.dumps({"detail": error.detail}))
+        return REFUSED
+    sys.stdout.write(json.dumps(asdict(report)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The client for operators: asks a server for its bundles and lets another one answer."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+
+from micromoment.v1 import models_pb2
+from micromoment.v1.models_pb2_grpc import ModelServiceStub
+
+DEFAULT_ADDRESS: Final = "127.0.0.1:50052"
+# An activation takes seconds, and on a busy machine many.
+DEFAULT_DEADLINE_S: Final = 120.0
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 16 * 1_024 * 1_024),
+    # The server is on this machine.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class AdminClient:
+    """A connection to the admin port of a server on this machine.
+
+    Calls raise `grpc.RpcError` when there is no answer within `deadline_s` seconds, the store has
+    no such bundle (NOT_FOUND), or the bundle is refused (FAILED_PRECONDITION); its `details()` say
+    why. `address` is as the setting `admin_port` says.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, *, deadline_s: float = DEFAULT_DEADLINE_S
+    ) -> None:
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._deadline_s = deadline_s
+        self._models = ModelServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def list_bundles(self, name: str = "") -> models_pb2.ListBundlesResponse:
+        """Ask for the bundles in the server's store, those that were added last first."""
+        request = models_pb2.ListBundlesRequest(name=name)
+        return self._models.ListBundles(request, timeout=self._deadline_s)
+
+    def get_bundle(self, bundle: str) -> models_pb2.GetBundleResponse:
+        """Ask for all that is known of a bundle."""
+        request = models_pb2.GetBundleRequest(bundle=bundle)
+        return self._models.GetBundle(request, timeout=self._deadline_s)
+
+    def activate_bundle(
+        self, bundle: str, *, dry_run: bool = False
+    ) -> models_pb2.ActivateBundleResponse:
+        """Let a bundle answer from now on, or only check it."""
+        request = models_pb2.ActivateBundleRequest(bundle=bundle, dry_run=dry_run)
+        return self._models.ActivateBundle(request, timeout=self._deadline_s)

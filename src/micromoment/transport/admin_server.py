@@ -1,0 +1,39 @@
+"""The server for operators: loopback only, until callers have roles."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import grpc
+from grpc_reflection.v1alpha import reflection
+
+from micromoment.transport.admission import Admission
+from micromoment.transport.bundles import BundlesSlot
+from micromoment.transport.guards import Guards
+from micromoment.transport.model_service import ModelService
+from micromoment.transport.observer import Observer
+from micromoment.transport.server import OPTIONS, bind
+from micromoment.v1 import models_pb2, models_pb2_grpc
+
+LOOPBACK: Final = "127.0.0.1"
+# An activation takes seconds, and on a busy machine many.
+DEADLINE_S: Final = 120.0
+_MAX_CONCURRENT: Final = 8
+_SERVICE: Final = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+
+
+def make_admin_server(
+    slot: BundlesSlot, observer: Observer, *, port: int, reflect: bool
+) -> tuple[grpc.aio.Server, int]:
+    """Make the server and bind its port, which it gives, too.
+
+    Raises `InvalidSettingError` when the port is taken.
+    """
+    guards = Guards(Admission(_MAX_CONCURRENT), observer, default_deadline_s=DEADLINE_S)
+    server = grpc.aio.server(options=OPTIONS)
+    server.add_generic_rpc_handlers((guards,))
+    guarded = cast(grpc.aio.Server, guards)
+    models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(slot), guarded)
+    if reflect:
+        reflection.enable_server_reflection((_SERVICE, reflection.SERVICE_NAME), guarded)
+    return server, bind(server, LOOPBACK, port, setting="admin_port")
