@@ -18,6 +18,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -124,25 +125,27 @@ async def _measure(server: ServerProcess, swaps: Swaps, given: argparse.Namespac
         await _calls(stub, requests, given.rate, 2.0)
         for _ in range(given.rounds):
             without.append(await _calls(stub, requests, given.rate, given.seconds))
-            swapping = asyncio.create_task(_keep_swapping(swaps, process, given.every))
+            enough = asyncio.Event()
+            swapping = asyncio.create_task(_keep_swapping(swaps, process, given.every, enough))
             swapped.append(await _calls(stub, requests, given.rate, given.seconds))
-            swapping.cancel()
-            await asyncio.wait({swapping})
-            await asyncio.sleep(5.0)  # an activation that was begun goes on
+            enough.set()
+            await swapping
         print(f"{given.rate} calls a second, {len(swaps.seconds)} swaps in {given.rounds} rounds")
         _print_times(without, swapped)
-        # One that was broken off may have been done.
         while len(swaps.seconds) < given.swaps:
             await swaps.one(process)
     _print_swaps(swaps)
 
 
-async def _keep_swapping(swaps: Swaps, process: psutil.Process, every_s: float) -> None:
-    begins = time.monotonic()
-    while True:
-        await asyncio.shield(swaps.one(process))
-        begins = max(begins + every_s, time.monotonic())
-        await asyncio.sleep(begins - time.monotonic())
+async def _keep_swapping(
+    swaps: Swaps, process: psutil.Process, every_s: float, enough: asyncio.Event
+) -> None:
+    due = time.monotonic()
+    while not enough.is_set():
+        await swaps.one(process)
+        due = max(due + every_s, time.monotonic())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(enough.wait(), due - time.monotonic())
 
 
 async def _calls(

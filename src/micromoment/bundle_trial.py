@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from micromoment.bundle_trial_run import REFUSED
+from micromoment.bundle_trial_run import CPU_LIMIT_S, REFUSED
 from micromoment.errors import BundleRefusedError
 from micromoment.scoring.golden import GoldenReport
 from micromoment.stores.bundles import tag_of
@@ -38,6 +39,8 @@ def _why(done: subprocess.CompletedProcess[bytes]) -> str:
     if done.returncode == REFUSED:
         told: dict[str, Any] = json.loads(done.stdout)
         return str(told["detail"])
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"loading and scoring it took more than {CPU_LIMIT_S} seconds of CPU time, or memory"
     if done.returncode < 0:
         return f"loading or scoring it ended the process by signal {-done.returncode}"
     last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]

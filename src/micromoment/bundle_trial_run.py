@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import sys
 from dataclasses import asdict
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 REFUSED: Final = 3
+# Of processor time. A trial takes two; what loops without end is not waited for.
+CPU_LIMIT_S: Final = 60
 _LOWEST_PRIORITY: Final = 19
 
 
@@ -22,6 +25,7 @@ def main(folder: str, timeout_s: str) -> int:
     # Nobody may be left to end this process, and a library that hangs lets no handler run.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, float(timeout_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
     # What serves goes first. Imports are most of the work, so they come after.
     os.nice(_LOWEST_PRIORITY)
     from micromoment.errors import BundleError  # noqa: PLC0415
