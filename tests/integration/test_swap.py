@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from micromoment.activation import BundleSwitch
 from micromoment.applications import ApplicationMaker, Stores
@@ -228,6 +229,28 @@ async def test_the_admin_port_is_on_loopback_alone(settings: Settings) -> None:
         await writer.wait_closed()
         with pytest.raises(OSError, match="Connect call failed"):
             await asyncio.open_connection("127.0.0.2", served.service.admin_port)
+
+
+async def listed_services(port: int | None) -> list[str]:
+    """Ask a port by reflection for its services, as grpcurl does."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        )
+        replies = [reply async for reply in call]
+    return sorted(one.name for one in replies[0].list_services_response.service)
+
+
+async def test_each_port_lists_its_own_services(settings: Settings) -> None:
+    """Reflection shows operators' calls on their port alone."""
+    async with swapping(settings) as served:
+        own = await listed_services(served.service.port)
+        admin = await listed_services(served.service.admin_port)
+    reflection = "grpc.reflection.v1alpha.ServerReflection"
+    services = ["micromoment.v1.EventService", "micromoment.v1.ScoringService"]
+    assert own == ["grpc.health.v1.Health", reflection, *services]
+    assert admin == [reflection, "micromoment.v1.ModelService"]
 
 
 async def test_a_server_that_loads_has_no_bundles_yet(settings: Settings) -> None:

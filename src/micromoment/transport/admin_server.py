@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Final, cast
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from micromoment.transport.admission import Admission
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.guards import Guards
 from micromoment.transport.model_service import ModelService
 from micromoment.transport.observer import Observer
-from micromoment.transport.server import OPTIONS, bind
+from micromoment.transport.server import OPTIONS, add_reflection, bind
 from micromoment.v1 import models_pb2, models_pb2_grpc
 
 LOOPBACK: Final = "127.0.0.1"
@@ -35,5 +34,5 @@ def make_admin_server(
     guarded = cast(grpc.aio.Server, guards)
     models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(slot), guarded)
     if reflect:
-        reflection.enable_server_reflection((_SERVICE, reflection.SERVICE_NAME), guarded)
+        add_reflection((_SERVICE,), guarded)
     return server, bind(server, LOOPBACK, port, setting="admin_port")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from micromoment.errors import InvalidSettingError
 from micromoment.transport.admission import Admission
@@ -90,9 +91,16 @@ def make_server(
     events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), guarded)
     health_pb2_grpc.add_HealthServicer_to_server(health, guarded)
     if reflect:
-        names = (*SERVICES, _HEALTH, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, guarded)
+        add_reflection((*SERVICES, _HEALTH), guarded)
     return GrpcServer(server, health, streams, bind(server, host, port, setting="port"))
+
+
+def add_reflection(services: Sequence[str], guarded: grpc.aio.Server) -> None:
+    """Let clients such as grpcurl list services."""
+    # The library's own function would take guards for a server of threads.
+    asynchronous = reflection.aio  # type: ignore[attr-defined] # named in its __all__ alone
+    servicer = asynchronous.ReflectionServicer((*services, reflection.SERVICE_NAME))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, guarded)
 
 
 def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
