@@ -42,6 +42,7 @@ def settings_of(store: Path, folder: Path, session_store: str = "") -> Settings:
     return Settings(
         port=0,
         metrics_port=None,
+        admin_port=None,
         bundle_store=store,
         state_dir=folder,
         session_store=session_store,
