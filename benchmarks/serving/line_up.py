@@ -34,6 +34,8 @@ from benchmarks.serving.score_cases import (
     checked,
 )
 from benchmarks.serving.stages import Stage, stages
+from benchmarks.serving.swaps import swapping
+from benchmarks.swap import with_twin
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import find_bundle
@@ -150,26 +152,27 @@ class _Starter:
                 *servers.rate_cases,
                 RateCase(names.EMPTY_K6, empty, k6_echoed.at_rate, base),
                 RateCase(names.SCORE_K6, ours, k6_kept.at_rate, base),
+                self._swapped(),
             ],
             late_of_k6=lambda: k6_echoed.dropped + k6_kept.dropped,
         )
 
-    def _our_server(self, name: str, *, session_store: str = "", metrics_port: int = 0) -> Running:
+    def _our_server(self, name: str, **others: str | Path | float) -> Running:
         served = self._served
         settings: dict[str, str | Path | float] = {
             "bundle": served.bundle,
             "bundle_store": served.store,
             "feature_store": served.features or "",
             "event_log": "",
-            "session_store": session_store,
             # A disturbed machine may make calls slow, but neither refused nor worse answered.
             "session_timeout": 5.0,
             "user_feature_timeout": 5.0,
             "default_deadline": 30.0,
             "max_concurrent": 10_000,
             "state_dir": self._scratch / name,
-            "metrics_port": metrics_port,
+            "metrics_port": "",
             "drain_lag": 0,
+            **others,
         }
         process = ServerProcess(settings, self._scratch / f"{name}.log")
         self._stack.enter_context(process)
@@ -221,6 +224,18 @@ class _Starter:
         checked(shared.port, self._shoppers, offline, "shared")
         prepare = NewEvents(shared.port, self._shoppers, "shared").in_flight
         return Case(names.REDIS_NEW, shared, _MANY, prepare, names.EMPTY_NEW)
+
+    def _swapped(self) -> RateCase:
+        store, admin_port = self._scratch / "twins", free_port()
+        tags = with_twin(self._served.store, self._served.bundle, store)
+        server = self._our_server(
+            "swapped", bundle=tags[0], bundle_store=store, admin_port=admin_port
+        )
+        prepare = NewEvents(server.port, self._shoppers, "swapped").at_rate
+        address = f"127.0.0.1:{admin_port}"
+        return RateCase(
+            names.SCORE_SWAPPED, server, prepare, names.SCORE_NEW, lambda: swapping(address, tags)
+        )
 
     def _mlserver(self, binaries: Path, model: PeerModel) -> Case:
         folder = self._scratch / "mlserver"
