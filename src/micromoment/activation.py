@@ -38,6 +38,8 @@ from micromoment.transport.errors import ActivationUnderWayError
 
 # At the lowest priority on a machine whose processors are all busy.
 TRIAL_TIMEOUT_S: Final = 300.0
+# Of all of it: a store that hangs must not keep others from being activated.
+_TIMEOUT_S: Final = TRIAL_TIMEOUT_S + 60.0
 # Machine code is there already; this fills what is made on first use.
 _WARM_UP_ROUNDS: Final = 20
 # Seconds for which the thread that loads keeps the interpreter from one that answers calls.
@@ -81,6 +83,7 @@ class BundleSwitch:
         active: Manifest,
         *,
         try_out: Callable[[Path, float], GoldenReport] = try_bundle,
+        timeout_s: float = _TIMEOUT_S,
     ) -> None:
         self._store = store
         self._slot = slot
@@ -88,6 +91,7 @@ class BundleSwitch:
         self._observer = observer
         self._active = active
         self._try_out = try_out
+        self._timeout_s = timeout_s
         self._under_way: tuple[str, asyncio.Task[Activation]] | None = None
 
     @property
@@ -123,7 +127,12 @@ class BundleSwitch:
     async def _activate(self, tag: str, dry_run: bool) -> Activation:
         started, previous = time.monotonic(), self.active
         try:
-            ready = await in_daemon_thread(lambda: self._prepare(tag, dry_run), "activate")
+            async with asyncio.timeout(self._timeout_s):
+                ready = await in_daemon_thread(lambda: self._prepare(tag, dry_run), "activate")
+        except TimeoutError:
+            late = BundleRefusedError(tag, f"not ready after {self._timeout_s:.0f} s")
+            self._failed("failed", late)
+            raise late from None
         except BundleNotFoundError as error:
             self._failed("not_found", error)
             raise
@@ -179,9 +188,10 @@ def _compare(before: Manifest, after: Manifest) -> tuple[str, ...]:
     if after.shop != before.shop:
         raise BundleRefusedError(
             after.tag,
-            f"it is of a shop with {after.shop.currency} in {after.shop.time_zone}, visits under "
-            f"way are counted in {before.shop.currency} and {before.shop.time_zone}: start a "
-            "server with it instead",
+            f"it is of a shop with {after.shop.currency or 'any currency'} in "
+            f"{after.shop.time_zone}, visits under way are counted in "
+            f"{before.shop.currency or 'any currency'} and {before.shop.time_zone}: start a server "
+            "with it instead",
         )
     names = ("session_expiry_s", "max_clock_skew_s")
     pairs = [(name, getattr(before, name), getattr(after, name)) for name in names]

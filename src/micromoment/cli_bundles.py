@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +53,10 @@ def bundles(
     if not rows:
         typer.echo(f"no bundles; {reply.active_bundle} answers")
         return
-    Console().print(_table(rows), highlight=False)
+    # A tag is there to be copied: rather long lines than cut ones.
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 200).print(
+        _table(rows), highlight=False
+    )
     if not any(one.active for one in reply.bundles):
         typer.echo(f"{reply.active_bundle} answers")
 
@@ -119,7 +123,7 @@ def _table(rows: Iterable[tuple[str, ...]]) -> object:
 
     table = Table(box=box.SIMPLE_HEAD)
     for head in ("", "bundle", "named by", "added (UTC)", "trained through", "MiB", "models"):
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head == "bundle")
     for row in rows:
         table.add_row(*map(Text, row))
     return table

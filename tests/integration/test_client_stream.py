@@ -69,6 +69,34 @@ async def test_calls_have_a_deadline() -> None:
             await stream.score("s1", [event("page_view")], anonymous_id="a")
 
 
+async def test_a_request_that_is_too_large_costs_no_other_its_answer() -> None:
+    """It is refused before it is sent: on the stream it would end what others asked, too."""
+    big = [event("page_view", attributes={"note": "x" * 256}) for _ in range(1_000)]
+    async with (
+        a_server(an_application(), max_concurrent=100) as server,
+        AsyncClient(server.address) as client,
+        client.stream() as stream,
+    ):
+        calls = [stream.score(f"s{n}", [event("page_view")]) for n in range(20)]
+        calls.insert(10, stream.score("big", big))
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+    (refused,) = (one for one in replies if isinstance(one, BaseException))
+    assert isinstance(refused, ScoreRefusedError)
+    assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+
+
+async def test_a_call_s_own_deadline_goes_before_the_stream_s() -> None:
+    """Shorter or longer."""
+    application = an_application(users=SlowUsers(delay_s=0.3))
+    async with (
+        a_server(application) as server,
+        AsyncClient(server.address, deadline_s=5.0) as client,
+        client.stream() as stream,
+    ):
+        with pytest.raises(TimeoutError):
+            await stream.score("s1", [event("page_view")], anonymous_id="a", deadline_s=0.05)
+
+
 async def test_without_a_server_calls_fail() -> None:
     """Within the deadline, as other calls do."""
     async with AsyncClient("127.0.0.1:1", deadline_s=0.5) as client, client.stream() as stream:

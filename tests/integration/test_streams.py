@@ -139,6 +139,24 @@ async def test_bytes_that_are_no_request_end_the_stream() -> None:
         assert len(await answers_to(stream, [asked("r0", "s1", "e0")])) == 1
 
 
+async def test_answers_come_before_the_error_that_ends_the_stream() -> None:
+    """Bytes that are no request, right behind good ones: what was asked is answered, then told."""
+    application = an_application(users=SlowUsers(delay_s=0.05))
+    async with a_server(application, max_concurrent=100) as server, server.channel() as channel:
+        method: Any = channel.stream_stream(METHOD, bytes, pb.StreamScoresResponse.FromString)
+        for _ in range(20):
+            call = method()
+            for number in range(3):
+                await call.write(asked(f"r{number}", f"s{number}", "e0").SerializeToString())
+            await call.write(b"\xff\xff\xff")
+            await call.done_writing()
+            answers = [(await call.read()).request_id for _ in range(3)]
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call.read()
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert sorted(answers) == ["r0", "r1", "r2"]
+
+
 async def test_a_peer_that_never_reads_is_held_back() -> None:
     """No more than the limit is read of what it sends; when it leaves its place is free."""
     scorer = CountingScorer()
@@ -177,6 +195,7 @@ async def test_one_stream_too_many_is_refused() -> None:
         await first.read()
         async with a_stream(server) as second:
             assert await second.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "max_streams" in await second.details()
         await first.done_writing()
         assert await first.code() is grpc.StatusCode.OK
         async with a_stream(server) as third:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from micromoment.activation import BundleSwitch
+from micromoment.errors import BundleRefusedError
+from micromoment.scoring.golden import GoldenReport
 from micromoment.scoring.manifest import ShopRecord, read_manifest, write_manifest
 from micromoment.settings import Settings
 from micromoment.stores.bundles import find_bundle
+from micromoment.telemetry.metrics import Metrics
+from micromoment.transport.application import ApplicationSlot
 from tests.support.swapping import (
     Served,
     accept_damage,
@@ -178,3 +185,40 @@ async def test_another_end_of_visits_holds_from_the_next_event_on(
     assert list(reply.notes) == ["session_expiry_s 1800 becomes 10"]
     after = await served.scoring.score("s1", visit[2:3], anonymous_id="visitor")
     assert after.events_seen == 1
+
+
+async def test_a_pipe_in_place_of_the_manifest_is_no_manifest(served: Served, store: Path) -> None:
+    """Reading it would wait for ever: it is refused at once."""
+    manifest = find_bundle(store, "shop:latest") / "manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    assert await served.refused("shop:latest") == (
+        "FAILED_PRECONDITION",
+        f"bundle {manifest.parent.name}: manifest.json is no file",
+    )
+    await assert_goes_on(served, store, 1)
+
+
+async def test_an_activation_that_hangs_gives_way_to_others(originals: Path) -> None:
+    """A store that hangs costs the activation that met it; it is counted, and the next may try."""
+    hangs = threading.Event()
+
+    def try_out(_folder: Path, _timeout_s: float) -> GoldenReport:
+        hangs.wait(30.0)
+        raise AssertionError("nobody waits any more")
+
+    metrics = Metrics()
+    active = read_manifest(find_bundle(originals, "shop:serving"))
+    maker: Any = None  # nothing is made
+    switch = BundleSwitch(
+        originals, ApplicationSlot(), maker, metrics, active, try_out=try_out, timeout_s=0.2
+    )
+    try:
+        for _ in range(2):
+            with pytest.raises(BundleRefusedError, match="not ready after"):
+                await switch.activate("shop:latest")
+    finally:
+        hangs.set()
+    count = metrics.registry.get_sample_value
+    assert count("micromoment_activations_total", {"outcome": "failed"}) == 2
+    assert switch.active == active.tag

@@ -26,7 +26,14 @@ def score_request(
     events: Iterable[events_pb2.Event] = (),
     **options: Unpack[ScoreOptions],
 ) -> scoring_pb2.ScoreRequest:
-    """Build a request to score one visit, for a batch say."""
+    """Build a request to score one visit, for a batch say.
+
+    Raises `TypeError` for an option that there isn't: a misspelt id would be lost in silence.
+    """
+    unknown = sorted(options.keys() - ScoreOptions.__annotations__.keys())
+    if unknown:
+        known = ", ".join(ScoreOptions.__annotations__)
+        raise TypeError(f"there is no option {unknown[0]!r}; there are {known}")
     as_of = options.get("as_of")
     return scoring_pb2.ScoreRequest(
         session_id=session_id,

@@ -18,6 +18,11 @@ from micromoment.v1 import scoring_pb2 as pb
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
 
 _END: Final = grpc.aio.EOF  # type: ignore[attr-defined] # the annotations lack it
+# The server takes 256 KiB, the id and what is around the request included.
+_MAX_REQUEST_BYTES: Final = 256 * 1_024 - 64
+_TOO_LARGE: Final = Status(
+    code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="the request has more than 256 KiB"
+)
 _Answer = asyncio.Future[pb.StreamScoresResponse | None]
 
 
@@ -74,18 +79,27 @@ class ScoreStream:
         self,
         session_id: str,
         events: Iterable[events_pb2.Event] = (),
+        *,
+        deadline_s: float | None = None,
         **options: Unpack[ScoreOptions],
     ) -> pb.ScoreResponse:
         """Tell what just happened in a visit and get its scores.
 
         Raises `ScoreRefusedError` for an error of the request's own, `grpc.RpcError` when no server
-        can be reached and `TimeoutError` without an answer within the deadline.
+        can be reached and `TimeoutError` without an answer within the deadline, the stream's or
+        the call's own.
         """
-        return await self.score_request(score_request(session_id, events, **options))
+        request = score_request(session_id, events, **options)
+        return await self.score_request(request, deadline_s=deadline_s)
 
-    async def score_request(self, request: pb.ScoreRequest) -> pb.ScoreResponse:
+    async def score_request(
+        self, request: pb.ScoreRequest, *, deadline_s: float | None = None
+    ) -> pb.ScoreResponse:
         """Do the same with a request that `client.score_request` made."""
-        async with asyncio.timeout(self._deadline_s):
+        if request.ByteSize() > _MAX_REQUEST_BYTES:
+            # The server would end the stream, and with it what others asked.
+            raise ScoreRefusedError(_TOO_LARGE)
+        async with asyncio.timeout(self._deadline_s if deadline_s is None else deadline_s):
             answer = await self._ask(request)
             while answer is None:
                 answer = await self._ask(request)

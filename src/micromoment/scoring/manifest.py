@@ -163,8 +163,11 @@ def digest_file(path: Path) -> FileDigest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a bundle's folder. Raises `BundleError` when it isn't one."""
+    path = folder / MANIFEST_FILE
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BundleError(folder.name, f"{MANIFEST_FILE} is no file")
     try:
-        content = (folder / MANIFEST_FILE).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise BundleError(folder.name, f"{MANIFEST_FILE} can't be read: {error.strerror}") from None
     try:
@@ -172,8 +175,9 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BundleError(folder.name, f"{MANIFEST_FILE}, {place}: {first['msg']}") from None
+        place = ".".join(map(str, first["loc"]))
+        place = f"{MANIFEST_FILE}, {place}" if place else MANIFEST_FILE
+        raise BundleError(folder.name, f"{place}: {first['msg']}") from None
 
 
 def _check_format(folder: Path, number: int) -> None:

@@ -26,6 +26,13 @@ class OverloadedError(MicromomentError):
         super().__init__("too many calls in flight (setting max_concurrent); try again later")
 
 
+class TooManyStreamsError(MicromomentError):
+    """As many streams are open as the server takes."""
+
+    def __init__(self) -> None:
+        super().__init__("too many streams are open (setting max_streams); close one or try later")
+
+
 class DeadlineError(MicromomentError):
     """The call's time was over before its answer was ready."""
 

@@ -37,6 +37,7 @@ from micromoment.transport.errors import (
     DeadlineError,
     NotReadyError,
     OverloadedError,
+    TooManyStreamsError,
     UndecodableRequestError,
 )
 
@@ -74,6 +75,7 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     SessionStoreUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "SESSION_STORE_UNAVAILABLE"),
     NotReadyError: Answer(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    TooManyStreamsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
     DeadlineError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
 }
 

@@ -17,7 +17,11 @@ from google.protobuf.message import Message
 
 from micromoment.events.validation import check_stream_scores_request
 from micromoment.transport.admission import Admission
-from micromoment.transport.errors import DeadlineError, OverloadedError, UndecodableRequestError
+from micromoment.transport.errors import (
+    DeadlineError,
+    TooManyStreamsError,
+    UndecodableRequestError,
+)
 from micromoment.transport.grpc_types import Context, Undecodable
 from micromoment.transport.observer import Observer
 from micromoment.transport.statuses import code_of, status_of
@@ -59,10 +63,10 @@ class Streams:
     async def serve(self, context: Context, start: Start) -> None:
         """Serve one stream; `start` answers a request with a message or an awaitable of one.
 
-        Raises `OverloadedError` when there are too many.
+        Raises `TooManyStreamsError`.
         """
         if len(self._open) >= self._most:
-            raise OverloadedError
+            raise TooManyStreamsError
         stream = _Stream(context, partial(self._answer, start), self._idle_s)
         self._open.add(stream)
         try:
@@ -148,12 +152,13 @@ class _Stream:
         try:
             await asyncio.wait((self._reader, self._writer), return_when=asyncio.FIRST_COMPLETED)
             if not self._writer.done():
-                _raise_of(self._reader)
+                # Whatever ended the reading: a status can't be sent past an answer that is not.
                 if self._waiting:
                     await asyncio.wait(self._waiting.values())
                 self._answers.put_nowait(None)
                 await asyncio.wait((self._writer,))
             _raise_of(self._writer)
+            _raise_of(self._reader)
         finally:
             if self._next_look is not None:
                 self._next_look.cancel()

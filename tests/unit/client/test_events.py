@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,10 @@ def test_every_word_of_the_vocabulary_can_be_used() -> None:
         assert event("search", device=device.name.lower()).device == int(device)
     for medium in ReferrerMedium:
         assert event("search", referrer=medium.name.lower()).referrer.medium == int(medium)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    """A misspelt id would cost the visit its user's features, and nobody would see it."""
+    misspelt: dict[str, Any] = {"anonymus_id": "browser-1"}
+    with pytest.raises(TypeError, match=r"anonymus_id.*anonymous_id"):
+        client.score_request("session-1", [], **misspelt)
