@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -171,7 +172,13 @@ def retrain(
     from training.progress import Steps  # noqa: PLC0415
 
     # A schedule stops a run by SIGTERM: it ends as by Ctrl-C, and leaves nothing behind.
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopped = Event()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
     training = TrainRequest(
         events=events,
         workspace=features,
@@ -187,18 +194,19 @@ def retrain(
     request = RetrainRequest(
         training, hold_out, train_every, min_new_days, min_buyers, bootstrap, reports, by
     )
-    report = run(request, Steps(console))
+    try:
+        report = run(request, Steps(console))
+    except Exception as error:
+        # Libraries may turn what interrupts them into an error of their own.
+        if stopped.is_set():
+            raise KeyboardInterrupt from error
+        raise
     if report.checks:
         _show(report.checks, report.summary)
     if report.card is not None:
         console.print(f"card: {report.card}")
     typer.echo(f"{report.outcome.value}: {report.summary}; serving: {report.serving or 'none'}")
     raise typer.Exit(REFUSED if report.outcome is Outcome.REFUSED else 0)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _show(checks: tuple[Check, ...], title: str) -> None:
