@@ -22,7 +22,7 @@ from micromoment.bundle_trial import try_bundle
 from micromoment.errors import BundleError, BundleNotFoundError, BundleRefusedError
 from micromoment.scoring.bundle import check_files
 from micromoment.scoring.golden import GoldenReport
-from micromoment.scoring.manifest import Manifest
+from micromoment.scoring.manifest import MANIFEST_FILE, Manifest
 from micromoment.stores.bundle_list import (
     StoredBundle,
     stored_bundle,
@@ -162,6 +162,9 @@ class BundleSwitch:
         folder = find_bundle(self._store, tag)
         if tag_of(folder) == self.active:
             return _Ready(self._active, None, None, ())
+        path = folder / MANIFEST_FILE
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise BundleRefusedError(tag_of(folder), f"{MANIFEST_FILE} is no file")
         try:
             manifest = read_stored_manifest(folder)
             notes = _compare(self._active, manifest)

@@ -194,7 +194,7 @@ async def test_a_pipe_in_place_of_the_manifest_is_no_manifest(served: Served, st
     os.mkfifo(manifest)
     assert await served.refused("shop:latest") == (
         "FAILED_PRECONDITION",
-        f"bundle {manifest.parent.name}: manifest.json is no file",
+        f"bundle shop:{manifest.parent.name}: manifest.json is no file",
     )
     await assert_goes_on(served, store, 1)
 

@@ -163,11 +163,8 @@ def digest_file(path: Path) -> FileDigest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a bundle's folder. Raises `BundleError` when it isn't one."""
-    path = folder / MANIFEST_FILE
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise BundleError(folder.name, f"{MANIFEST_FILE} is no file")
     try:
-        content = path.read_bytes()
+        content = (folder / MANIFEST_FILE).read_bytes()
     except OSError as error:
         raise BundleError(folder.name, f"{MANIFEST_FILE} can't be read: {error.strerror}") from None
     try:
