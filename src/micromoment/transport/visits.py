@@ -98,10 +98,9 @@ class Visits:
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
         call = visit.call
-        if not self._turns.taken(call.key):
-            entry = self._sessions.get(call.key)
-            if not self._scorer.needs_user(entry, call.batch):
-                return self._fold(call, entry)
+        ask = self._ask_at_once(call)
+        if ask is not None:
+            return self._fold(call, ask.entry)
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
             return self._fold(await self._with_user(visit, entry), entry)
