@@ -66,6 +66,10 @@ serve: setup ## Serve a bundle over gRPC (BUNDLE=shop:latest)
 test: setup ## Run all tests; real data through MICROMOMENT_DATA_DIR, REQUIRE_ALL=1 fails what would be skipped
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
+.PHONY: soak
+soak: setup ## Run the promises of docs/reliability.md in their long form, one by one, for hours (ARGS="-k a1")
+	@SOAK=1 $(BIN)/python -m pytest tests/promises $(ARGS)
+
 .PHONY: test-nojit
 test-nojit: setup ## Run the property, event and feature tests without compilation
 	@NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(WORKERS) $(wildcard $(NOJIT_TESTS)) $(ARGS)

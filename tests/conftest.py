@@ -43,6 +43,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[MODEL_STORE], ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the figures that the promises reached."""
+    figures = sorted(
+        str(value)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == "promise"
+    )
+    if figures:
+        terminalreporter.section("promises")
+        for figure in figures:
+            terminalreporter.line(figure)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with the real exports, one subfolder per shop."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import grpc
 import psutil
@@ -23,10 +20,9 @@ import pytest
 from micromoment import health
 from micromoment.client import Client, event
 from micromoment.client.admin import AdminClient
+from tests.support.server_process import START_S, Start, servers
 from tests.support.tiny_bundle import make_tiny_store
 
-START_S = 60.0
-SERVE = ("-m", "micromoment", "serve")
 # Its store of user features neither closes nor lets its thread go.
 SERVE_WITH_A_HUNG_STORE = """
 import asyncio, functools, threading
@@ -50,88 +46,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Server:
-    """A server's process and what it logged."""
-
-    def __init__(self, settings: dict[str, str], command: Sequence[str] = SERVE) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MICROMOMENT_")}
-        environment.update({f"MICROMOMENT_{k.upper()}": v for k, v in settings.items()})
-        self.process = subprocess.Popen(
-            [sys.executable, *command],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def plain_lines(self) -> list[str]:
-        """What it wrote that is not a line of the JSON log, of which there is one at most."""
-        logged = [line for line in self.lines if line.startswith("{")]
-        assert len(logged) <= 1, self.log
-        return [line.strip() for line in self.lines if line not in logged]
-
-    @property
-    def log(self) -> str:
-        """Everything that it wrote so far."""
-        return "".join(self.lines)
-
-    def await_event(self, name: str, timeout_s: float = START_S) -> dict[str, Any]:
-        """Wait for a line of the log."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for line in list(self.lines):
-                if line.startswith("{") and json.loads(line)["event"] == name:
-                    found: dict[str, Any] = json.loads(line)
-                    return found
-            time.sleep(0.02)
-        raise AssertionError(f"no {name} in {timeout_s} s: {self.log}")
-
-    def end(self, timeout_s: float) -> tuple[int, float]:
-        """Wait for the process to end; give its status and the seconds that it took."""
-        started = time.monotonic()
-        status = self.process.wait(timeout_s)
-        self._reader.join(timeout=5)
-        return status, time.monotonic() - started
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self.lines.extend(self.process.stdout)
-
-
-Start = Callable[..., Server]
-
-
 @pytest.fixture
 def start(store: Path, tmp_path: Path) -> Iterator[Start]:
     """Start servers; those that still run are killed afterwards."""
-    servers = []
-
-    def start_server(command: Sequence[str] = SERVE, **settings: str) -> Server:
-        known = {
-            "port": "0",
-            "metrics_port": "",
-            "admin_port": "",
-            "bundle_store": str(store),
-            "state_dir": str(tmp_path),
-            "drain_lag": "0.2",
-            "drain_grace": "5",
-        }
-        server = Server(known | settings, command)
-        servers.append(server)
-        return server
-
-    yield start_server
-    for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
-        if server.process.stdout is not None:
-            server.end(5)
-            server.process.stdout.close()
+    with servers(store, tmp_path) as start_server:
+        yield start_server
 
 
 def await_child(pid: int, timeout_s: float = START_S) -> None:
