@@ -28,7 +28,7 @@ from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserSt
 from micromoment.scoring import point_judge, scorer
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.scorer import Scorer
-from micromoment.stores.absent import NoEventLog
+from micromoment.stores.absent import NoEventLog, NoVisitLog
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.telemetry.metrics import Metrics
@@ -109,7 +109,7 @@ async def _measure(folder: Path, visits: int) -> dict[str, list[float]]:
     encoder = _Encoder(bundle.feature_names, bundle.fingerprint)
     visits_of = Visits(judge_of, sessions, Visitors(KnownUsers(), 1.0, metrics), metrics)
     slot = ApplicationSlot()
-    slot.fill(Application(decoder, encoder, visits_of, NoEventLog()))
+    slot.fill(Application(decoder, encoder, visits_of, NoEventLog(), NoVisitLog()))
     service = ScoringService(slot, metrics, None)  # type: ignore[arg-type] # no stream comes
     watch = Stopwatch()
     parse = watch.of("parse the request (protobuf)", pb.ScoreRequest.FromString)

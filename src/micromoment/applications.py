@@ -7,7 +7,7 @@ decoder and encoder are a bundle's and go with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from micromoment.events.identity import IdEncoder
@@ -15,14 +15,17 @@ from micromoment.scoring.abstention import NEVER_ABSTAIN, Abstention
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.scorer import Scorer
 from micromoment.settings import Settings
+from micromoment.stores.absent import NoVisitLog
 from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.visit_log import SqliteVisitLog
 from micromoment.transport.application import Application
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import Observer
+from micromoment.transport.recorder import Recorder, Samples
 from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.shared_visits import SharedVisits
 from micromoment.transport.turns import Turns
@@ -38,6 +41,7 @@ class Stores:
     """Where a server keeps things."""
 
     sessions: MemorySessionStore | RedisSessionStore
+    visit_log: SqliteVisitLog | NoVisitLog
     users: UserFeatureStore
     event_log: EventLog
 
@@ -74,15 +78,24 @@ class ApplicationMaker:
         max_age_us = round(self._settings.max_user_feature_age * _US_PER_SECOND)
         scorer = Scorer(bundle, max_user_feature_age_us=max_age_us)
         warm_up(scorer, decoder, encoder, warm_up_rounds)
-        # Only now: another application may be making ids in another thread.
-        encoder = replace(encoder, score_ids=self._score_ids)
-        return Application(decoder, encoder, self._visits(scorer), self._stores.event_log)
+        stores = self._stores
+        return Application(
+            decoder, encoder, self._visits(scorer), stores.event_log, stores.visit_log
+        )
 
     def _visits(self, scorer: Scorer) -> Visits | SharedVisits:
         sessions = self._stores.sessions
         if isinstance(sessions, RedisSessionStore):
-            return SharedVisits(scorer, sessions, self._visitors, self._observer, self._turns)
-        return Visits(scorer, sessions, self._visitors, self._observer, self._turns)
+            return SharedVisits(
+                scorer, sessions, self._visitors, self._observer, self._turns,
+                score_ids=self._score_ids,
+            )  # fmt: skip
+        samples = Samples(self._settings.log_scores, self._settings.log_features)
+        return Visits(
+            scorer, sessions, self._visitors, self._observer, self._turns,
+            recorder=Recorder(scorer.bundle, samples, self._stores.visit_log),
+            score_ids=self._score_ids,
+        )  # fmt: skip
 
 
 def _abstention(settings: Settings) -> Abstention:

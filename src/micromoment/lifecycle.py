@@ -30,6 +30,7 @@ from micromoment.stores.bundle_list import trained_until
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import save_sessions
 from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.visit_log import SqliteVisitLog
 from micromoment.telemetry.metrics import Metrics, MetricsServer
 from micromoment.threads import in_daemon_thread
 from micromoment.transport.admin_server import make_admin_server
@@ -140,6 +141,13 @@ class Service:
         else:
             memory = stores.sessions
             self._metrics.watch_session_memory(lambda: memory.bytes_held, memory.evictions.items)
+        if isinstance(stores.visit_log, SqliteVisitLog):
+            log = stores.visit_log
+            self._metrics.watch_log(
+                waiting=lambda: log.rows_waiting,
+                lag=lambda: log.lag_s,
+                taking=lambda: log.is_taking,
+            )
         self._metrics.watch(sessions=lambda: len(stores.sessions))
         self._metrics.answers_with(loaded.manifest.tag, trained_until(loaded.manifest))
         self._slot.fill(loaded.application)
@@ -211,20 +219,24 @@ class Service:
             self._admin = None
 
     async def _close_stores(self, stores: Stores) -> None:
+        # The log first: the sessions' file says how far it goes.
+        await _close(stores.visit_log)
         closing: list[_Closable] = [stores.users, stores.event_log]
         if isinstance(stores.sessions, MemorySessionStore):
-            self._save_sessions(stores.sessions)
+            log = stores.visit_log
+            position = log.last_position if isinstance(log, SqliteVisitLog) else None
+            self._save_sessions(stores.sessions, position)
         else:
             closing.append(stores.sessions)
         for store in closing:
             await _close(store)
 
-    def _save_sessions(self, sessions: MemorySessionStore) -> None:
+    def _save_sessions(self, sessions: MemorySessionStore, log_position: int | None) -> None:
         path = self._settings.state_file
         if path is None:
             return
         try:
-            save_sessions(sessions, path)
+            save_sessions(sessions, path, log_position=log_position)
         except OSError as error:
             _log.error("sessions_not_kept", path=str(path), reason=error.strerror)
         else:

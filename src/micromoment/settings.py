@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
 from micromoment.stores.bundles import default_bundle_store
+from micromoment.stores.durability import Durability
 
 PREFIX: Final = "MICROMOMENT_"
 # Variables with the prefix that are read elsewhere: the tests' real data.
@@ -75,7 +76,7 @@ def _default_state_dir() -> Path:
 
 def _default_event_log(fields: dict[str, Any]) -> Path | None:
     state_dir = fields.get("state_dir")
-    return None if state_dir is None else state_dir / "outside_visits.sqlite"
+    return None if state_dir is None else state_dir / "event_log"
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -88,6 +89,7 @@ OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 SessionStoreUrl = Annotated[
     SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)
 ]
+Share = Annotated[float, Field(ge=0, le=1)]
 Band = Annotated[
     tuple[float, float] | None, NoDecode, BeforeValidator(_band), AfterValidator(_check_band)
 ]
@@ -186,8 +188,32 @@ class Settings(BaseSettings):
     )
     event_log: OptionalPath = Field(
         default_factory=_default_event_log,
-        description="SQLite file for events outside a visit, by default in state_dir. Empty: such "
-        "events are refused.",
+        description="Folder of the event log, one per server, by default in state_dir. Visits are "
+        "logged in it, or with Redis there. Empty: nothing is logged, sessions do not outlive a "
+        "crash, and events outside a visit are refused.",
+    )
+    durability: Durability = Field(
+        "commit",
+        description="When a call is answered: `commit` when its events are written, so that they "
+        "outlive the process, `fsync` when they are on the disk and outlive a power cut, `async` "
+        "at once. Not with Redis, whose own settings decide.",
+    )
+    log_scores: Share = Field(
+        1.0, description="Share of sessions, 0 to 1, whose served scores are logged."
+    )
+    log_features: Share = Field(
+        0.1, description="Share of sessions, 0 to 1, whose feature vectors are logged with them."
+    )
+    log_segment_bytes: int = Field(
+        268_435_456, ge=65_536, description="Size at which the log goes on in a new file."
+    )
+    log_retention: PositiveSeconds = Field(
+        2_592_000.0, description="Files of the log whose last event is older are removed."
+    )
+    log_max_bytes: int = Field(
+        17_179_869_184,
+        ge=131_072,
+        description="Size of the whole log beyond which its oldest files are removed.",
     )
     id_key_file: OptionalPath = Field(
         None,

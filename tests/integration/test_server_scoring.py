@@ -186,7 +186,7 @@ async def test_events_outside_a_visit_are_logged_once(settings: Settings) -> Non
         first = await client.ingest([refund], user_id="u1")
         again = await client.ingest([refund, event("page_view")], user_id="u1")
     assert settings.event_log is not None
-    connection = sqlite3.connect(settings.event_log)
+    connection = sqlite3.connect(settings.event_log / "outside_visits.sqlite")
     rows = connection.execute("SELECT visitor_id, event FROM outside_visit_events").fetchall()
     connection.close()
     assert (first.accepted, again.accepted, again.duplicates) == (1, 0, 1)

@@ -18,7 +18,7 @@ from micromoment.bootstrap import make_service
 from micromoment.events.identity import IdEncoder
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.settings import Settings
-from micromoment.stores.absent import NoEventLog
+from micromoment.stores.absent import NoEventLog, NoVisitLog
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.sessions import MemorySessionStore
@@ -205,7 +205,7 @@ async def test_the_old_bundle_is_let_go(
     settings: Settings, store: Path, tags: tuple[str, str], collector_off: None
 ) -> None:
     """Its models are freed when the last call of it has ended, without the garbage collector."""
-    stores = Stores(MemorySessionStore(10, 60), SlowUsers(), NoEventLog())
+    stores = Stores(MemorySessionStore(10, 60), NoVisitLog(), SlowUsers(), NoEventLog())
     maker = ApplicationMaker(settings, stores, NoObserver(), IdEncoder(), now_us)
     bundle = load_stored_bundle(find_bundle(store, tags[0]))
     assert bundle.conversion is not None

@@ -75,7 +75,7 @@ Start = Callable[..., Server]
 @contextmanager
 def servers(store: Path, state_dir: Path) -> Iterator[Start]:
     """Give what starts servers of the bundles in `store`; kill those that still run at the end."""
-    started = []
+    started: list[Server] = []
 
     def start_server(command: Sequence[str] = SERVE, **settings: str) -> Server:
         known = {
@@ -83,7 +83,7 @@ def servers(store: Path, state_dir: Path) -> Iterator[Start]:
             "metrics_port": "",
             "admin_port": "",
             "bundle_store": str(store),
-            "state_dir": str(state_dir),
+            "state_dir": str(state_dir / str(len(started))),
             "drain_lag": "0.2",
             "drain_grace": "5",
         }

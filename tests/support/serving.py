@@ -30,10 +30,11 @@ from micromoment.scoring.calls import (
 from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.absent import NoEventLog
+from micromoment.stores.absent import NoEventLog, NoVisitLog
 from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import SessionStore, UserFeatureStore
 from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.visit_log import VisitLog
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.decoding import RequestDecoder
@@ -81,6 +82,7 @@ def a_score(
         features=np.array([events_seen, np.nan], np.float32),
         explanation=explanation,
         summary=SessionSummary(events_seen, 1_000_000, 2_000_000, 0, 1, 0, None),
+        score_id="0190163d-8694-739b-aea5-966c26f8ad91",
     )
 
 
@@ -177,6 +179,7 @@ def an_application(
     users: UserFeatureStore | None = None,
     *,
     event_log: EventLog | None = None,
+    visit_log: VisitLog | None = None,
     ids: IdEncoder | None = None,
     user_timeout_s: float = 1.0,
     observer: Observer | None = None,
@@ -196,6 +199,7 @@ def an_application(
         ReplyEncoder(FEATURE_NAMES, "fingerprint"),
         visits,
         event_log or NoEventLog(),
+        visit_log or NoVisitLog(),
     )
 
 

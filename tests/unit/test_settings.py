@@ -45,7 +45,7 @@ def test_an_empty_variable_switches_off(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_event_log_is_in_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moving the folder moves the log."""
     monkeypatch.setenv("MICROMOMENT_STATE_DIR", "/var/lib/micromoment")
-    assert load_settings().event_log == Path("/var/lib/micromoment/outside_visits.sqlite")
+    assert load_settings().event_log == Path("/var/lib/micromoment/event_log")
 
 
 @pytest.mark.parametrize(

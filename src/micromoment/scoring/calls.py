@@ -24,6 +24,7 @@ class Degraded(StrEnum):
 
     STATE_LOST = "state_lost"
     STATE_UNAVAILABLE = "state_unavailable"
+    LOG_UNAVAILABLE = "log_unavailable"
     USER_FEATURES_UNAVAILABLE = "user_features_unavailable"
     USER_FEATURES_STALE = "user_features_stale"
     FOREIGN_CURRENCY = "foreign_currency"
@@ -141,6 +142,7 @@ class Score:
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
     explanation: Explanation | None  # of the conversion, if asked for
     summary: SessionSummary
+    score_id: str = ""  # given by whoever serves it
 
     @property
     def segment(self) -> Segment | None:

@@ -8,6 +8,7 @@ from typing import Final
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.stores.errors import EventLogMissingError
 from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.log_rows import LogRow
 
 _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
 
@@ -18,6 +19,25 @@ class NoEventLog:
     async def append(self, events: Sequence[LoggedEvent]) -> int:  # noqa: ARG002 - the protocol's
         """Raise `EventLogMissingError`."""
         raise EventLogMissingError
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+class NoVisitLog:
+    """Keeps no call."""
+
+    @property
+    def is_on(self) -> bool:
+        """Tell that nothing is kept."""
+        return False
+
+    def append(self, row: LogRow) -> None:
+        """Let it go."""
+
+    def barrier(self) -> bool:
+        """Nothing is to be waited for."""
+        return True
 
     async def close(self) -> None:
         """Hold nothing."""

@@ -15,10 +15,10 @@ class EventLogMissingError(MicromomentError):
 
 
 class EventLogUnavailableError(MicromomentError):
-    """The event log did not take the events; none of them is stored."""
+    """The event log did not take the events."""
 
     def __init__(self) -> None:
-        super().__init__("the event log did not take the events; none of them is stored")
+        super().__init__("the event log did not take the events; send them again")
 
 
 class SessionStoreUnavailableError(MicromomentError):

@@ -1,12 +1,13 @@
 """The sessions of one server as a file, written when it drains and read when it starts again.
 
 Layout, little-endian, no pickle: 8 bytes of magic, the header's length (u32) and the header (JSON:
-state_version, layout, state_bytes, sessions, probation), then for each session the time of its last
-use (f64, seconds since 1970), the lengths of tenant, session id and last event id (3 x u16), these
-three in UTF-8, and its state; at the end the SHA-256 of all that. The first `probation` sessions
-were not used again after their first call, the others are protected (`session_order`); each of both
-least recently used first. Without `probation` in the header all are protected. Scores are not kept:
-they follow from the state and the bundle.
+state_version, layout, state_bytes, sessions, probation, log_position), then for each session the
+time of its last use (f64, seconds since 1970), the lengths of tenant, session id and last event id
+(3 x u16), these three in UTF-8, and its state; at the end the SHA-256 of all that. The first
+`probation` sessions were not used again after their first call, the others are protected
+(`session_order`); each of both least recently used first. Without `probation` in the header all are
+protected. `log_position` is the place of the last row of the event log that the sessions hold, null
+without a log. Scores are not kept: they follow from the state and the bundle.
 """
 
 from __future__ import annotations
@@ -59,7 +60,11 @@ class RestoredSessions:
 
 
 def save_sessions(
-    store: MemorySessionStore, path: Path, state_format: StateFormat | None = None
+    store: MemorySessionStore,
+    path: Path,
+    state_format: StateFormat | None = None,
+    *,
+    log_position: int | None = None,
 ) -> None:
     """Write all sessions; `path` appears whole or, on an error, stays as it was."""
     state_format = state_format or StateFormat()
@@ -68,7 +73,7 @@ def save_sessions(
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb", buffering=_COPY_BYTES) as file:
-            _write(store, file, state_format)
+            _write(store, file, state_format, log_position)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -77,16 +82,23 @@ def save_sessions(
 
 
 def load_sessions(
-    store: MemorySessionStore, path: Path, state_format: StateFormat | None = None
+    store: MemorySessionStore,
+    path: Path,
+    state_format: StateFormat | None = None,
+    *,
+    log_position: int | None = None,
 ) -> RestoredSessions:
     """Read sessions into `store`; those of another state format are remembered as lost.
 
-    Raises `InvalidDataError` when the file is damaged; `store` is then unchanged.
+    Raises `InvalidDataError` when the file is damaged, or not of the event log's `log_position`;
+    `store` is then unchanged.
     """
     state_format = state_format or StateFormat()
     with path.open("rb") as file:
         _check_digest(file, path)
         header = _read_header(file, path)
+        if log_position is not None and header.get("log_position") != log_position:
+            raise InvalidDataError(str(path), "the event log has gone on since it was written")
         readable = (
             header["state_version"] == state_format.version
             and header["layout"] == state_format.layout
@@ -102,7 +114,12 @@ def load_sessions(
     return RestoredSessions(kept, 0 if readable else header["sessions"])
 
 
-def _write(store: MemorySessionStore, file: BinaryIO, state_format: StateFormat) -> None:
+def _write(
+    store: MemorySessionStore,
+    file: BinaryIO,
+    state_format: StateFormat,
+    log_position: int | None,
+) -> None:
     digest = hashlib.sha256()
 
     def write(part: bytes) -> None:
@@ -115,6 +132,7 @@ def _write(store: MemorySessionStore, file: BinaryIO, state_format: StateFormat)
         "state_bytes": state_format.dtype.itemsize,
         "sessions": len(store),
         "probation": store.n_probation,
+        "log_position": log_position,
     }
     encoded = json.dumps(header, sort_keys=True).encode()
     write(_MAGIC + _LENGTH.pack(len(encoded)) + encoded)

@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 
 from micromoment.errors import InvalidSettingError
-from micromoment.scoring.calls import Score
+from micromoment.scoring.calls import Degraded, Score
 from micromoment.telemetry.histograms import Histograms
 from micromoment.telemetry.watched_counter import WatchedCounter
 
@@ -70,6 +70,23 @@ class Metrics:
             "0 while a session store on Redis is left alone after failures, else 1",
         )
         self._store_asked.set(1)
+        self._log_rows = self._counter(
+            "micromoment_log_rows", "Rows of the event log by what became of them", "outcome"
+        )
+        for outcome in ("written", "lost"):
+            self._log_rows.labels(outcome)
+        self._log_groups = self._histogram(
+            "micromoment_log_commit_seconds",
+            "From a row's hand-over to the commit of its group", (), _CALL_BUCKETS,
+        )  # fmt: skip
+        self._log_waiting = self._gauge("micromoment_log_rows_waiting", "Rows not yet written")
+        self._log_lag = self._gauge(
+            "micromoment_log_lag_seconds", "For how long the oldest of them has waited"
+        )
+        self._log_taking = self._gauge(
+            "micromoment_log_taking", "0 while the event log can't be written, else 1"
+        )
+        self._log_taking.set(1)
         self._in_flight = self._gauge("micromoment_calls_in_flight", "Calls being answered")
         self._serving = self._gauge("micromoment_serving", "1 while health says SERVING")
         self._bundle = Gauge(
@@ -100,6 +117,27 @@ class Metrics:
         """Count what the answer lacked."""
         for reason in score.degraded:
             self._lack(reason.value).inc()
+
+    def lacked(self, reason: Degraded) -> None:
+        """Count what an answer lacked."""
+        self._lack(reason.value).inc()
+
+    def log_written(self, rows: int, seconds: float) -> None:
+        """Count rows of the event log that were committed together, and how long that took."""
+        self._log_rows.labels("written").inc(rows)
+        self._log_groups.of().observe(seconds)
+
+    def log_lost(self, rows: int) -> None:
+        """Count rows that the event log did not take."""
+        self._log_rows.labels("lost").inc(rows)
+
+    def watch_log(
+        self, waiting: Callable[[], int], lag: Callable[[], float], taking: Callable[[], bool]
+    ) -> None:
+        """Show the event log's state whenever metrics are read; `lag` is in seconds."""
+        self._log_waiting.set_function(waiting)
+        self._log_lag.set_function(lag)
+        self._log_taking.set_function(lambda: float(taking()))
 
     def events_taken(self, outcome: str, events: int) -> None:
         """Count events by what became of them."""

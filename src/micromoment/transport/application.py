@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from micromoment.stores.event_log import EventLog
+from micromoment.stores.visit_log import VisitLog
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.errors import NotReadyError
@@ -20,6 +21,7 @@ class Application:
     encoder: ReplyEncoder
     visits: Visits | SharedVisits
     event_log: EventLog
+    visit_log: VisitLog
 
 
 class ApplicationSlot:

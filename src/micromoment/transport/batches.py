@@ -8,6 +8,7 @@ from typing import Final
 
 from micromoment.scoring.calls import Score
 from micromoment.transport.application import Application
+from micromoment.transport.keeping import say_not_kept
 from micromoment.transport.observer import Observer, note_answer
 from micromoment.transport.statuses import status_of
 from micromoment.transport.visitors import VisitCall
@@ -24,6 +25,7 @@ async def score_batch(
 ) -> pb.BatchScoreResponse:
     """Score requests in order; each succeeds or fails by itself."""
     response = pb.BatchScoreResponse()
+    waiting: list[tuple[int, asyncio.Future[bool] | bool]] = []
     for first in range(0, len(requests), _TOGETHER):
         some = requests[first : first + _TOGETHER]
         visits, outcomes = _decode(application, some)
@@ -38,9 +40,19 @@ async def score_batch(
             elif answer is not None:
                 _encode(application, request, answer, result.response)
                 note_answer(observer, answer, visits[place].call)
+        waiting.append((first, application.visit_log.barrier()))
         # Other calls get their turn in between.
         await asyncio.sleep(0)
+    for first, kept in waiting:
+        if not (kept if isinstance(kept, bool) else await kept):
+            _say_not_kept(response, first, observer)
     return response
+
+
+def _say_not_kept(response: pb.BatchScoreResponse, first: int, observer: Observer) -> None:
+    for result in response.results[first : first + _TOGETHER]:
+        if result.HasField("response"):
+            say_not_kept(result.response, observer)
 
 
 def _decode(

@@ -92,14 +92,15 @@ class RequestDecoder:
         visitor_ids = self.ids.candidates(plain) if plain else ()
         visitor = hash_id(visitor_ids[0]) if visitor_ids else 0
         user = visitor if user_id else 0
-        batch = events_from_proto(events, visitor, user, self.clock_us(), self.shop)
+        received_us = self.clock_us()
+        batch = events_from_proto(events, visitor, user, received_us, self.shop)
         sequence = None
         if events and events[0].HasField("sequence"):
             sequence = events[0].sequence
         call = ScoreCall(
             self._key(session_id), visitor, batch, tuple([one.event_id for one in events]), sequence
         )
-        return VisitCall(call, visitor_ids)
+        return VisitCall(call, visitor_ids, events, bool(user_id), received_us)
 
 
 def _as_of(request: scoring_pb2.ScoreRequest) -> int | None:

@@ -20,7 +20,6 @@ from micromoment.scoring.calls import (
     UserFeatureAge,
 )
 from micromoment.scoring.lifecycle import Lifecycle
-from micromoment.transport.score_ids import ScoreIds
 from micromoment.v1 import scoring_pb2 as pb
 
 _US_PER_SECOND: Final = 1_000_000
@@ -28,6 +27,7 @@ _MAX_FRAMES: Final = 4_096
 DEGRADED_REASONS: Final = {
     Degraded.STATE_LOST: pb.DEGRADED_REASON_STATE_LOST,
     Degraded.STATE_UNAVAILABLE: pb.DEGRADED_REASON_STATE_UNAVAILABLE,
+    Degraded.LOG_UNAVAILABLE: pb.DEGRADED_REASON_LOG_UNAVAILABLE,
     Degraded.USER_FEATURES_UNAVAILABLE: pb.DEGRADED_REASON_USER_FEATURES_UNAVAILABLE,
     Degraded.USER_FEATURES_STALE: pb.DEGRADED_REASON_USER_FEATURES_STALE,
     Degraded.FOREIGN_CURRENCY: pb.DEGRADED_REASON_FOREIGN_CURRENCY,
@@ -49,7 +49,6 @@ class ReplyEncoder:
     feature_names: tuple[str, ...]
     fingerprint: str
     abstention: Abstention = NEVER_ABSTAIN
-    score_ids: ScoreIds = field(default_factory=ScoreIds)
     starter: bool = False
     _frames: dict[Any, bytes] = field(default_factory=dict)
 
@@ -66,7 +65,7 @@ class ReplyEncoder:
     ) -> None:
         """Encode an answer into an empty message."""
         reply.MergeFromString(self._frame(score))
-        reply.score_id = self.score_ids.next()
+        reply.score_id = score.score_id
         reply.session_id = session_id
         if score.conversion is not None:
             reply.conversion = score.conversion

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from micromoment.errors import InvalidRequestError
 from micromoment.events.validation import check_ingest_request
+from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.decoding import TENANT
@@ -42,6 +43,9 @@ class EventService(EventServiceServicer):
 
 async def _fold(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
     result = await application.visits.fold(application.decoder.fold_call(request, events))
+    kept = application.visit_log.barrier()
+    if not (kept if isinstance(kept, bool) else await kept):
+        raise EventLogUnavailableError
     return result.accepted
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from micromoment.scoring.calls import Score, ScoreCall
+from micromoment.scoring.calls import Degraded, Score, ScoreCall
 
 Stage = Literal["decode", "store", "user", "score", "encode"]
 EventOutcome = Literal["accepted", "duplicate", "refused"]
@@ -21,6 +21,9 @@ class Observer(Protocol):
 
     def scored(self, score: Score) -> None:
         """Take note of an answer."""
+
+    def lacked(self, reason: Degraded) -> None:
+        """Take note of what an answer lacked that was not yet known when it was made."""
 
     def events_taken(self, outcome: EventOutcome, events: int) -> None:
         """Take note of what became of events."""
@@ -44,6 +47,9 @@ class NoObserver:
         """Ignore it."""
 
     def scored(self, score: Score) -> None:
+        """Ignore it."""
+
+    def lacked(self, reason: Degraded) -> None:
         """Ignore it."""
 
     def events_taken(self, outcome: EventOutcome, events: int) -> None:

@@ -10,6 +10,7 @@ from micromoment.scoring.calls import Score as Answer
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.batches import score_batch
 from micromoment.transport.grpc_types import Context
+from micromoment.transport.keeping import when_kept
 from micromoment.transport.observer import Observer, note_answer
 from micromoment.transport.streams import Streams
 from micromoment.transport.visitors import VisitCall
@@ -40,7 +41,8 @@ class ScoringService(ScoringServiceServicer):
         score = application.visits.score_at_once(visit)
         if score is None:
             return self._score_later(application, request, visit)
-        return self._reply(application, request, visit, score)
+        reply = self._reply(application, request, visit, score)
+        return when_kept(reply, application.visit_log, self._observer)
 
     async def BatchScore(  # noqa: N802 - the contract's name
         self, request: pb.BatchScoreRequest, _context: Context
@@ -63,13 +65,19 @@ class ScoringService(ScoringServiceServicer):
         application = self._slot.current()
         key = application.decoder.session_key(request)
         score = await application.visits.session(key, explain=request.explain)
-        return application.encoder.session_response(request.session_id, score)
+        reply = application.encoder.session_response(request.session_id, score)
+        kept = when_kept(reply.scores, application.visit_log, self._observer)
+        if not isinstance(kept, pb.ScoreResponse):
+            await kept
+        return reply
 
     async def _score_later(
         self, application: Application, request: pb.ScoreRequest, visit: VisitCall
     ) -> pb.ScoreResponse:
         score = await application.visits.score(visit)
-        return self._reply(application, request, visit, score)
+        reply = self._reply(application, request, visit, score)
+        kept = when_kept(reply, application.visit_log, self._observer)
+        return kept if isinstance(kept, pb.ScoreResponse) else await kept
 
     def _reply(
         self, application: Application, request: pb.ScoreRequest, visit: VisitCall, score: Answer

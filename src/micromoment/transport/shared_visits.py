@@ -19,6 +19,7 @@ from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held, SharedSessionStore
 from micromoment.transport.observer import Observer
+from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
 from micromoment.transport.visits import VisitScorer, told
@@ -42,12 +43,15 @@ class SharedVisits:
         visitors: Visitors,
         observer: Observer,
         turns: Turns | None = None,
+        *,
+        score_ids: ScoreIds | None = None,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
         self._observer = observer
         self._turns = Turns() if turns is None else turns
+        self._score_ids = score_ids or ScoreIds()
 
     def score_at_once(self, _visit: VisitCall) -> Score | None:
         """Give None: the store must be waited for."""
@@ -89,7 +93,9 @@ class SharedVisits:
         Raises `SessionNotFoundError` and `SessionStoreUnavailableError`.
         """
         held = await self._fetch(key)
-        return self._scorer.session(held.entry, explain=explain)
+        score = self._scorer.session(held.entry, explain=explain)
+        score.score_id = self._score_ids.next()
+        return score
 
     async def _change(
         self,
@@ -127,6 +133,7 @@ class SharedVisits:
     def _score(self, call: ScoreCall, entry: SessionEntry | None, lost: bool) -> Scored:
         started = time.perf_counter()
         scored = self._scorer.score(call, entry, lost=lost)
+        scored.score.score_id = self._score_ids.next()
         self._observer.stage_ended("score", time.perf_counter() - started)
         return scored
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,6 +12,7 @@ from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.transport.observer import Observer
+from micromoment.v1 import events_pb2 as pb
 
 _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
 _UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
@@ -18,10 +20,17 @@ _UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
 
 @dataclass(slots=True)
 class VisitCall:
-    """A call with the ids under which its visitor may be stored, the current form first."""
+    """A call with the ids under which its visitor may be stored, the current form first.
+
+    `events` are the call's events as they came, at `received_time_us` (microseconds since 1970).
+    `identified` tells that the visitor is a known customer.
+    """
 
     call: ScoreCall
     visitor_ids: tuple[str, ...]
+    events: Sequence[pb.Event] = ()
+    identified: bool = False
+    received_time_us: int = 0
 
 
 class Visitors:

@@ -18,6 +18,8 @@ from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.interfaces import SessionStore
 from micromoment.transport.observer import Observer
+from micromoment.transport.recorder import Recorder
+from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
 
@@ -54,24 +56,29 @@ class Visits:
         visitors: Visitors,
         observer: Observer,
         turns: Turns | None = None,
+        *,
+        recorder: Recorder | None = None,
+        score_ids: ScoreIds | None = None,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
         self._observer = observer
         self._turns = Turns() if turns is None else turns
+        self._recorder = recorder
+        self._score_ids = score_ids or ScoreIds()
 
     def score_at_once(self, visit: VisitCall) -> Score | None:
         """Do what `score` does where nothing must be waited for; None where something must."""
         ask = self._ask_at_once(visit.call)
-        return None if ask is None else self._score(ask.call, ask.entry)
+        return None if ask is None else self._score(visit, ask)
 
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
         call = visit.call
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
-            return self._score(await self._with_user(visit, entry), entry)
+            return self._score(visit, self._ask(await self._with_user(visit, entry), entry))
 
     async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
         """Do the same for calls of different sessions, up to `MAX_TOGETHER`, in order.
@@ -85,8 +92,12 @@ class Visits:
             if ask is not None:
                 places.append(place)
                 asks.append(ask)
-        for place, outcome in zip(places, self._score_together(asks), strict=True):
-            outcomes[place] = outcome
+        for place, ask, outcome in zip(places, asks, self._score_together(asks), strict=True):
+            outcomes[place] = (
+                outcome
+                if isinstance(outcome, Exception)
+                else self._keep(visits[place], ask, outcome)
+            )
         waiting = [place for place, outcome in enumerate(outcomes) if outcome is None]
         later = await asyncio.gather(
             *(self.score(visits[place]) for place in waiting), return_exceptions=True
@@ -100,14 +111,16 @@ class Visits:
         call = visit.call
         ask = self._ask_at_once(call)
         if ask is not None:
-            return self._fold(call, ask.entry)
+            return self._fold(visit, ask)
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
-            return self._fold(await self._with_user(visit, entry), entry)
+            return self._fold(visit, self._ask(await self._with_user(visit, entry), entry))
 
     async def session(self, key: SessionKey, *, explain: bool) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
-        return self._scorer.session(self._sessions.get(key), explain=explain)
+        score = self._scorer.session(self._sessions.get(key), explain=explain)
+        score.score_id = self._score_ids.next()
+        return score
 
     def _ask_at_once(self, call: ScoreCall) -> Ask | None:
         if self._turns.taken(call.key):
@@ -115,21 +128,16 @@ class Visits:
         entry = self._sessions.get(call.key)
         if self._scorer.needs_user(entry, call.batch):
             return None
-        return Ask(call, entry, self._is_lost(call.key, entry))
+        return self._ask(call, entry)
 
-    def _score_together(self, asks: Sequence[Ask]) -> list[Score | Exception]:
+    def _ask(self, call: ScoreCall, entry: SessionEntry | None) -> Ask:
+        return Ask(call, entry, entry is None and self._sessions.was_evicted(call.key))
+
+    def _score_together(self, asks: Sequence[Ask]) -> Sequence[Scored | Exception]:
         try:
-            scored: Sequence[Scored | Exception] = self._scorer.score_together(asks)
+            return self._scorer.score_together(asks)
         except Exception:  # noqa: BLE001 - one of them fails, and only that one must
-            scored = [self._score_alone(ask) for ask in asks]
-        outcomes: list[Score | Exception] = []
-        for ask, one in zip(asks, scored, strict=True):
-            if isinstance(one, Exception):
-                outcomes.append(one)
-            else:
-                self._keep(ask.call.key, one.entry)
-                outcomes.append(one.score)
-        return outcomes
+            return [self._score_alone(ask) for ask in asks]
 
     def _score_alone(self, ask: Ask) -> Scored | Exception:
         try:
@@ -137,29 +145,38 @@ class Visits:
         except Exception as error:  # noqa: BLE001 - becomes this item's status
             return error
 
-    def _score(self, call: ScoreCall, entry: SessionEntry | None) -> Score:
+    def _score(self, visit: VisitCall, ask: Ask) -> Score:
         started = time.perf_counter()
-        scored = self._scorer.score(call, entry, lost=self._is_lost(call.key, entry))
-        self._keep(call.key, scored.entry)
+        scored = self._scorer.score(ask.call, ask.entry, lost=ask.lost)
         self._observer.stage_ended("score", time.perf_counter() - started)
-        return scored.score
+        return self._keep(visit, ask, scored)
 
-    def _fold(self, call: ScoreCall, entry: SessionEntry | None) -> FoldResult:
-        folded = self._scorer.fold(call, entry, lost=self._is_lost(call.key, entry))
-        self._keep(call.key, folded.entry)
+    def _keep(self, visit: VisitCall, ask: Ask, scored: Scored) -> Score:
+        call, score = ask.call, scored.score
+        score.score_id = self._score_ids.next()
+        if scored.entry is not None:
+            self._sessions.put(call.key, scored.entry)
+        if self._recorder is not None and is_recorded(call, scored.entry):
+            self._recorder.record(visit, call, ask.entry, score, lost=ask.lost)
+        return score
+
+    def _fold(self, visit: VisitCall, ask: Ask) -> FoldResult:
+        folded = self._scorer.fold(ask.call, ask.entry, lost=ask.lost)
+        if folded.entry is not None:
+            self._sessions.put(ask.call.key, folded.entry)
+            if self._recorder is not None:
+                self._recorder.record(visit, ask.call, ask.entry, None, lost=ask.lost)
         return folded.result
-
-    def _is_lost(self, key: SessionKey, entry: SessionEntry | None) -> bool:
-        return entry is None and self._sessions.was_evicted(key)
-
-    def _keep(self, key: SessionKey, entry: SessionEntry | None) -> None:
-        if entry is not None:
-            self._sessions.put(key, entry)
 
     async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
         if not self._scorer.needs_user(entry, visit.call.batch):
             return visit.call
         return await self._visitors.added_to(visit)
+
+
+def is_recorded(call: ScoreCall, entry: SessionEntry | None) -> bool:
+    """Tell whether a call is to be logged: one that changed its session or chose its time."""
+    return entry is not None or (call.as_of_us is not None and not call.dry_run)
 
 
 def told(outcome: Score | BaseException) -> Score | Exception:

@@ -1,0 +1,114 @@
+"""What the event log keeps of one call: a row of a few columns and the call itself.
+
+The call is a serialized `micromoment.v1.LoggedCall`. What does not change from call to call while a
+bundle answers is serialized once and put before the rest: protobuf reads both as one message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from micromoment.events.hashing import hash_id
+from micromoment.events.proto_codec import events_from_proto
+from micromoment.events.shop import Shop
+from micromoment.features.user_snapshot import (
+    USER_SNAPSHOT,
+    UserLookup,
+    UserStatus,
+    no_lookup,
+)
+from micromoment.scoring.calls import ScoreCall, SessionKey
+from micromoment.v1 import log_pb2 as pb
+
+_COLUMNS: Final = len(USER_SNAPSHOT.names or ())
+
+
+class RowKind(IntEnum):
+    """What a row means for its session."""
+
+    WENT_ON = 0  # a call of a session that was there
+    BEGAN = 1  # a call of a session that was not there: nothing before it counts
+    GAP = 2  # no call: the log lacks events of the session, or, without one, of any
+
+
+class LogRow(NamedTuple):
+    """A row to append. Ids are encoded; a time is in microseconds since 1970."""
+
+    received_time_us: int
+    kind: RowKind
+    tenant: str
+    session_id: str
+    visitor_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedVisit:
+    """A row as it was read, with its place in the log."""
+
+    position: int
+    received_time_us: int
+    kind: RowKind
+    tenant: str
+    session_id: str
+    visitor_id: str
+    body: bytes
+
+    @property
+    def key(self) -> SessionKey:
+        """The session that it belongs to."""
+        return SessionKey(self.tenant, self.session_id)
+
+    def call(self) -> pb.LoggedCall:
+        """Parse the call. Raises `google.protobuf.message.DecodeError` for damaged bytes."""
+        return pb.LoggedCall.FromString(self.body)
+
+
+def score_call(visit: LoggedVisit, logged: pb.LoggedCall) -> ScoreCall:
+    """Give a logged call as the scorer took it, with the bits that it had."""
+    visitor = hash_id(visit.visitor_id)
+    batch = events_from_proto(
+        logged.events,
+        visitor,
+        visitor if logged.identified else 0,
+        visit.received_time_us,
+        _shop(logged.currency, logged.time_zone),
+    )
+    events = logged.events
+    return ScoreCall(
+        visit.key,
+        visitor,
+        batch,
+        tuple([event.event_id for event in events]),
+        events[0].sequence if events and events[0].HasField("sequence") else None,
+        _user(logged.user) if logged.HasField("user") else None,
+        logged.as_of_us if logged.HasField("as_of_us") else None,
+    )
+
+
+def logged_user(user: UserLookup) -> pb.LoggedUser:
+    """Write down what came of looking a visitor up."""
+    message = pb.LoggedUser(status=user.status)
+    if user.status == UserStatus.FOUND:
+        message.snapshot.extend(user.row.view(np.int64).tolist())
+    return message
+
+
+def _user(message: pb.LoggedUser) -> UserLookup:
+    lookup = no_lookup(UserStatus(message.status))
+    if message.snapshot:
+        # Columns are added at the end: a log of an older version lacks the last ones.
+        values = lookup.row.view(np.int64)
+        known = message.snapshot[:_COLUMNS]
+        values[: len(known)] = known
+    return lookup
+
+
+@lru_cache(maxsize=64)
+def _shop(currency: str, time_zone: str) -> Shop:
+    return Shop(currency, time_zone or "UTC")

@@ -1,0 +1,302 @@
+"""The event log of one server: calls are appended as they arrive and committed in groups.
+
+The event loop hands rows over; a thread of the log's own writes all that have come meanwhile in one
+transaction. Whoever must not be answered before a row is kept waits for `barrier`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from micromoment.scoring.calls import SessionKey
+from micromoment.stores.durability import Durability
+from micromoment.stores.log_rows import LogRow, RowKind
+from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
+
+# Rows that may wait to be written; beyond, the log counts as failing.
+MAX_WAITING: Final = 100_000
+# Sessions of which a gap is remembered one by one; beyond, it is everybody's.
+MAX_GAP_SESSIONS: Final = 100_000
+_RETRY_S: Final = 1.0
+_UPKEEP_S: Final = 1.0
+_CLOSE_S: Final = 5.0
+# Stands in the folder while the log lacks rows that it has not yet said it lacks.
+GAP_FILE: Final = "gap"
+_SPARE_FILE: Final = "intact"
+
+_log = structlog.get_logger(__name__)
+
+
+class VisitLog(Protocol):
+    """Takes calls in the order of their arrival; belongs to one event loop."""
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether rows are kept at all."""
+
+    def append(self, row: LogRow) -> None:
+        """Take a row; never waits and never raises."""
+
+    def barrier(self) -> asyncio.Future[bool] | bool:
+        """Tell whether what was appended so far is kept, as durably as was asked for.
+
+        True at once, False where rows are not taken, else what to wait for.
+        """
+
+
+class LogObserver(Protocol):
+    """Takes note of the log's work."""
+
+    def log_written(self, rows: int, seconds: float) -> None:
+        """Take note of rows that were committed together."""
+
+    def log_lost(self, rows: int) -> None:
+        """Take note of rows that could not be kept."""
+
+
+@dataclass(slots=True)
+class _Group:
+    rows: list[LogRow] = field(default_factory=list)
+    waiting: list[asyncio.Future[bool]] = field(default_factory=list)
+    began: float = 0.0
+
+    def settle(self, kept: bool) -> None:
+        for one in self.waiting:
+            if not one.done():
+                one.set_result(kept)
+
+
+class SqliteVisitLog:
+    """A log in SQLite segments. Raises `InvalidSettingError` where the folder can't be had.
+
+    `commit` and `fsync` let callers wait until a row is written, `async` does not. When a write
+    fails, rows are dropped for a second, then it is tried again; of each session that lost rows a
+    gap is written first. Were the process to die before, a file in the folder tells of it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        durability: Durability,
+        limits: LogLimits,
+        observer: LogObserver,
+        *,
+        clock_us: Callable[[], int],
+    ) -> None:
+        self._folder = LogFolder(folder)
+        try:
+            self._writer = SegmentWriter(folder, durability, limits)
+        except BaseException:
+            self._folder.close()
+            raise
+        self._path = folder
+        self._waits = durability != "async"
+        self._observer = observer
+        self._clock_us = clock_us
+        self._pending = _Group()
+        self._writing: _Group | None = None
+        self._gap: set[SessionKey] = set()
+        self._gap_writing: set[SessionKey] = set()
+        self._retry_at = 0.0
+        self._is_failing = False
+        self._is_scheduled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: queue.SimpleQueue[list[LogRow] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_all, daemon=True, name="visit-log")
+        self._ended = threading.Event()
+        self._full = threading.Event()
+        self._upkeep = threading.Thread(target=self._keep_up, daemon=True, name="visit-log-upkeep")
+        self._settle_gap()
+
+    @property
+    def is_on(self) -> bool:
+        """Tell that rows are kept."""
+        return True
+
+    @property
+    def last_position(self) -> int:
+        """The place of the last row that was written."""
+        return self._writer.last_position
+
+    @property
+    def is_taking(self) -> bool:
+        """Tell whether rows are taken now; False while writing fails."""
+        return not self._is_failing
+
+    @property
+    def rows_waiting(self) -> int:
+        """How many rows are not yet written."""
+        return len(self._pending.rows) + (len(self._writing.rows) if self._writing else 0)
+
+    @property
+    def lag_s(self) -> float:
+        """For how long, in seconds, the oldest of them has waited."""
+        oldest = self._writing or (self._pending if self._pending.rows else None)
+        return time.monotonic() - oldest.began if oldest else 0.0
+
+    def append(self, row: LogRow) -> None:
+        """Take a row; where it can't be kept, its session's gap is remembered."""
+        if self._is_failing and time.monotonic() < self._retry_at:
+            self._lose([row])
+            return
+        pending = self._pending
+        if len(pending.rows) >= MAX_WAITING:
+            self._fail([row], "too many rows wait")
+            return
+        if not pending.rows:
+            pending.began = time.monotonic()
+        pending.rows.append(row)
+        self._schedule()
+
+    def barrier(self) -> asyncio.Future[bool] | bool:
+        """Tell whether what was appended so far is kept, or what to wait for."""
+        group = self._pending if self._pending.rows else self._writing
+        if not self._waits or group is None:
+            return not self._is_failing
+        kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        group.waiting.append(kept)
+        return kept
+
+    async def close(self) -> None:
+        """Write what waits, say what is missing, and close the files."""
+        deadline = time.monotonic() + _CLOSE_S
+        self._retry_at = 0.0
+        while self.rows_waiting and time.monotonic() < deadline:
+            kept = asyncio.get_running_loop().create_future()
+            (self._writing or self._pending).waiting.append(kept)
+            self._schedule()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(kept, max(0.0, deadline - time.monotonic()))
+        if self._gap and not self._writing:
+            self._pending.began = time.monotonic()
+            kept = asyncio.get_running_loop().create_future()
+            self._pending.waiting.append(kept)
+            self._submit()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(kept, max(0.0, deadline - time.monotonic()))
+        await asyncio.to_thread(self._end)
+
+    def _settle_gap(self) -> None:
+        """Say in the log what a process that is gone could not say: anybody's rows may lack."""
+        with suppress(OSError):
+            if (self._path / GAP_FILE).exists():
+                with suppress(sqlite3.Error):
+                    self._writer.write([LogRow(self._clock_us(), RowKind.GAP, "", "", "", b"")])
+                    (self._path / GAP_FILE).unlink()
+            (self._path / _SPARE_FILE).touch()
+
+    def _schedule(self) -> None:
+        """Let what comes in this turn of the event loop go together."""
+        if self._writing is None and not self._is_scheduled:
+            self._loop = self._loop or asyncio.get_running_loop()
+            self._is_scheduled = True
+            self._loop.call_soon(self._submit)
+
+    def _submit(self) -> None:
+        self._is_scheduled = False
+        if self._writing is not None:
+            return
+        if not self._thread.is_alive():
+            self._thread.start()
+            self._upkeep.start()
+        self._loop = self._loop or asyncio.get_running_loop()
+        self._writing, self._pending = self._pending, _Group()
+        self._gap_writing, self._gap = self._gap, set()
+        self._work.put([*self._gap_rows(), *self._writing.rows])
+
+    def _written(self, error: Exception | None) -> None:
+        group, self._writing = self._writing, None
+        if group is None:
+            return
+        if error is None:
+            if self._is_failing:
+                self._mend()
+            self._observer.log_written(len(group.rows), time.monotonic() - group.began)
+        else:
+            self._gap |= self._gap_writing
+            self._fail(group.rows, str(error))
+        self._gap_writing = set()
+        group.settle(error is None)
+        if self._pending.rows:
+            self._submit()
+
+    def _fail(self, rows: Sequence[LogRow], reason: str) -> None:
+        self._retry_at = time.monotonic() + _RETRY_S
+        if not self._is_failing:
+            self._is_failing = True
+            _log.error("event_log_failed", reason=reason)
+            # Needs no room on a full disk.
+            with suppress(OSError):
+                (self._path / _SPARE_FILE).rename(self._path / GAP_FILE)
+        self._lose(rows)
+
+    def _lose(self, rows: Sequence[LogRow]) -> None:
+        self._gap.update(SessionKey(row.tenant, row.session_id) for row in rows)
+        self._observer.log_lost(len(rows))
+
+    def _mend(self) -> None:
+        self._is_failing = False
+        _log.info("event_log_available")
+        with suppress(OSError):
+            (self._path / GAP_FILE).rename(self._path / _SPARE_FILE)
+
+    def _gap_rows(self) -> list[LogRow]:
+        keys = self._gap_writing
+        if len(keys) > MAX_GAP_SESSIONS:
+            keys = {SessionKey("", "")}
+        now = self._clock_us()
+        return [LogRow(now, RowKind.GAP, key.tenant, key.session_id, "", b"") for key in keys]
+
+    def _write_all(self) -> None:
+        while (rows := self._work.get()) is not None:
+            error: Exception | None = None
+            try:
+                if rows:
+                    self._writer.write(rows)
+            except (sqlite3.Error, OSError) as failure:
+                error = failure
+            assert self._loop is not None  # noqa: S101 - whoever hands rows over has one
+            with suppress(RuntimeError):  # without a loop nobody is left to be told
+                self._loop.call_soon_threadsafe(self._written, error)
+            try:
+                if error is None and self._full.is_set():
+                    self._full.clear()
+                    self._writer.rotate()
+            except (sqlite3.Error, OSError) as failure:
+                _log.warning("log_not_rotated", reason=str(failure))
+
+    def _keep_up(self) -> None:
+        """Merge, look whether the segment is full, and remove old ones, once a second."""
+        merged = 0
+        while not self._ended.wait(_UPKEEP_S):
+            last = self._writer.last_position
+            if last == merged:
+                continue
+            try:
+                self._writer.checkpoint()
+                if self._writer.is_full():
+                    self._full.set()
+                self._writer.prune()
+                merged = last
+            except (sqlite3.Error, OSError) as failure:
+                _log.warning("log_upkeep_failed", reason=str(failure))
+
+    def _end(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._work.put(None)
+            self._thread.join(_CLOSE_S)
+            self._upkeep.join(_CLOSE_S)
+        self._writer.close()
+        self._folder.close()
