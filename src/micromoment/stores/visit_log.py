@@ -28,6 +28,11 @@ from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 MAX_WAITING: Final = 100_000
 # Sessions of which a gap is remembered one by one; beyond, it is everybody's.
 MAX_GAP_SESSIONS: Final = 100_000
+# Callers wait for a group as long as calls keep coming, up to so many and so long.
+_GROUP: Final = 64
+_GATHER_S: Final = 0.002
+# Nobody waits for a group with `async`.
+_GATHER_ASYNC_S: Final = 0.02
 _RETRY_S: Final = 1.0
 _UPKEEP_S: Final = 1.0
 _CLOSE_S: Final = 5.0
@@ -197,11 +202,24 @@ class SqliteVisitLog:
             (self._path / _SPARE_FILE).touch()
 
     def _schedule(self) -> None:
-        """Let what comes in this turn of the event loop go together."""
-        if self._writing is None and not self._is_scheduled:
-            self._loop = self._loop or asyncio.get_running_loop()
-            self._is_scheduled = True
-            self._loop.call_soon(self._submit)
+        """Let what comes now go together: a group costs about as much as a call, however large."""
+        if self._writing is not None or self._is_scheduled:
+            return
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        self._is_scheduled = True
+        if self._waits:
+            loop.call_soon(self._gather, 0)
+        else:
+            loop.call_later(_GATHER_ASYNC_S, self._submit)
+
+    def _gather(self, before: int) -> None:
+        """Hand over once a turn of the event loop brings no further row, or enough have come."""
+        pending = self._pending
+        come = len(pending.rows)
+        if before < come < _GROUP and time.monotonic() - pending.began < _GATHER_S:
+            asyncio.get_running_loop().call_soon(self._gather, come)
+        else:
+            self._submit()
 
     def _submit(self) -> None:
         self._is_scheduled = False
@@ -229,7 +247,7 @@ class SqliteVisitLog:
         self._gap_writing = set()
         group.settle(error is None)
         if self._pending.rows:
-            self._submit()
+            self._schedule()
 
     def _fail(self, rows: Sequence[LogRow], reason: str) -> None:
         self._retry_at = time.monotonic() + _RETRY_S

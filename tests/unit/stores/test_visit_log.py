@@ -1,0 +1,221 @@
+"""The event log as the server uses it: groups, waiting, failing, gaps."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from micromoment.stores import visit_log
+from micromoment.stores.durability import Durability
+from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
+from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
+from micromoment.stores.visit_log import GAP_FILE, SqliteVisitLog
+from tests.support.log_rows import a_row
+
+LIMITS = LogLimits(segment_bytes=1 << 20, retention_s=1e12, max_bytes=1 << 30)
+
+
+class Observed:
+    """What the log told."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.lost = 0
+
+    def log_written(self, rows: int, seconds: float) -> None:
+        """Remember a group."""
+        assert seconds >= 0
+        self.groups.append(rows)
+
+    def log_lost(self, rows: int) -> None:
+        """Count them."""
+        self.lost += rows
+
+
+class Disk:
+    """Decides whether writing works; `hold` lets a write wait."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full = False
+        self.hold = threading.Event()
+        self.hold.set()
+        write = SegmentWriter.write
+
+        def maybe(writer: SegmentWriter, rows: Sequence[LogRow]) -> None:
+            self.hold.wait(5)
+            if self.is_full:
+                raise sqlite3.OperationalError("database or disk is full")
+            write(writer, rows)
+
+        monkeypatch.setattr(SegmentWriter, "write", maybe)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A disk that works; tried again at once after a failure."""
+    monkeypatch.setattr(visit_log, "_RETRY_S", 0.0)
+    return Disk(monkeypatch)
+
+
+def a_log(folder: Path, durability: Durability = "commit") -> tuple[SqliteVisitLog, Observed]:
+    """Open a log."""
+    observed = Observed()
+    log = SqliteVisitLog(folder, durability, LIMITS, observed, clock_us=lambda: 7)
+    return log, observed
+
+
+def rows(folder: Path) -> list[LoggedVisit]:
+    """Read all rows."""
+    return [visit for segment in segments(folder) for visit in read_rows(segment)]
+
+
+async def kept(log: SqliteVisitLog) -> bool:
+    """Wait for what was appended so far."""
+    barrier = log.barrier()
+    return barrier if isinstance(barrier, bool) else await asyncio.wait_for(barrier, 5)
+
+
+async def test_what_is_kept_is_written(tmp_path: Path) -> None:
+    """Behind the barrier every row is in the file, in order; without rows nothing is waited for."""
+    log, observed = a_log(tmp_path)
+    assert log.barrier() is True
+    for number in range(10):
+        log.append(a_row(f"s{number}"))
+    assert log.rows_waiting == 10
+    assert await kept(log)
+    assert [visit.session_id for visit in rows(tmp_path)] == [f"s{n}" for n in range(10)]
+    assert (log.rows_waiting, log.lag_s, log.last_position) == (0, 0.0, 10)
+    assert observed.groups == [10]
+    await log.close()
+
+
+async def test_what_comes_during_a_write_goes_together(tmp_path: Path, disk: Disk) -> None:
+    """One transaction takes all that came while the one before was written."""
+    log, observed = a_log(tmp_path)
+    disk.hold.clear()
+    log.append(a_row("first"))
+    await asyncio.sleep(0.05)
+    for number in range(20):
+        log.append(a_row(f"s{number}"))
+        await asyncio.sleep(0)
+    assert log.lag_s > 0
+    disk.hold.set()
+    assert await kept(log)
+    assert observed.groups == [1, 20]
+    await log.close()
+
+
+async def test_a_cancelled_caller_takes_nothing_from_others(tmp_path: Path, disk: Disk) -> None:
+    """Each waits by itself."""
+    log, _ = a_log(tmp_path)
+    disk.hold.clear()
+    log.append(a_row("s"))
+    first, second = log.barrier(), log.barrier()
+    assert not isinstance(first, bool)
+    assert not isinstance(second, bool)
+    first.cancel()
+    disk.hold.set()
+    assert await asyncio.wait_for(second, 5)
+    await log.close()
+
+
+async def test_async_waits_for_nothing(tmp_path: Path, disk: Disk) -> None:
+    """Callers go on; closing writes what waits."""
+    log, observed = a_log(tmp_path, "async")
+    for number in range(5):
+        log.append(a_row(f"s{number}"))
+        assert log.barrier() is True
+    assert not rows(tmp_path)
+    await log.close()
+    assert len(rows(tmp_path)) == 5
+    assert observed.groups == [5]
+    assert disk.hold.is_set()
+
+
+async def test_a_full_disk_leaves_a_gap_for_each_session(tmp_path: Path, disk: Disk) -> None:
+    """Rows are dropped and said to be, and a gap comes before what is logged afterwards."""
+    log, observed = a_log(tmp_path)
+    log.append(a_row("whole"))
+    assert await kept(log)
+    disk.is_full = True
+    for _ in range(3):
+        log.append(a_row("broken"))
+        assert not await kept(log)
+    assert not log.is_taking
+    assert (tmp_path / GAP_FILE).exists()
+    disk.is_full = False
+    log.append(a_row("broken"))
+    assert await kept(log)
+    assert log.is_taking
+    assert not (tmp_path / GAP_FILE).exists()
+    assert [(visit.session_id, visit.kind) for visit in rows(tmp_path)] == [
+        ("whole", RowKind.WENT_ON),
+        ("broken", RowKind.GAP),
+        ("broken", RowKind.WENT_ON),
+    ]
+    assert observed.lost == 3
+    await log.close()
+
+
+async def test_closing_says_what_is_missing(tmp_path: Path, disk: Disk) -> None:
+    """A gap is written at the end if no row came after it."""
+    log, _ = a_log(tmp_path)
+    disk.is_full = True
+    log.append(a_row("broken"))
+    assert not await kept(log)
+    disk.is_full = False
+    await log.close()
+    assert [(visit.session_id, visit.kind) for visit in rows(tmp_path)] == [("broken", RowKind.GAP)]
+
+
+async def test_a_gap_that_was_never_written_is_everybodys(tmp_path: Path, disk: Disk) -> None:
+    """After a crash with a full disk the next start writes a gap without a session."""
+    log, _ = a_log(tmp_path)
+    disk.is_full = True
+    log.append(a_row("broken"))
+    assert not await kept(log)
+    await log.close()
+    disk.is_full = False
+    again, _ = a_log(tmp_path)
+    assert [(visit.session_id, visit.kind) for visit in rows(tmp_path)] == [("", RowKind.GAP)]
+    assert not (tmp_path / GAP_FILE).exists()
+    await again.close()
+
+
+async def test_more_rows_than_may_wait_are_dropped(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that hangs does not fill the memory."""
+    monkeypatch.setattr(visit_log, "MAX_WAITING", 10)
+    log, observed = a_log(tmp_path, "async")
+    disk.hold.clear()
+    for _ in range(15):
+        log.append(a_row("s"))
+    assert log.rows_waiting == 10
+    assert observed.lost == 5
+    assert log.barrier() is False
+    disk.hold.set()
+    await log.close()
+    kinds = [visit.kind for visit in rows(tmp_path)]
+    assert kinds == [RowKind.GAP, *[RowKind.WENT_ON] * 10]
+
+
+async def test_a_full_segment_gives_way_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log goes on in a new file without losing its place."""
+    monkeypatch.setattr(visit_log, "_UPKEEP_S", 0.01)
+    limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
+    log = SqliteVisitLog(tmp_path, "commit", limits, Observed(), clock_us=lambda: 7)
+    for number in range(50):
+        log.append(a_row(f"s{number}"))
+        assert await kept(log)
+        await asyncio.sleep(0.01)
+    await log.close()
+    assert len(segments(tmp_path)) > 1
+    assert [visit.position for visit in rows(tmp_path)] == list(range(1, 51))
