@@ -100,7 +100,7 @@ def test_c10_a_full_disk_is_said_and_leaves_a_gap(start: Start, tmp_path: Path) 
     lost = pb.DEGRADED_REASON_STATE_LOST
     with Client(f"127.0.0.1:{port}", deadline_s=10) as client:
         assert client.wait_until_ready(10)
-        assert not client.score("before", [an_event(1, 0)]).degraded == [log]
+        assert log not in client.score("before", [an_event(1, 0)]).degraded
         # As a full disk does: what would make a file larger fails.
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         full = [client.score("during", [an_event(2, number)]) for number in range(5)]
@@ -150,7 +150,7 @@ def test_c10_one_log_has_one_writer(start: Start, tmp_path: Path) -> None:
     second = start(**settings)
     status, _ = second.end(60)
     assert status != 0
-    assert "event_log" in second.plain_lines[-1]
+    assert "setting event_log" in second.log
 
 
 def test_c10_a_drained_server_recovers_all(start: Start, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_merging_shrinks_what_waits(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second one is refused by the setting's name; after the first has gone it is let in."""
     first = LogFolder(tmp_path)
-    with pytest.raises(InvalidSettingError, match="event_log.*another server"):
+    with pytest.raises(InvalidSettingError, match=r"event_log.*another server"):
         LogFolder(tmp_path)
     first.close()
     LogFolder(tmp_path).close()
