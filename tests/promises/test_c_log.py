@@ -47,8 +47,9 @@ def test_c10_acknowledged_events_outlive_kill_9(
     reached: Callable[[str, str], None],
     durability: str,
 ) -> None:
-    """Kill -9 at any moment: every acknowledged event is in the log, and after restart the
-    session's state and score equal an uninterrupted run's.
+    """Kill -9 at any moment: every acknowledged event is in the log.
+
+    And after restart the session's state and score equal an uninterrupted run's.
     """
     chance = random.Random(10)
     acknowledged = recovered = 0
