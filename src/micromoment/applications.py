@@ -78,6 +78,7 @@ class ApplicationMaker:
         max_age_us = round(self._settings.max_user_feature_age * _US_PER_SECOND)
         scorer = Scorer(bundle, max_user_feature_age_us=max_age_us)
         warm_up(scorer, decoder, encoder, warm_up_rounds)
+        scorer.observe = self._observer.stage_ended
         stores = self._stores
         return Application(
             decoder, encoder, self._visits(scorer), stores.event_log, stores.visit_log

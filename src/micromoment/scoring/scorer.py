@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from time import perf_counter
+from typing import Final, Literal
 
 import numpy as np
 
@@ -43,6 +44,8 @@ from micromoment.scoring.score_writer import ScoreWriter
 from micromoment.scoring.sessions import SessionEntry
 
 MAX_TOGETHER: Final = 64  # sessions in one pass
+
+Stage = Literal["features", "models"]
 
 _NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
 _NO_EVENTS: Final = empty_batch(0, 0)
@@ -97,11 +100,13 @@ class Scorer:
 
     `max_user_feature_age_us`, in microseconds, is when a user's snapshot counts as stale. How
     events are folded (the gap that ends a visit, the clock skew) is the bundle's, so that it is as
-    in training.
+    in training. `observe`, if set, is told the seconds of a pass's two parts: events are folded and
+    described, then models are asked.
     """
 
     def __init__(self, bundle: LoadedBundle, *, max_user_feature_age_us: int) -> None:
         self.bundle = bundle
+        self.observe: Callable[[Stage, float], None] | None = None
         self._max_user_feature_age_us = max_user_feature_age_us
         self._folder = PointFolder(
             MAX_TOGETHER,
@@ -230,8 +235,13 @@ class Scorer:
         self, points: int, events: RecordArray, items: RecordArray
     ) -> Sequence[OrderForecast | None]:
         folder, judge = self._folder, self._judge
+        started = perf_counter()
         folder.run(points, events, items)
+        described = perf_counter()
         coming = judge.run(points)
+        if self.observe is not None:
+            self.observe("features", described - started)
+            self.observe("models", perf_counter() - described)
         answer_points(
             points, folder.states, folder.asked, folder.told, judge.counts,
             self._max_user_feature_age_us, self._answers,

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from micromoment.scoring.calls import Degraded, Score, ScoreCall
 
-Stage = Literal["decode", "store", "user", "score", "encode"]
+Stage = Literal["decode", "store", "user", "score", "features", "models", "encode"]
 EventOutcome = Literal["accepted", "duplicate", "refused"]
 
 
