@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import structlog
 from google.protobuf.message import DecodeError
 
@@ -23,7 +24,7 @@ from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
+from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call, stand
 from micromoment.stores.log_segments import read_heads, read_rows, segments
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.v1 import log_pb2 as pb
@@ -178,7 +179,7 @@ def fold_logged(
     entry: SessionEntry | None, call: ScoreCall, logged: pb.LoggedCall, *, lost: bool
 ) -> SessionEntry:
     """Fold a logged call into its session as the server did, to the last bit."""
-    state = new_state() if entry is None else entry.state.copy()
+    state = new_state() if entry is None else entry.copied_state()
     if lost or (entry is None and (call.first_sequence or 1) > 1):
         state[0]["state_lost"] = True
     outcomes = fold_batch(
@@ -188,6 +189,8 @@ def fold_logged(
         logged.session_expiry_us,
         logged.max_clock_skew_us,
     )
-    accepted = [place for place, one in enumerate(outcomes) if one != reducer.DUPLICATE]
+    if logged.standing:
+        stand(state, logged.standing)
+    accepted = np.flatnonzero(outcomes != reducer.DUPLICATE)
     last = entry.last_event_id if entry else ""
-    return SessionEntry.of(state, call.event_ids[accepted[-1]] if accepted else last)
+    return SessionEntry.of(state, call.event_ids[int(accepted[-1])] if len(accepted) else last)

@@ -169,7 +169,7 @@ class Scorer:
         """
         if entry is None and not len(call.batch):
             raise SessionNotFoundError
-        state = new_state() if entry is None else entry.state.copy()
+        state = new_state() if entry is None else entry.copied_state()
         if _is_lost(call, entry, lost):
             state[0]["state_lost"] = True
         bundle = self.bundle

@@ -22,6 +22,10 @@ class SessionEntry:
         """Make one of a state of shape (1,), of any format."""
         return cls(state.tobytes(), last_event_id)
 
+    def copied_state(self) -> RecordArray:
+        """Give the state, shape (1,), to be changed: by its bytes, NumPy would go by its fields."""
+        return np.frombuffer(bytearray(self.data), STATE)
+
     @property
     def state(self) -> RecordArray:
         """The state, shape (1,), dtype `STATE`, to be read only."""

@@ -6,6 +6,7 @@ bundle answers is serialized once and put before the rest: protobuf reads both a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -15,7 +16,10 @@ import numpy as np
 
 from micromoment.events.hashing import hash_id
 from micromoment.events.proto_codec import events_from_proto
+from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
+from micromoment.features.families import assignment
+from micromoment.features.state import STATE
 from micromoment.features.user_snapshot import (
     USER_SNAPSHOT,
     UserLookup,
@@ -25,6 +29,11 @@ from micromoment.features.user_snapshot import (
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.v1 import log_pb2 as pb
 
+# The fields of a state that scoring writes and no event folds: places and sizes.
+_STANDING: Final = [
+    (STATE.fields[name][1], STATE.fields[name][0].itemsize)  # type: ignore[index] # it has fields
+    for name, _ in assignment.STATE_FIELDS
+]
 _COLUMNS: Final = len(USER_SNAPSHOT.names or ())
 
 
@@ -89,6 +98,17 @@ def score_call(visit: LoggedVisit, logged: pb.LoggedCall) -> ScoreCall:
         _user(logged.user) if logged.HasField("user") else None,
         logged.as_of_us if logged.HasField("as_of_us") else None,
     )
+
+
+def standing_of(state: bytes) -> list[int]:
+    """Give where a visit stands by the bytes of its state."""
+    return [int.from_bytes(state[at : at + size], "little") for at, size in _STANDING]
+
+
+def stand(state: RecordArray, standing: Sequence[int]) -> None:
+    """Let a visit's state, shape (1,), stand where its log says."""
+    for (name, _), value in zip(assignment.STATE_FIELDS, standing, strict=True):
+        state[name] = value
 
 
 def logged_user(user: UserLookup) -> pb.LoggedUser:

@@ -8,8 +8,9 @@ from typing import Final
 from micromoment.events.hashing import hash_id
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import Score, ScoreCall
+from micromoment.scoring.scorer import Scored
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.log_rows import LogRow, RowKind, logged_user
+from micromoment.stores.log_rows import LogRow, RowKind, logged_user, standing_of
 from micromoment.stores.visit_log import VisitLog
 from micromoment.transport.encoding import DEGRADED_REASONS, LIFECYCLES
 from micromoment.transport.visitors import VisitCall
@@ -50,24 +51,24 @@ class Recorder:
         visit: VisitCall,
         call: ScoreCall,
         entry: SessionEntry | None,
-        score: Score | None,
+        scored: Scored | None,
         *,
         lost: bool,
     ) -> None:
         """Append what `row` makes of a call, where there is a log."""
         if self._log.is_on:
-            self._log.append(self.row(visit, call, entry, score, lost=lost))
+            self._log.append(self.row(visit, call, entry, scored, lost=lost))
 
     def row(
         self,
         visit: VisitCall,
         call: ScoreCall,
         entry: SessionEntry | None,
-        score: Score | None,
+        scored: Scored | None,
         *,
         lost: bool,
     ) -> LogRow:
-        """Make the row of a call: `entry` is its session as it was before, `score` the answer.
+        """Make the row of a call: `entry` is its session as it was before, `scored` the answer.
 
         `call` is the visit's, with the user features that were looked up for it.
         """
@@ -80,10 +81,12 @@ class Recorder:
             logged.user.CopyFrom(logged_user(call.user))
         if call.as_of_us is not None:
             logged.as_of_us = call.as_of_us
-        if score is not None:
+        if scored is not None:
+            if scored.entry is not None:
+                logged.standing.extend(standing_of(scored.entry.data))
             place = hash_id(call.key.session_id)
             if place < self._scores_below:
-                self._fill(logged.score, score, with_features=place < self._features_below)
+                self._fill(logged.score, scored.score, with_features=place < self._features_below)
         kind = RowKind.BEGAN if entry is None else RowKind.WENT_ON
         visitor_id = visit.visitor_ids[0] if visit.visitor_ids else ""
         return LogRow(

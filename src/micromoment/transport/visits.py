@@ -157,7 +157,7 @@ class Visits:
         if scored.entry is not None:
             self._sessions.put(call.key, scored.entry)
         if self._recorder is not None and is_recorded(call, scored.entry):
-            self._recorder.record(visit, call, ask.entry, score, lost=ask.lost)
+            self._recorder.record(visit, call, ask.entry, scored, lost=ask.lost)
         return score
 
     def _fold(self, visit: VisitCall, ask: Ask) -> FoldResult:

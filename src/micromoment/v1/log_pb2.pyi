@@ -40,6 +40,7 @@ class LoggedCall(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     AS_OF_US_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
     bundle: _builtins.str
     """Bundle that answered, name and version."""
     session_expiry_us: _builtins.int
@@ -68,6 +69,12 @@ class LoggedCall(_message.Message):
     def score(self) -> Global___LoggedScore:
         """What was answered. Absent: nothing was asked, or the answer is not of the sample."""
 
+    @_builtins.property
+    def standing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where the visit stood after the call: decision points up to 2, the last cluster and the one that
+        counts, the last audiences and those that count, as bits. Empty: no score was asked for.
+        """
+
     def __init__(
         self,
         *,
@@ -82,10 +89,11 @@ class LoggedCall(_message.Message):
         user: Global___LoggedUser | None = ...,
         as_of_us: _builtins.int | None = ...,
         score: Global___LoggedScore | None = ...,
+        standing: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_as_of_us", b"_as_of_us", "_score", b"_score", "_user", b"_user", "as_of_us", b"as_of_us", "score", b"score", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_of_us", b"_as_of_us", "_score", b"_score", "_user", b"_user", "as_of_us", b"as_of_us", "bundle", b"bundle", "currency", b"currency", "events", b"events", "identified", b"identified", "lost", b"lost", "max_clock_skew_us", b"max_clock_skew_us", "score", b"score", "session_expiry_us", b"session_expiry_us", "time_zone", b"time_zone", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_as_of_us", b"_as_of_us", "_score", b"_score", "_user", b"_user", "as_of_us", b"as_of_us", "bundle", b"bundle", "currency", b"currency", "events", b"events", "identified", b"identified", "lost", b"lost", "max_clock_skew_us", b"max_clock_skew_us", "score", b"score", "session_expiry_us", b"session_expiry_us", "standing", b"standing", "time_zone", b"time_zone", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__as_of_us: _TypeAlias = _typing.Literal["as_of_us"]  # noqa: Y015
     _WhichOneofArgType__as_of_us: _TypeAlias = _typing.Literal["_as_of_us", b"_as_of_us"]  # noqa: Y015

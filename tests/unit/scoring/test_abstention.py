@@ -43,9 +43,13 @@ def test_a_conversion_within_the_band(conversion: float, abstains: bool) -> None
 
 @pytest.mark.parametrize("lacking", Degraded)
 def test_what_is_lacking_counts_when_asked(lacking: Degraded) -> None:
-    """Lost or unavailable events and features; neither a stale snapshot nor a foreign price."""
+    """Lost or unavailable events and features; what does not change the score does not count."""
     score = a_score(degraded=(lacking,))
-    harmless = {Degraded.USER_FEATURES_STALE, Degraded.FOREIGN_CURRENCY}
+    harmless = {
+        Degraded.USER_FEATURES_STALE,
+        Degraded.FOREIGN_CURRENCY,
+        Degraded.LOG_UNAVAILABLE,
+    }
     expected = () if lacking in harmless else (AbstainReason.DEGRADED,)
     assert Abstention(degraded=True).reasons(score) == expected
     assert Abstention().reasons(score) == ()
