@@ -50,7 +50,7 @@ $(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requiremen
 
 .PHONY: lock
 lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (UPGRADE=1 takes newer versions)
-	$(COMPILE) pyproject.toml --extra training --extra dask --extra http requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra training --extra dask --extra http --extra traces requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
 	$(COMPILE) pyproject.toml --extra http --constraints requirements/dev.txt --output-file requirements/http.txt
 

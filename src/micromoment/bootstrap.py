@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
 import uvloop
+from structlog.typing import Processor
 
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.errors import InvalidDataError, InvalidSettingError
@@ -48,12 +50,20 @@ def make_service(
     clock_us: Callable[[], int] = now_us,
 ) -> Service:
     """Put a server together without starting it; what is given replaces what settings name."""
+    around = None
+    if settings.traces:
+        # Imported where it is asked for: its packages are optional.
+        from micromoment.telemetry.traces import TracedMetrics, exporting_tracer  # noqa: PLC0415
+        from micromoment.transport.traced import Traced  # noqa: PLC0415
+
+        metrics = metrics or TracedMetrics()
+        around = partial(Traced, tracer=exporting_tracer())
     metrics = metrics or Metrics()
 
     def load() -> Loaded:
         return load_parts(settings, metrics, users=users, event_log=event_log, clock_us=clock_us)
 
-    return Service(settings, metrics, load)
+    return Service(settings, metrics, load, around)
 
 
 def serve(settings: Settings, make: Callable[[Settings], Service] = make_service) -> int:
@@ -62,11 +72,19 @@ def serve(settings: Settings, make: Callable[[Settings], Service] = make_service
     A second later the process is ended if something in it still hangs. Raises `MicromomentError`
     when the server can't start.
     """
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, also=_processors(settings))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run_until_stopped(make(settings)))
         exit_for_sure(status)
     return status
+
+
+def _processors(settings: Settings) -> Sequence[Processor]:
+    if not settings.traces:
+        return ()
+    from micromoment.telemetry.traces import name_trace  # noqa: PLC0415 - as above
+
+    return (name_trace,)
 
 
 def load_parts(

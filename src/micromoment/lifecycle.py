@@ -37,6 +37,7 @@ from micromoment.transport.admin_server import make_admin_server
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.bundles import BundlesSlot
+from micromoment.transport.grpc_types import RpcHandlers
 from micromoment.transport.server import GrpcServer, make_server
 
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -61,12 +62,22 @@ class _Closable(Protocol):
 
 
 class Service:
-    """One server. `load` runs in a thread, so that health answers meanwhile."""
+    """One server. `load` runs in a thread, so that health answers meanwhile.
 
-    def __init__(self, settings: Settings, metrics: Metrics, load: Callable[[], Loaded]) -> None:
+    `around` is put around its methods, tracing say.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        load: Callable[[], Loaded],
+        around: Callable[[RpcHandlers], RpcHandlers] | None = None,
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._load = load
+        self._around = around
         self._slot = ApplicationSlot()
         self._bundles = BundlesSlot()
         self._stores: Stores | None = None
@@ -110,6 +121,7 @@ class Service:
             max_streams=settings.max_streams,
             stream_idle_s=settings.stream_idle,
             reflect=settings.reflection,
+            around=self._around,
         )
         if settings.metrics_port is not None:
             self._metrics_server = MetricsServer(

@@ -262,6 +262,11 @@ class Settings(BaseSettings):
         10.0, description="Longest wait for calls in flight when the port has closed."
     )
     reflection: bool = Field(True, description="Let clients such as grpcurl list the services.")
+    traces: bool = Field(
+        False,
+        description="Send OpenTelemetry traces of calls, to where the variables `OTEL_*` say. "
+        "Needs the extra `traces`.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )

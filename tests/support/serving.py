@@ -39,6 +39,7 @@ from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
+from micromoment.transport.grpc_types import RpcHandlers
 from micromoment.transport.observer import NoObserver, Observer
 from micromoment.transport.server import GrpcServer, make_server
 from micromoment.transport.visitors import Visitors
@@ -235,6 +236,7 @@ async def a_server(
     default_deadline_s: float = 5.0,
     max_streams: int = 8,
     stream_idle_s: float = 5.0,
+    around: Callable[[RpcHandlers], RpcHandlers] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve `application` until the block ends; None leaves the server loading."""
     slot = ApplicationSlot()
@@ -249,6 +251,7 @@ async def a_server(
         max_streams=max_streams,
         stream_idle_s=stream_idle_s,
         reflect=True,
+        around=around,
     )
     if application is not None:
         slot.fill(application)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 LogFormat = Literal["auto", "json", "console"]
 
@@ -18,10 +19,11 @@ _SHARED: Final[tuple[Any, ...]] = (
 )
 
 
-def configure_logs(level: str, log_format: LogFormat) -> None:
+def configure_logs(level: str, log_format: LogFormat, *, also: Sequence[Processor] = ()) -> None:
     """Send structlog's events and those of other libraries to standard error, in one form.
 
-    Other libraries are heard from `warning` on, whatever `level` says.
+    `also` are processors that add to our own events. Other libraries are heard from `warning` on,
+    whatever `level` says.
     """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer: Any = (
@@ -29,7 +31,7 @@ def configure_logs(level: str, log_format: LogFormat) -> None:
     )
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*_SHARED, renderer],
+        processors=[*_SHARED, *also, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,

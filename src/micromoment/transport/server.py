@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,6 +15,7 @@ from micromoment.errors import InvalidSettingError
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
 from micromoment.transport.event_service import EventService
+from micromoment.transport.grpc_types import RpcHandlers
 from micromoment.transport.guards import Guards
 from micromoment.transport.health import Health
 from micromoment.transport.observer import Observer
@@ -76,11 +77,15 @@ def make_server(
     max_streams: int,
     stream_idle_s: float,
     reflect: bool,
+    around: Callable[[RpcHandlers], RpcHandlers] | None = None,
 ) -> GrpcServer:
-    """Make the server and open its port. Raises `InvalidSettingError` when it is taken."""
+    """Make the server and open its port; `around` is put around the guarded methods.
+
+    Raises `InvalidSettingError` when the port is taken.
+    """
     guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
     server = grpc.aio.server(options=OPTIONS)
-    server.add_generic_rpc_handlers((guards,))
+    server.add_generic_rpc_handlers((around(guards) if around else guards,))
     guarded = cast(grpc.aio.Server, guards)
     health = Health(SERVICES)
     streams = Streams(
