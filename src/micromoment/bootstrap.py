@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 import uvloop
@@ -16,7 +17,13 @@ from structlog.typing import Processor
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.events.identity import IdEncoder
-from micromoment.lifecycle import Loaded, Service, exit_for_sure, run_until_stopped
+from micromoment.lifecycle import (
+    Loaded,
+    Service,
+    end_process,
+    exit_for_sure,
+    run_until_stopped,
+)
 from micromoment.recovery import recover_sessions
 from micromoment.scoring.golden import check_golden
 from micromoment.settings import Settings
@@ -66,17 +73,17 @@ def make_service(
     return Service(settings, metrics, load, around)
 
 
-def serve(settings: Settings, make: Callable[[Settings], Service] = make_service) -> int:
-    """Serve until SIGTERM or SIGINT, then drain and give the exit status.
+def serve(settings: Settings, make: Callable[[Settings], Service] = make_service) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then drain and end the process with the exit status.
 
-    A second later the process is ended if something in it still hangs. Raises `MicromomentError`
-    when the server can't start.
+    What in it still hangs half a second later does not hold that up. Raises `MicromomentError` when
+    the server can't start.
     """
     configure_logs(settings.log_level, settings.log_format, also=_processors(settings))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run_until_stopped(make(settings)))
         exit_for_sure(status)
-    return status
+    end_process(status)
 
 
 def _processors(settings: Settings) -> Sequence[Processor]:

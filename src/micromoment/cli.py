@@ -17,6 +17,7 @@ import typer
 from micromoment import __version__
 from micromoment.cli_bundles import register as register_bundles
 from micromoment.errors import MicromomentError
+from micromoment.ports import LOOPBACK, check_port
 
 COMMAND_GROUP = "micromoment.commands"
 # Where `micromoment train` keeps features unless told otherwise.
@@ -62,7 +63,6 @@ def serve(
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
 ) -> None:
     """Serve a bundle over gRPC until SIGTERM. Settings come from MICROMOMENT_* variables too."""
-    from micromoment.bootstrap import serve as run  # noqa: PLC0415 - grpc and numba take a second
     from micromoment.settings import load_settings  # noqa: PLC0415
 
     if features is None and FEATURE_STORE_VARIABLE not in os.environ and WORKSPACE.is_dir():
@@ -77,7 +77,16 @@ def serve(
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    raise typer.Exit(run(settings))
+    for setting, address, number in (
+        ("port", settings.host, settings.port),
+        ("metrics_port", settings.host, settings.metrics_port),
+        ("admin_port", LOOPBACK, settings.admin_port),
+    ):
+        if number is not None:
+            check_port(address, number, setting)
+    from micromoment.bootstrap import serve as run  # noqa: PLC0415 - grpc and numba take a second
+
+    run(settings)
 
 
 register_bundles(app)

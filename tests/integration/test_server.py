@@ -275,11 +275,8 @@ async def test_health_knows_its_services_only() -> None:
             await stub.Check(health_pb2.HealthCheckRequest(service="nothing"))
         listed = await stub.List(health_pb2.HealthListRequest())
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    assert set(listed.statuses) == {
-        "",
-        "micromoment.v1.ScoringService",
-        "micromoment.v1.EventService",
-    }
+    services = ("micromoment.v1.ScoringService", "micromoment.v1.EventService")
+    assert set(listed.statuses) == {"", "liveness", *services}
 
 
 async def test_a_request_may_have_256_kib_and_not_more() -> None:

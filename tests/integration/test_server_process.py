@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -22,20 +21,6 @@ from micromoment.client import Client, event
 from micromoment.client.admin import AdminClient
 from tests.support.server_process import START_S, Start, servers
 from tests.support.tiny_bundle import make_tiny_store
-
-# Its store of user features neither closes nor lets its thread go.
-SERVE_WITH_A_HUNG_STORE = """
-import asyncio, functools, threading
-from micromoment.bootstrap import make_service, serve
-from micromoment.settings import load_settings
-from tests.support.serving import SlowUsers
-
-class HungUsers(SlowUsers):
-    async def close(self):
-        await asyncio.to_thread(threading.Event().wait)
-
-raise SystemExit(serve(load_settings(), functools.partial(make_service, users=HungUsers())))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +74,6 @@ def test_an_open_watch_does_not_hold_up_the_drain(start: Start) -> None:
     assert seconds < 5
 
 
-def test_stopping_one_of_two_servers_loses_no_call(start: Start) -> None:
-    """The client hears NOT_SERVING and sends its calls to the other one before the port closes."""
-    servers = [start(drain_lag="1") for _ in range(2)]
-    ports = [server.await_event("serving")["port"] for server in servers]
-    answered = 0
-    with Client(f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}", deadline_s=5) as client:
-        for place in range(400):
-            if place == 100:
-                servers[0].process.send_signal(signal.SIGTERM)
-            client.score(f"s{place % 7}", [event("page_view")])
-            answered += 1
-            time.sleep(0.005)
-        assert servers[0].end(10)[0] == 0
-        client.score("s", [event("page_view")])
-    assert answered == 400
-
-
 def test_health_is_asked_by_a_command(start: Start) -> None:
     """The probe ends with 0 while the server serves and with 1 when nobody answers."""
     server = start()
@@ -120,17 +88,6 @@ def test_health_is_asked_by_a_command(start: Start) -> None:
     server.end(10)
     down = subprocess.run(probe, capture_output=True, text=True, check=False)
     assert (down.returncode, down.stdout) == (1, "UNAVAILABLE\n")
-
-
-def test_a_taken_port_ends_the_start_with_a_clear_line(start: Start) -> None:
-    """The second server ends soon, not with 0, and names the setting."""
-    port = start().await_event("listening")["port"]
-    second = start(port=str(port))
-    status, _ = second.end(20)
-    assert status != 0
-    assert second.plain_lines == [
-        f"micromoment: setting port: cannot listen on 127.0.0.1 port {port}: Address already in use"
-    ]
 
 
 def test_a_taken_metrics_port_ends_the_start_with_a_clear_line(start: Start) -> None:
@@ -153,33 +110,6 @@ def test_a_missing_bundle_ends_the_start_with_a_clear_line(start: Start) -> None
     assert status != 0
     (line,) = server.plain_lines
     assert line.startswith("micromoment: bundle nothing:latest: ")
-
-
-def test_sigterm_while_loading_ends_at_once(start: Start, tmp_path: Path) -> None:
-    """A file that never ends (a FIFO) holds up loading, but neither health nor SIGTERM."""
-    store = tmp_path / "stuck"
-    manifest = store / "shop" / make_tiny_store(store).version / "manifest.json"
-    manifest.unlink()
-    os.mkfifo(manifest)
-    server = start(bundle_store=str(store))
-    port = server.await_event("listening")["port"]
-    time.sleep(0.5)
-    assert health.check(f"127.0.0.1:{port}") == "NOT_SERVING"
-    server.process.send_signal(signal.SIGTERM)
-    status, seconds = server.end(10)
-    assert status == 0, server.log
-    assert seconds < 2
-
-
-def test_a_hung_store_does_not_hold_up_the_end(start: Start) -> None:
-    """A store that never closes costs a second, its thread another one."""
-    server = start(command=("-c", SERVE_WITH_A_HUNG_STORE), drain_lag="0")
-    server.await_event("serving")
-    server.process.send_signal(signal.SIGTERM)
-    status, seconds = server.end(20)
-    assert status == 0, server.log
-    assert "store_not_closed" in server.log
-    assert seconds < 4
 
 
 def test_an_activation_does_not_hold_up_the_end(start: Start, tmp_path: Path) -> None:

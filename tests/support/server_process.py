@@ -20,11 +20,16 @@ SERVE = ("-m", "micromoment", "serve")
 class Server:
     """A server's process and what it logged."""
 
-    def __init__(self, settings: dict[str, str], command: Sequence[str] = SERVE) -> None:
+    def __init__(
+        self,
+        settings: dict[str, str],
+        command: Sequence[str] = SERVE,
+        runner: Sequence[str] = (),
+    ) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MICROMOMENT_")}
         environment.update({f"MICROMOMENT_{k.upper()}": v for k, v in settings.items()})
         self.process = subprocess.Popen(
-            [sys.executable, *command],
+            [*runner, sys.executable, *command],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,7 +82,9 @@ def servers(store: Path, state_dir: Path) -> Iterator[Start]:
     """Give what starts servers of the bundles in `store`; kill those that still run at the end."""
     started: list[Server] = []
 
-    def start_server(command: Sequence[str] = SERVE, **settings: str) -> Server:
+    def start_server(
+        command: Sequence[str] = SERVE, runner: Sequence[str] = (), **settings: str
+    ) -> Server:
         known = {
             "port": "0",
             "metrics_port": "",
@@ -87,7 +94,7 @@ def servers(store: Path, state_dir: Path) -> Iterator[Start]:
             "drain_lag": "0.2",
             "drain_grace": "5",
         }
-        server = Server(known | settings, command)
+        server = Server(known | settings, command, runner)
         started.append(server)
         return server
 

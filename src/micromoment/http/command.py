@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from micromoment.cli import FEATURE_STORE_VARIABLE, WORKSPACE
+from micromoment.ports import check_port
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +37,6 @@ def serve_http(
         )
         raise typer.Exit(1)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    from micromoment.http.server import serve_http as run  # noqa: PLC0415 - heavy imports
     from micromoment.settings import load_settings  # noqa: PLC0415
 
     if features is None and FEATURE_STORE_VARIABLE not in os.environ and WORKSPACE.is_dir():
@@ -49,4 +49,7 @@ def serve_http(
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    raise typer.Exit(run(settings))
+    check_port(settings.host, settings.http_port, "http_port")
+    from micromoment.http.server import serve_http as run  # noqa: PLC0415 - heavy imports
+
+    run(settings)

@@ -9,14 +9,14 @@ import socket
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 import uvicorn
 
-from micromoment.errors import InvalidSettingError
 from micromoment.http.service import FrontDoor
-from micromoment.lifecycle import exit_for_sure
+from micromoment.lifecycle import end_process, exit_for_sure
+from micromoment.ports import cannot_listen
 from micromoment.settings import Settings
 from micromoment.telemetry.logs import configure_logs
 
@@ -27,11 +27,11 @@ _KEEP_ALIVE_S: Final = 75
 _log = structlog.get_logger(__name__)
 
 
-def serve_http(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, then drain and give the exit status.
+def serve_http(settings: Settings) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then drain and end the process with the exit status.
 
-    A second later the process is ended if something in it still hangs. Raises
-    `MicromomentError` when the server can't start.
+    What in it still hangs half a second later does not hold that up. Raises `MicromomentError` when
+    the server can't start.
     """
     configure_logs(settings.log_level, settings.log_format)
     listener = _open_port(settings.host, settings.http_port)
@@ -47,7 +47,7 @@ def serve_http(settings: Settings) -> int:
         raise front_door.failure
     status = 0 if server.started else 1
     exit_for_sure(status)
-    return status
+    end_process(status)
 
 
 class _Server(uvicorn.Server):
@@ -113,16 +113,11 @@ def _open_port(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise _cannot_listen(host, port, error) from None
+        raise cannot_listen(host, port, error.strerror or str(error), "http_port") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()
-        raise _cannot_listen(host, port, error) from None
+        raise cannot_listen(host, port, error.strerror or str(error), "http_port") from None
     return listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> InvalidSettingError:
-    why = error.strerror or str(error)
-    return InvalidSettingError("http_port", f"cannot listen on {host} port {port}: {why}")

@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import grpc
 
+from micromoment.ports import LOOPBACK
 from micromoment.transport.admission import Admission
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.guards import Guards
@@ -14,7 +15,6 @@ from micromoment.transport.observer import Observer
 from micromoment.transport.server import OPTIONS, add_reflection, bind
 from micromoment.v1 import models_pb2, models_pb2_grpc
 
-LOOPBACK: Final = "127.0.0.1"
 # An activation takes seconds, and on a busy machine many.
 DEADLINE_S: Final = 120.0
 _MAX_CONCURRENT: Final = 8

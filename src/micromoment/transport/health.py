@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2 as pb
@@ -11,17 +12,21 @@ from grpc_health.v1 import health_pb2_grpc
 
 from micromoment.transport.grpc_types import Context
 
+# The name to ask for whether the process is to be killed.
+LIVENESS: Final = "liveness"
+
 _Status = pb.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_health has no types
     """One status for the whole server and each of its services; NOT_SERVING to begin with.
 
+    `LIVENESS` is SERVING whatever happens: that the event loop answers is all that it tells.
     grpcio's own servicer begins with SERVING, and its watchers hold up a drain for the whole grace.
     """
 
     def __init__(self, services: Sequence[str]) -> None:
-        self._services = frozenset(("", *services))
+        self._services = frozenset(("", LIVENESS, *services))
         self._status = _Status.NOT_SERVING
         self._closed = False
         self._changed = asyncio.Event()
@@ -42,14 +47,15 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
         """Tell the status of a service; NOT_FOUND for one that isn't here."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        return _Status(status=self._status)
+        return _Status(status=self._status_of(request.service))
 
     async def List(  # noqa: N802 - the protocol's name
         self, _request: pb.HealthListRequest, _context: Context
     ) -> pb.HealthListResponse:
         """Tell the status of every service."""
-        status = _Status(status=self._status)
-        return pb.HealthListResponse(statuses=dict.fromkeys(self._services, status))
+        return pb.HealthListResponse(
+            statuses={name: _Status(status=self._status_of(name)) for name in self._services}
+        )
 
     async def Watch(  # noqa: N802 - the protocol's name
         self, request: pb.HealthCheckRequest, _context: Context
@@ -58,13 +64,17 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
         told = None
         while not self._closed:
             changed = self._changed
-            known = request.service in self._services
-            status = self._status if known else _Status.SERVICE_UNKNOWN
+            status = self._status_of(request.service)
             if status != told:
                 yield _Status(status=status)
                 told = status
             else:
                 await changed.wait()
+
+    def _status_of(self, service: str) -> pb.HealthCheckResponse.ServingStatus:
+        if service == LIVENESS:
+            return _Status.SERVING
+        return self._status if service in self._services else _Status.SERVICE_UNKNOWN
 
     def _wake(self) -> None:
         self._changed.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -11,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from micromoment.errors import InvalidSettingError
+from micromoment.ports import cannot_listen, check_port
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
 from micromoment.transport.event_service import EventService
@@ -110,25 +109,9 @@ def add_reflection(services: Sequence[str], guarded: grpc.aio.Server) -> None:
 
 def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
     """Bind a port and give it. Raises `InvalidSettingError` naming `setting` when it is taken."""
-    _try_port(host, port, setting)
+    # gRPC would log lines of its own about one that can't be had.
+    check_port(host, port, setting)
     try:
         return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
     except RuntimeError:
-        raise _cannot_listen(host, port, "it is taken or not allowed", setting) from None
-
-
-def _try_port(host: str, port: int, setting: str) -> None:
-    """Bind the port for a moment: gRPC would log lines of its own about one that can't be had."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        raise _cannot_listen(host, port, error.strerror or str(error), setting) from None
-
-
-def _cannot_listen(host: str, port: int, why: str, setting: str) -> InvalidSettingError:
-    return InvalidSettingError(setting, f"cannot listen on {host} port {port}: {why}")
+        raise cannot_listen(host, port, "it is taken or not allowed", setting) from None
