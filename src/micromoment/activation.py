@@ -71,7 +71,8 @@ class _Ready:
 class BundleSwitch:
     """The bundles of a store, one of which answers through `slot`. `active` is that one's manifest.
 
-    One activation is under way at a time. It goes on when whoever asked for it leaves.
+    `keep` takes the folder of each that is about to answer. One activation is under way at a time;
+    it goes on when whoever asked for it leaves.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class BundleSwitch:
         observer: ActivationObserver,
         active: Manifest,
         *,
+        keep: Callable[[Path], None] = lambda _folder: None,
         try_out: Callable[[Path, float], GoldenReport] = try_bundle,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
@@ -90,6 +92,7 @@ class BundleSwitch:
         self._maker = maker
         self._observer = observer
         self._active = active
+        self._keep = keep
         self._try_out = try_out
         self._timeout_s = timeout_s
         self._under_way: tuple[str, asyncio.Task[Activation]] | None = None
@@ -175,6 +178,7 @@ class BundleSwitch:
             with _short_turns():
                 bundle = load_stored_bundle(folder)
                 application = self._maker.make(bundle, warm_up_rounds=_WARM_UP_ROUNDS)
+            self._keep(folder)
         except OSError as error:
             raise BundleRefusedError(tag_of(folder), f"can't be read: {error.strerror}") from None
         return _Ready(manifest, golden, application, notes)

@@ -15,20 +15,20 @@ import uvloop
 from structlog.typing import Processor
 
 from micromoment.applications import ApplicationMaker, Stores
+from micromoment.ending import end_process, exit_for_sure
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.events.identity import IdEncoder
 from micromoment.lifecycle import (
     Loaded,
     Service,
-    end_process,
-    exit_for_sure,
+    bundle_copies,
     run_until_stopped,
 )
 from micromoment.recovery import recover_sessions
+from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures, NoVisitLog
-from micromoment.stores.bundles import find_bundle
 from micromoment.stores.event_log import EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
@@ -107,9 +107,7 @@ def load_parts(
     Raises `BundleError` for a bundle that is missing, damaged or gives wrong answers.
     """
     ids = IdEncoder(load_id_keys(settings.id_key_file) if settings.id_key_file else ())
-    bundle = load_stored_bundle(find_bundle(settings.bundle_store, settings.bundle))
-    golden = check_golden(bundle)
-    _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
+    bundle = bundle_copies(settings).load(_load_checked)
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
     users = users or _open_user_features(settings)
@@ -122,6 +120,13 @@ def load_parts(
     maker = ApplicationMaker(settings, stores, observer, ids, clock_us)
     application = maker.make(bundle, warm_up_rounds=FULL_ROUNDS)
     return Loaded(application, bundle.manifest, stores, maker)
+
+
+def _load_checked(folder: Path) -> LoadedBundle:
+    bundle = load_stored_bundle(folder)
+    golden = check_golden(bundle)
+    _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
+    return bundle
 
 
 def _open_sessions_and_log(

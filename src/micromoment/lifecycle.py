@@ -7,17 +7,12 @@ It drains from the outside in: health, the port, calls in flight, then sessions 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import gc
-import os
 import signal
-import sys
-import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
 import grpc
 import structlog
@@ -25,8 +20,10 @@ import structlog
 from micromoment.activation import BundleSwitch
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.bundle_poll import BundlePoll
+from micromoment.ending import exit_now
 from micromoment.scoring.manifest import Manifest
 from micromoment.settings import Settings
+from micromoment.stores.bundle_copies import BundleCopies
 from micromoment.stores.bundle_list import trained_until
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import save_sessions
@@ -42,7 +39,6 @@ from micromoment.transport.grpc_types import RpcHandlers
 from micromoment.transport.server import GrpcServer, make_server
 
 _CLOSE_TIMEOUT_S: Final = 1.0
-_EXIT_TIMEOUT_S: Final = 0.5
 _ADMIN_GRACE_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
@@ -213,7 +209,12 @@ class Service:
         """Let other bundles take over: by a call, and by a look at the store now and then."""
         settings = self._settings
         switch = BundleSwitch(
-            settings.bundle_store, self._slot, loaded.maker, self._metrics, loaded.manifest
+            settings.bundle_store,
+            self._slot,
+            loaded.maker,
+            self._metrics,
+            loaded.manifest,
+            keep=bundle_copies(settings).keep,
         )
         self._bundles.fill(switch)
         if settings.bundle_poll:
@@ -260,6 +261,11 @@ class Service:
             self._grpc.health.set_serving(serving)
 
 
+def bundle_copies(settings: Settings) -> BundleCopies:
+    """Give where copies of the bundle that answers are kept."""
+    return BundleCopies(settings.bundle_copies, settings.bundle_store, settings.bundle)
+
+
 async def run_until_stopped(service: Service) -> int:
     """Run a service until SIGTERM or SIGINT and give the exit status; a second one ends at once.
 
@@ -276,7 +282,7 @@ async def run_until_stopped(service: Service) -> int:
         await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
             _log.info("stopped_while_loading")
-            _exit_now(0)
+            exit_now(0)
         await loading
     except BaseException:
         await service.close()
@@ -286,39 +292,11 @@ async def run_until_stopped(service: Service) -> int:
     return 0
 
 
-def exit_for_sure(status: int) -> None:
-    """End the process soon even if some thread hangs, in a store that does not answer say."""
-
-    def end() -> None:
-        threading.Event().wait(_EXIT_TIMEOUT_S)
-        _exit_now(status)
-
-    threading.Thread(target=end, daemon=True, name="exit").start()
-
-
-def end_process(status: int) -> NoReturn:
-    """End the process at once, after what libraries have to do at its end.
-
-    The interpreter's own end would take apart every object first, a second or, on a busy machine,
-    several.
-    """
-    # Private by name, and the only way to have them run.
-    atexit._run_exitfuncs()
-    _exit_now(status)
-
-
 def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
     if stop.is_set():
         _log.warning("stopped_at_once", signal=number.name)
-        _exit_now(128 + number)
+        exit_now(128 + number)
     stop.set()
-
-
-def _exit_now(status: int) -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
 
 
 async def _close(store: _Closable) -> None:

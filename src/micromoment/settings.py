@@ -79,6 +79,11 @@ def _default_event_log(fields: dict[str, Any]) -> Path | None:
     return None if state_dir is None else state_dir / "event_log"
 
 
+def _default_bundle_copies(fields: dict[str, Any]) -> Path | None:
+    state_dir = fields.get("state_dir")
+    return None if state_dir is None else state_dir / "bundles"
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SecondsOrNever = Annotated[Seconds, BeforeValidator(_empty_is_zero)]
@@ -214,6 +219,11 @@ class Settings(BaseSettings):
         17_179_869_184,
         ge=131_072,
         description="Size of the whole log beyond which its oldest files are removed.",
+    )
+    bundle_copies: OptionalPath = Field(
+        default_factory=_default_bundle_copies,
+        description="Folder for a copy of the bundle that answers, by default in state_dir: a "
+        "server starts with it where the store is gone. Empty: it does not start then.",
     )
     id_key_file: OptionalPath = Field(
         None,

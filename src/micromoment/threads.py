@@ -5,10 +5,25 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
 _T = TypeVar("_T")
+
+
+def within(seconds: float, work: Callable[[], _T]) -> _T:
+    """Run `work` in a thread that is not waited for any longer. Raises `TimeoutError` then."""
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except Exception as error:  # noqa: BLE001 - raised where the outcome is awaited
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="within").start()
+    return outcome.result(seconds)
 
 
 async def in_daemon_thread(work: Callable[[], _T], name: str) -> _T:

@@ -31,15 +31,12 @@ from micromoment.v1.models_pb2_grpc import ModelServiceStub
 from tests.support.serving import SlowUsers
 from tests.support.swapping import (
     GatedUsers,
-    Served,
     answer_of,
     golden_answers,
     golden_visit,
     swapping,
 )
 from tests.support.tiny_bundle import make_tiny_store
-
-SWAPS = 10
 
 
 @pytest.fixture(scope="module")
@@ -81,44 +78,6 @@ def collector_off() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-async def play(served: Served, store: Path, player: int, seen: set[str]) -> None:
-    """Play golden visits, event by event, until the end; each answer is its bundle's own."""
-    visit = golden_visit(store, "shop:latest")
-    for number in range(100_000):
-        if "end" in seen:
-            return
-        for place, one in enumerate(visit):
-            reply = await served.scoring.score(
-                f"{player}-{number}", [one], anonymous_id="visitor", include_features=True
-            )
-            assert reply.events_seen == place + 1
-            assert answer_of(reply) == golden_answers(store, reply.bundle)[place]
-            seen.add(reply.bundle)
-            await asyncio.sleep(0.005)
-
-
-@pytest.mark.slow
-async def test_every_answer_is_that_of_the_bundle_it_names(
-    settings: Settings, store: Path, tags: tuple[str, str]
-) -> None:
-    """Over ten swaps under load no call fails, and none is answered by parts of two bundles."""
-    seen: set[str] = set()
-    async with swapping(settings) as served, asyncio.TaskGroup() as players:
-        for player in range(3):
-            players.create_task(play(served, store, player, seen))
-        for number in range(SWAPS):
-            reply = await served.activate(tags[(number + 1) % 2])
-            assert (reply.bundle, reply.previous_bundle) == (
-                tags[(number + 1) % 2],
-                tags[number % 2],
-            )
-            assert reply.changed
-            assert reply.golden_answers == 4
-        seen.add("end")
-    assert seen == {*tags, "end"}
-    assert served.value("micromoment_activations_total", outcome="activated") == SWAPS
 
 
 async def test_a_visit_goes_on_under_the_new_bundle(

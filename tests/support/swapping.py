@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
@@ -158,4 +159,15 @@ def accept_damage(store: Path, tag: str) -> str:
     manifest = manifest.model_copy(update={"files": files})
     write_manifest(folder, manifest)
     folder.rename(folder.with_name(manifest.version))
+    return manifest.tag
+
+
+def change_latest(store: Path, **changes: Any) -> str:  # noqa: ANN401 - fields of several types
+    """Put a bundle beside the latest that differs in its manifest, and let it be the latest."""
+    folder = find_bundle(store, "shop:latest")
+    copy = Path(shutil.copytree(folder, folder.with_name("changed")))
+    manifest = read_manifest(copy).model_copy(update=changes)
+    write_manifest(copy, manifest)
+    copy.rename(copy.with_name(manifest.version))
+    (store / "shop" / "latest").write_text(manifest.version)
     return manifest.tag

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 
 from micromoment.errors import InvalidDataError
 from micromoment.stores.bundles import SERVING
-from training.publishing.store import sync_folder
+from training.publishing.store import sync_path
 
 Action = Literal["promote", "rollback", "broken off"]
 _LINE_END: Final = b"\n"
@@ -106,7 +106,7 @@ def append_record(store: Path, name: str, record: Record) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
-    sync_folder(store)
+    sync_path(store)
 
 
 def serving_version(store: Path, name: str) -> str:

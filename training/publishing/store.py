@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import load_bundle
@@ -13,6 +15,8 @@ from micromoment.scoring.manifest import Manifest
 from micromoment.stores.bundles import LATEST, default_bundle_store
 from training.outputs import make_folder
 from training.publishing.bundle import BENTOML_FILE, BundleParts, write_bundle
+
+_ABANDONED_S: Final = 3_600.0
 
 
 def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
@@ -29,29 +33,53 @@ def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
 
 
 def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
-    """Add a bundle's folder to the store at `store`; what breaks off leaves no bundle there."""
+    """Add a bundle's folder to the store at `store`; what breaks off leaves no bundle there.
+
+    Readers see the bundle whole or not at all, and `latest` as it was or naming it, at any time.
+    """
     place = store / manifest.name / manifest.version
     if place.is_dir() and not _is_whole(place):
-        shutil.rmtree(place)  # of a run that was killed
+        shutil.rmtree(place)  # somebody else damaged it
     if not place.is_dir():
         make_folder(place.parent)
+        _remove_unfinished(place.parent)
+        unfinished = place.with_name(f".{manifest.version}.{os.getpid()}")
         try:
-            _copy(folder, manifest, store)
-        except BaseException:  # BentoML itself cleans up after errors, not after an interrupt
-            shutil.rmtree(place, ignore_errors=True)
+            _copy(folder, manifest, unfinished)
+            unfinished.rename(place)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
             raise
+        sync_path(place.parent)
     point_to(store, manifest.name, LATEST, manifest.version)
 
 
-def _copy(folder: Path, manifest: Manifest, store: Path) -> None:
+def _copy(folder: Path, manifest: Manifest, unfinished: Path) -> None:
+    """Let BentoML describe the bundle, in a store of its own, and bring the result to the disk.
+
+    In the real store BentoML would write file by file, and empty `latest` before it fills it.
+    """
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     import bentoml  # noqa: PLC0415 - takes a second and makes folders on import
     from bentoml._internal.models import ModelStore  # noqa: PLC0415 - names a store in a call
 
-    with bentoml.models.create(
-        manifest.tag, _model_store=ModelStore(store), metadata={"format": manifest.format}
-    ) as model:
-        shutil.copytree(folder, model.path, dirs_exist_ok=True)
+    with TemporaryDirectory() as temporary:
+        with bentoml.models.create(
+            manifest.tag,
+            _model_store=ModelStore(temporary),
+            metadata={"format": manifest.format},
+        ) as model:
+            shutil.copytree(folder, model.path, dirs_exist_ok=True)
+        shutil.copytree(Path(temporary) / manifest.name / manifest.version, unfinished)
+    for path in (unfinished, *unfinished.rglob("*")):
+        sync_path(path)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Remove what a run that was killed left there; a run that goes on is younger."""
+    for path in folder.glob(".*"):
+        if path.stat().st_mtime < time.time() - _ABANDONED_S:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -74,11 +102,11 @@ def point_to(store: Path, name: str, pointer: str, version: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(folder / pointer)
-    sync_folder(folder)
+    sync_path(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk."""
+def sync_path(folder: Path) -> None:
+    """Bring a folder's list of names, or a file, to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -14,8 +14,8 @@ from typing import Final, NoReturn
 import structlog
 import uvicorn
 
+from micromoment.ending import end_process, exit_for_sure
 from micromoment.http.service import FrontDoor
-from micromoment.lifecycle import end_process, exit_for_sure
 from micromoment.ports import cannot_listen
 from micromoment.settings import Settings
 from micromoment.telemetry.logs import configure_logs

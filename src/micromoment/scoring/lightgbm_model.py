@@ -36,6 +36,8 @@ class LightGbmModel:
     """
 
     def __init__(self, text: bytes, n_features: int) -> None:
+        if b"\0" in text:  # LightGBM would read numbers as far as they go
+            raise ValueError("the model's text has zero bytes in it")
         self._library = _library()
         self._handle = ctypes.c_void_p()
         trees = ctypes.c_int()
