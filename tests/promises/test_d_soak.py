@@ -12,7 +12,7 @@ from tests.support.soaking import Growth, faults, growth, soak
 
 # Sessions come and go, so that a full store is part of what is looked at.
 SETTINGS = {"max_sessions": "100"}
-QUICK_S = 14.0
+QUICK_S = 10.0
 # In seconds too little is answered to see a slope of 3 B a call, which is 1 MB in 10 min at 500/s.
 QUICK_BYTES_PER_CALL = 150.0
 BYTES_PER_SECOND = 1e6 / 600
@@ -64,6 +64,6 @@ async def test_d6_check_sees_a_planted_leak(
 ) -> None:
     """A server that keeps a kilobyte of each call fails the check."""
     limits = form((QUICK_BYTES_PER_CALL, inf), (inf, BYTES_PER_SECOND))
-    found = await grown(start, ("-c", LEAKY), form(6.0, 60.0))
+    found = await grown(start, ("-c", LEAKY), form(5.0, 60.0))
     reached("D6", f"planted leak of 1 kB a call: {found}")
     assert any("memory grows" in fault for fault in faults(found, *limits))
