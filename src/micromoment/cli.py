@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -92,12 +93,17 @@ def serve(
 register_bundles(app)
 
 
+@cache
+def _with_offline_commands() -> typer.Typer:
+    for point in entry_points(group=COMMAND_GROUP):
+        point.load()(app)
+    return app
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that people can mend are one line, not a traceback."""
     try:
-        for point in entry_points(group=COMMAND_GROUP):
-            point.load()(app)
-        app(args=arguments)
+        _with_offline_commands()(args=arguments)
     except MicromomentError as error:
         typer.echo(f"micromoment: {error}", err=True)
         sys.exit(1)
