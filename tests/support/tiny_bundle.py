@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def _digests(folder: Path) -> dict[str, FileDigest]:
     }
 
 
+@cache
 def _model(seed: int) -> bytes:
     random = np.random.default_rng(seed)
     features = random.normal(size=(2_000, len(FEATURE_NAMES))).astype(np.float32)
