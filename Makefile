@@ -27,6 +27,7 @@ comments = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$
 	--descriptor_set_out=build/contract.binpb $$(find protos -name '*.proto' | sort) \
 	&& $(BIN)/python scripts/proto_comments.py build/contract.binpb $(1)
 NOJIT_TESTS := tests/property tests/unit/events tests/unit/features
+LONG_TESTS := tests/promises tests/integration/test_truth.py
 
 .PHONY: help
 help: ## Print every target
@@ -64,11 +65,11 @@ serve: setup ## Serve a bundle over gRPC (BUNDLE=shop:latest)
 
 .PHONY: test
 test: setup ## Run all tests; real data through MICROMOMENT_DATA_DIR, REQUIRE_ALL=1 fails what would be skipped
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: soak
-soak: setup ## Run the promises of docs/reliability.md in their long form, one by one, for hours (ARGS="-k a1")
-	@SOAK=1 $(BIN)/python -m pytest tests/promises $(ARGS)
+soak: setup ## Run what has a long form in it, one by one, for hours: promises, what training recovers (ARGS="-k a1")
+	@SOAK=1 $(BIN)/python -m pytest $(LONG_TESTS) $(ARGS)
 
 .PHONY: test-nojit
 test-nojit: setup ## Run the property, event and feature tests without compilation

@@ -93,6 +93,21 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> "LoadedBundle":
     return load_bundle(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the modules that take long first, so that workers who take modules in turn end together.
+
+    Those that don't need the trained shop precede those that do: while one worker trains it, the
+    other still has something else to do.
+    """
+    long = {item.path for item in items if item.get_closest_marker("slow") or _is_e2e(item)}
+    take_shop = {item.path for item in items if "shop" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in long, item.path in long & take_shop))
+
+
+def _is_e2e(item: pytest.Item) -> bool:
+    return item.path.parent.name == "e2e"
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

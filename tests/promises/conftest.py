@@ -6,17 +6,15 @@ Each promise of docs/reliability.md has a test named by its id, which carries th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
 
+from tests.support.forms import in_form
 from tests.support.server_process import Start, servers
 from tests.support.tiny_bundle import make_tiny_store
-
-IS_LONG = os.environ.get("SOAK", "") == "1"
 
 _T = TypeVar("_T")
 
@@ -31,11 +29,7 @@ class Form(Protocol):
 @pytest.fixture(scope="session")
 def form() -> Form:
     """Choose a number of rounds, seconds and the like by the form that runs."""
-
-    def choose(quick: _T, long: _T) -> _T:
-        return long if IS_LONG else quick
-
-    return choose
+    return in_form
 
 
 @pytest.fixture
