@@ -27,7 +27,7 @@ comments = $(BIN)/python -m grpc_tools.protoc --proto_path=protos --proto_path=$
 	--descriptor_set_out=build/contract.binpb $$(find protos -name '*.proto' | sort) \
 	&& $(BIN)/python scripts/proto_comments.py build/contract.binpb $(1)
 NOJIT_TESTS := tests/property tests/unit/events tests/unit/features
-LONG_TESTS := tests/promises tests/integration/test_truth.py
+LONG_TESTS := tests/promises tests/integration/test_truth.py tests/e2e/test_parity.py tests/e2e/test_real_shop.py
 
 .PHONY: help
 help: ## Print every target

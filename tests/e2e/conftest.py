@@ -14,7 +14,7 @@ import pytest
 from tests.support.commands import Home
 
 DAYS = 6
-SESSIONS_PER_DAY = 500
+SESSIONS_PER_DAY = 700
 TRAINED_UNTIL = date(2024, 3, 8)
 LAST_DAY = date(2024, 3, 9)
 

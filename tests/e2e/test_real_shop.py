@@ -1,4 +1,7 @@
-"""The way from a real shop's raw export to an evaluation."""
+"""The way from a real shop's raw export to an evaluation.
+
+The quick form trains on three days, the fewest that training takes, the long form on five.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.support.commands import Home
+from tests.support.forms import in_form
 
-DAYS = 8  # of the export, the last ones
+DAYS = in_form(quick=6, long=8)  # of the export, the last ones
 TRAINED_UNTIL = "2021-01-07"
 EVALUATED_FROM = "2021-01-08"
 MEMORY_KIB = 6 * 1024 * 1024
