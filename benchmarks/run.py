@@ -25,6 +25,7 @@ BENCHMARKS = (
     "swap",
     "durability",
     "recovery",
+    "overload",
 )
 
 

@@ -69,16 +69,21 @@ def initial_window(settings: bytes, before: int) -> int:
     return int(stated.get(_INITIAL_WINDOW_SIZE, before))
 
 
-def header_block(path: str, authority: str) -> bytes:
-    """Write the headers of a gRPC call, each as a plain literal, so that one block fits all."""
-    headers = (
+def header_block(path: str, authority: str, timeout_ms: int = 0) -> bytes:
+    """Write the headers of a gRPC call, each as a plain literal, so that one block fits all.
+
+    With `timeout_ms` the call has a deadline.
+    """
+    headers = [
         (":method", "POST"),
         (":scheme", "http"),
         (":path", path),
         (":authority", authority),
         ("te", "trailers"),
         ("content-type", "application/grpc"),
-    )
+    ]
+    if timeout_ms:
+        headers.append(("grpc-timeout", f"{timeout_ms}m"))
     return b"".join(bytes([_PLAIN_LITERAL]) + _text(name) + _text(value) for name, value in headers)
 
 
@@ -102,3 +107,10 @@ def _text(value: str) -> bytes:
     if len(plain) < 127:
         return bytes([len(plain)]) + plain
     raise ValueError(f"the header is too long: {value}")
+
+
+def status_of(trailers: bytes) -> int:
+    """Read gRPC's status out of a block of trailers that the peer did not compress."""
+    name = b"grpc-status"
+    place = trailers.index(name) + len(name)
+    return int(trailers[place + 1 : place + 1 + trailers[place]])

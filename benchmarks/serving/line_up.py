@@ -169,6 +169,8 @@ class _Starter:
             "user_feature_timeout": 5.0,
             "default_deadline": 30.0,
             "max_concurrent": 10_000,
+            "max_waiting": 10_000,
+            "max_wait": 10.0,
             "state_dir": self._scratch / name,
             "metrics_port": "",
             "drain_lag": 0,

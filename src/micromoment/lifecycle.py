@@ -36,7 +36,7 @@ from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.grpc_types import RpcHandlers
-from micromoment.transport.server import GrpcServer, make_server
+from micromoment.transport.server import GrpcServer, Limits, make_server
 
 _CLOSE_TIMEOUT_S: Final = 1.0
 _ADMIN_GRACE_S: Final = 0.2
@@ -114,11 +114,22 @@ class Service:
             self._metrics,
             host=settings.host,
             port=settings.port,
-            default_deadline_s=settings.default_deadline,
-            max_streams=settings.max_streams,
-            stream_idle_s=settings.stream_idle,
+            limits=Limits(
+                default_deadline_s=settings.default_deadline,
+                max_streams=settings.max_streams,
+                stream_idle_s=settings.stream_idle,
+                stream_stall_s=settings.stream_stall,
+                max_wait_s=settings.max_wait,
+                max_waiting=settings.max_waiting,
+            ),
             reflect=settings.reflection,
             around=self._around,
+        )
+        served = self._grpc
+        self._metrics.watch_load(
+            arrived=served.arrivals.count,
+            wait_s=lambda: served.watch.shedding.wait_s,
+            streams=lambda: len(served.streams),
         )
         if settings.metrics_port is not None:
             self._metrics_server = MetricsServer(
@@ -132,7 +143,7 @@ class Service:
                 reflect=settings.reflection,
             )
             await self._admin[0].start()
-        await self._grpc.server.start()
+        await self._grpc.start()
         _log.info("listening", host=settings.host, **self._ports())
 
     async def load(self) -> None:
@@ -187,7 +198,7 @@ class Service:
         await self._withdraw_bundles()
         if self._grpc is not None:
             self._grpc.end_streams()
-            await self._grpc.server.stop(self._settings.drain_grace)
+            await self._grpc.stop(self._settings.drain_grace)
         if self._stores is not None:
             await self._close_stores(self._stores)
         if self._metrics_server is not None:

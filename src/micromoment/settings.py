@@ -255,7 +255,18 @@ class Settings(BaseSettings):
         1.0, description="Longest time for a call whose client set no deadline."
     )
     max_concurrent: int = Field(
-        64, ge=1, description="Calls answered at once; one more is refused with RESOURCE_EXHAUSTED."
+        64, ge=1, description="Calls under way at once; one more is refused likewise."
+    )
+    max_wait: PositiveSeconds = Field(
+        0.02,
+        description="When calls wait longer than this for the processor, a part of them is refused "
+        "with RESOURCE_EXHAUSTED.",
+    )
+    max_waiting: int = Field(
+        128,
+        ge=16,
+        description="Calls that wait for the processor; beyond it gRPC drops some, and beyond a "
+        "quarter more all, as CANCELLED.",
     )
     max_streams: int = Field(
         256, ge=1, description="Streams of StreamScores open at once; one more is refused likewise."
@@ -263,6 +274,9 @@ class Settings(BaseSettings):
     stream_idle: PositiveSeconds = Field(
         300.0,
         description="A stream on which nothing comes and nothing is read for this long is ended.",
+    )
+    stream_stall: PositiveSeconds = Field(
+        30.0, description="A stream whose peer does not read an answer for this long is broken off."
     )
     drain_lag: Seconds = Field(
         2.0,

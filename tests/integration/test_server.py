@@ -18,7 +18,7 @@ from micromoment.features.user_snapshot import UserStatus
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
 from micromoment.transport.observer import NoObserver
-from micromoment.transport.server import MAX_REQUEST_BYTES, make_server
+from micromoment.transport.server import MAX_REQUEST_BYTES, Limits, make_server
 from micromoment.v1 import events_pb2, scoring_pb2
 from micromoment.v1.events_pb2_grpc import EventServiceStub
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
@@ -303,9 +303,7 @@ async def test_a_taken_port_is_an_error_that_names_the_setting() -> None:
                 NoObserver(),
                 host="127.0.0.1",
                 port=server.server.port,
-                default_deadline_s=1.0,
-                max_streams=1,
-                stream_idle_s=1.0,
+                limits=Limits(default_deadline_s=1.0, max_streams=1, stream_idle_s=1.0),
                 reflect=False,
             )
 

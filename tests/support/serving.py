@@ -41,7 +41,7 @@ from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.grpc_types import RpcHandlers
 from micromoment.transport.observer import NoObserver, Observer
-from micromoment.transport.server import GrpcServer, make_server
+from micromoment.transport.server import GrpcServer, Limits, make_server
 from micromoment.transport.visitors import Visitors
 from micromoment.transport.visits import Visits, VisitScorer
 
@@ -236,6 +236,8 @@ async def a_server(
     default_deadline_s: float = 5.0,
     max_streams: int = 8,
     stream_idle_s: float = 5.0,
+    stream_stall_s: float = 5.0,
+    max_waiting: int = 128,
     around: Callable[[RpcHandlers], RpcHandlers] | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Serve `application` until the block ends; None leaves the server loading."""
@@ -247,18 +249,22 @@ async def a_server(
         observer or NoObserver(),
         host="127.0.0.1",
         port=0,
-        default_deadline_s=default_deadline_s,
-        max_streams=max_streams,
-        stream_idle_s=stream_idle_s,
+        limits=Limits(
+            default_deadline_s=default_deadline_s,
+            max_streams=max_streams,
+            stream_idle_s=stream_idle_s,
+            stream_stall_s=stream_stall_s,
+            max_waiting=max_waiting,
+        ),
         reflect=True,
         around=around,
     )
     if application is not None:
         slot.fill(application)
         server.health.set_serving(True)
-    await server.server.start()
+    await server.start()
     try:
         yield RunningServer(server, slot, admission)
     finally:
         server.end_streams()
-        await server.server.stop(0.5)
+        await server.stop(0.5)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.message import Message
 
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
+from micromoment.client.pushback import Pushback
 from micromoment.client.requests import ScoreOptions, score_request
 from micromoment.client.stream import ScoreStream
 from micromoment.v1 import events_pb2, scoring_pb2
 from micromoment.v1.events_pb2_grpc import EventServiceStub
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+
+_Reply = TypeVar("_Reply", bound=Message)
 
 
 class AsyncClient:
@@ -24,8 +28,9 @@ class AsyncClient:
 
     Calls raise `grpc.RpcError`, after retries, when there is no answer within `deadline_s` seconds
     (the client's, or the call's own) or the request breaks the contract; its `details()` name the
-    fields. `score_or_fallback` never does: it answers with a copy of `fallback` instead, by default
-    one without any score, and tells `on_fallback` why.
+    fields. After a server that is overloaded refused a call, some are not sent and raise the same
+    at once. `score_or_fallback` never raises: it answers with a copy of `fallback` instead, by
+    default one without any score, and tells `on_fallback` why.
     """
 
     def __init__(
@@ -42,6 +47,7 @@ class AsyncClient:
         else:
             self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
         self._deadline_s = deadline_s
+        self._pushback = Pushback()
         self._fallbacks = Fallbacks(fallback, on_fallback)
         self._scoring = ScoringServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
@@ -83,7 +89,7 @@ class AsyncClient:
     ) -> scoring_pb2.ScoreResponse:
         """Tell what just happened in a visit and get its scores."""
         request = score_request(session_id, events, **options)
-        return await self._scoring.Score(request, timeout=self._within(deadline_s))
+        return await self._call(self._scoring.Score, request, deadline_s)
 
     async def score_or_fallback(
         self,
@@ -101,7 +107,7 @@ class AsyncClient:
         request = score_request(session_id, events, **options)
         started = time.perf_counter()
         try:
-            return await self._scoring.Score(request, timeout=self._within(deadline_s))
+            return await self._call(self._scoring.Score, request, deadline_s)
         except (grpc.RpcError, grpc.aio.UsageError) as error:  # UsageError: the client is closed
             cause: BaseException = error
         except asyncio.CancelledError as error:
@@ -141,7 +147,7 @@ class AsyncClient:
     ) -> list[scoring_pb2.BatchScoreResult]:
         """Score many visits; each result holds a response or a status, in order."""
         request = scoring_pb2.BatchScoreRequest(requests=score_requests)
-        reply = await self._scoring.BatchScore(request, timeout=self._within(deadline_s))
+        reply = await self._call(self._scoring.BatchScore, request, deadline_s)
         return list(reply.results)
 
     async def get_session(
@@ -149,7 +155,7 @@ class AsyncClient:
     ) -> scoring_pb2.GetSessionResponse:
         """Ask what is known of a visit and why it was scored as it was."""
         request = scoring_pb2.GetSessionRequest(session_id=session_id, explain=explain)
-        return await self._scoring.GetSession(request, timeout=self._within(deadline_s))
+        return await self._call(self._scoring.GetSession, request, deadline_s)
 
     async def ingest(
         self,
@@ -164,7 +170,21 @@ class AsyncClient:
         request = events_pb2.IngestRequest(
             session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
         )
-        return await self._events.Ingest(request, timeout=self._within(deadline_s))
+        return await self._call(self._events.Ingest, request, deadline_s)
 
-    def _within(self, deadline_s: float | None) -> float:
-        return self._deadline_s if deadline_s is None else deadline_s
+    async def _call(
+        self,
+        method: Callable[..., Awaitable[_Reply]],
+        request: Message,
+        deadline_s: float | None,
+    ) -> _Reply:
+        self._pushback.check()
+        try:
+            reply = await method(
+                request, timeout=self._deadline_s if deadline_s is None else deadline_s
+            )
+        except grpc.RpcError as error:
+            self._pushback.failed(error)
+            raise
+        self._pushback.answered()
+        return reply

@@ -36,7 +36,9 @@ def service_config(timeout_s: float | None) -> dict[str, Any]:
             "initialBackoff": "0.005s",
             "maxBackoff": "0.2s",
             "backoffMultiplier": 3,
-            "retryableStatusCodes": ["UNAVAILABLE"],
+            # A server that is overloaded has gRPC drop calls as CANCELLED before it sees them; one
+            # that it refuses itself, RESOURCE_EXHAUSTED, should stay away.
+            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
         },
     }
     if timeout_s is not None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.message import Message
 
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
+from micromoment.client.pushback import Pushback
 from micromoment.client.requests import ScoreOptions, score_request
 from micromoment.v1 import events_pb2, scoring_pb2
 from micromoment.v1.events_pb2_grpc import EventServiceStub
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+
+_Reply = TypeVar("_Reply", bound=Message)
 
 
 class Client:
@@ -22,8 +26,9 @@ class Client:
 
     Calls raise `grpc.RpcError`, after retries, when there is no answer within `deadline_s` seconds
     (the client's, or the call's own) or the request breaks the contract; its `details()` name the
-    fields. `score_or_fallback` never does: it answers with a copy of `fallback` instead, by default
-    one without any score, and tells `on_fallback` why.
+    fields. After a server that is overloaded refused a call, some are not sent and raise the same
+    at once. `score_or_fallback` never raises: it answers with a copy of `fallback` instead, by
+    default one without any score, and tells `on_fallback` why.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Client:
         else:
             self._channel = grpc.secure_channel(address, credentials, options=OPTIONS)
         self._deadline_s = deadline_s
+        self._pushback = Pushback()
         self._fallbacks = Fallbacks(fallback, on_fallback)
         self._scoring = ScoringServiceStub(self._channel)
         self._events = EventServiceStub(self._channel)
@@ -82,7 +88,7 @@ class Client:
     ) -> scoring_pb2.ScoreResponse:
         """Tell what just happened in a visit and get its scores."""
         request = score_request(session_id, events, **options)
-        return self._scoring.Score(request, timeout=self._within(deadline_s))
+        return self._call(self._scoring.Score, request, deadline_s)
 
     def score_or_fallback(
         self,
@@ -100,7 +106,7 @@ class Client:
         request = score_request(session_id, events, **options)
         started = time.perf_counter()
         try:
-            return self._scoring.Score(request, timeout=self._within(deadline_s))
+            return self._call(self._scoring.Score, request, deadline_s)
         except (grpc.RpcError, ValueError) as error:  # ValueError: the client is closed
             seconds = time.perf_counter() - started
             return self._fallbacks.instead_of(session_id, error, seconds)
@@ -129,14 +135,14 @@ class Client:
     ) -> list[scoring_pb2.BatchScoreResult]:
         """Score many visits; each result holds a response or a status, in order."""
         request = scoring_pb2.BatchScoreRequest(requests=score_requests)
-        return list(self._scoring.BatchScore(request, timeout=self._within(deadline_s)).results)
+        return list(self._call(self._scoring.BatchScore, request, deadline_s).results)
 
     def get_session(
         self, session_id: str, *, explain: bool = False, deadline_s: float | None = None
     ) -> scoring_pb2.GetSessionResponse:
         """Ask what is known of a visit and why it was scored as it was."""
         request = scoring_pb2.GetSessionRequest(session_id=session_id, explain=explain)
-        return self._scoring.GetSession(request, timeout=self._within(deadline_s))
+        return self._call(self._scoring.GetSession, request, deadline_s)
 
     def ingest(
         self,
@@ -151,7 +157,19 @@ class Client:
         request = events_pb2.IngestRequest(
             session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
         )
-        return self._events.Ingest(request, timeout=self._within(deadline_s))
+        return self._call(self._events.Ingest, request, deadline_s)
 
-    def _within(self, deadline_s: float | None) -> float:
-        return self._deadline_s if deadline_s is None else deadline_s
+    def _call(
+        self,
+        method: Callable[..., _Reply],
+        request: Message,
+        deadline_s: float | None,
+    ) -> _Reply:
+        self._pushback.check()
+        try:
+            reply = method(request, timeout=self._deadline_s if deadline_s is None else deadline_s)
+        except grpc.RpcError as error:
+            self._pushback.failed(error)
+            raise
+        self._pushback.answered()
+        return reply

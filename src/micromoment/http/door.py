@@ -22,6 +22,7 @@ from micromoment.transport.event_service import EventService
 from micromoment.transport.observer import Observer
 from micromoment.transport.scoring_service import ScoringService
 from micromoment.transport.server import MAX_REQUEST_BYTES
+from micromoment.transport.shedding import NEVER
 from micromoment.transport.statuses import code_of, status_of
 from micromoment.transport.streams import Streams
 
@@ -71,7 +72,15 @@ class Door:
         default_deadline_s: float,
     ) -> None:
         # Streams are gRPC's alone.
-        streams = Streams(admission, observer, most=0, idle_s=0.0, deadline_s=default_deadline_s)
+        streams = Streams(
+            admission,
+            observer,
+            NEVER,
+            most=0,
+            idle_s=0.0,
+            stall_s=0.0,
+            deadline_s=default_deadline_s,
+        )
         scoring, events = ScoringService(slot, observer, streams), EventService(slot, observer)
         owners = {"ScoringService": scoring, "EventService": events}
         self._servicers: dict[str, _Servicer] = {

@@ -28,6 +28,7 @@ from micromoment.telemetry.watched_counter import WatchedCounter
 _CALL_BUCKETS: Final = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 )  # fmt: skip
+_WAIT_BUCKETS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _STAGE_BUCKETS: Final = (
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25,
 )  # fmt: skip
@@ -88,6 +89,20 @@ class Metrics:
         )
         self._log_taking.set(1)
         self._in_flight = self._gauge("micromoment_calls_in_flight", "Calls being answered")
+        self._wait = self._histogram(
+            "micromoment_call_wait_seconds", "From taking a call from gRPC to its turn", (),
+            _WAIT_BUCKETS,
+        ).of().observe  # fmt: skip
+        self._refused = self._counter(
+            "micromoment_refused", "Calls that were too much, by the setting that says so",
+            "method", "reason",
+        )  # fmt: skip
+        self._arrived = WatchedCounter("micromoment_calls_arrived", "Calls that reached gRPC")
+        self.registry.register(self._arrived)
+        self._queue_wait = self._gauge(
+            "micromoment_queue_seconds", "How long calls wait to be taken from gRPC, about"
+        )
+        self._streams = self._gauge("micromoment_streams", "Streams of StreamScores that are open")
         self._serving = self._gauge("micromoment_serving", "1 while health says SERVING")
         self._bundle = Gauge(
             "micromoment_bundle_info", "Bundle that answers", ("bundle",), registry=self.registry
@@ -108,6 +123,14 @@ class Metrics:
     def call_ended(self, method: str, code: str, seconds: float) -> None:
         """Count a call and its duration."""
         self._calls.of(method, code).observe(seconds)
+
+    def call_waited(self, seconds: float) -> None:
+        """Count how long a call waited for its turn."""
+        self._wait(seconds)
+
+    def call_refused(self, method: str, reason: str) -> None:
+        """Count a call that was too much."""
+        self._refused.labels(method, reason).inc()
 
     def stage_ended(self, stage: str, seconds: float) -> None:
         """Count the duration of a part of scoring."""
@@ -172,6 +195,14 @@ class Metrics:
         """Show whether the session store is asked whenever metrics are read."""
         self._store_asked.set_function(lambda: float(asked()))
 
+    def watch_load(
+        self, *, arrived: Callable[[], int], wait_s: Callable[[], float], streams: Callable[[], int]
+    ) -> None:
+        """Show calls that reached gRPC, how long they wait there, and open streams when read."""
+        self._arrived.watch(lambda: [("", arrived())])
+        self._queue_wait.set_function(wait_s)
+        self._streams.set_function(streams)
+
     def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
         """Show the calls being answered whenever metrics are read."""
         self._in_flight.set_function(in_flight)
@@ -187,8 +218,8 @@ class Metrics:
         self.registry.register(histograms)
         return histograms
 
-    def _counter(self, name: str, meaning: str, label: str) -> Counter:
-        return Counter(name, meaning, (label,), registry=self.registry)
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, meaning, registry=self.registry)

@@ -9,12 +9,12 @@ from prometheus_client.registry import Collector
 
 
 class WatchedCounter(Collector):
-    """A counter with one label, whose counts by label are read from elsewhere once it is told."""
+    """A counter with a label or none, whose counts are read from elsewhere once it is told."""
 
-    def __init__(self, name: str, meaning: str, label: str) -> None:
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._name = name
         self._meaning = meaning
-        self._label = label
+        self._labels = labels
         self._read: Callable[[], Iterable[tuple[str, int]]] = tuple
 
     def watch(self, read: Callable[[], Iterable[tuple[str, int]]]) -> None:
@@ -25,9 +25,9 @@ class WatchedCounter(Collector):
         """Give the counts for the registry."""
         (family,) = self.describe()
         for label, count in self._read():
-            family.add_metric((str(label),), count)
+            family.add_metric((str(label),) if self._labels else (), count)
         yield family
 
     def describe(self) -> tuple[CounterMetricFamily]:
         """Give the name for the registry."""
-        return (CounterMetricFamily(self._name, self._meaning, labels=(self._label,)),)
+        return (CounterMetricFamily(self._name, self._meaning, labels=self._labels),)

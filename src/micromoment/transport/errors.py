@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from micromoment.errors import MicromomentError
+
+OverloadReason = Literal["max_wait", "max_concurrent"]
+_OVERLOADS: Final[dict[OverloadReason, str]] = {
+    "max_wait": "calls wait too long (setting max_wait)",
+    "max_concurrent": "too many calls in flight (setting max_concurrent)",
+}
 
 
 class UndecodableRequestError(MicromomentError):
@@ -20,10 +28,11 @@ class NotReadyError(MicromomentError):
 
 
 class OverloadedError(MicromomentError):
-    """As many calls are in flight as the server takes."""
+    """More calls come than the server answers; `reason` is the setting that says how many."""
 
-    def __init__(self) -> None:
-        super().__init__("too many calls in flight (setting max_concurrent); try again later")
+    def __init__(self, reason: OverloadReason = "max_concurrent") -> None:
+        super().__init__(f"{_OVERLOADS[reason]}; try again later")
+        self.reason: Final = reason
 
 
 class TooManyStreamsError(MicromomentError):
@@ -31,6 +40,13 @@ class TooManyStreamsError(MicromomentError):
 
     def __init__(self) -> None:
         super().__init__("too many streams are open (setting max_streams); close one or try later")
+
+
+class StalledStreamError(MicromomentError):
+    """The peer of a stream does not read its answers."""
+
+    def __init__(self) -> None:
+        super().__init__("answers on the stream were not read in time (setting stream_stall)")
 
 
 class DeadlineError(MicromomentError):

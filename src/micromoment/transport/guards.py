@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 import grpc
 from google.protobuf.message import Message
-from google.rpc.status_pb2 import Status
 
 from micromoment.transport.admission import Admission
-from micromoment.transport.errors import DeadlineError, UndecodableRequestError
+from micromoment.transport.errors import (
+    DeadlineError,
+    OverloadedError,
+    StalledStreamError,
+    UndecodableRequestError,
+)
 from micromoment.transport.grpc_types import (
     Call,
     Context,
@@ -27,10 +33,12 @@ from micromoment.transport.grpc_types import (
     Undecodable,
 )
 from micromoment.transport.observer import Observer
-from micromoment.transport.statuses import code_of, status_of
+from micromoment.transport.overload import OverloadWatch
+from micromoment.transport.statuses import abort_with, code_of, status_of
 
 _OWN_PACKAGE: Final = "/micromoment."
-_DETAILS_KEY: Final = "grpc-status-details-bin"
+# When the call of this task came, by perf_counter: gRPC asks for the handler and calls it in one.
+_came: ContextVar[float] = ContextVar("came")
 
 
 class Guards(RpcHandlers):
@@ -41,13 +49,20 @@ class Guards(RpcHandlers):
     """
 
     def __init__(
-        self, admission: Admission, observer: Observer, *, default_deadline_s: float
+        self,
+        admission: Admission,
+        observer: Observer,
+        *,
+        default_deadline_s: float,
+        watch: OverloadWatch | None = None,
     ) -> None:
         self._admission = admission
         self._observer = observer
+        self._watch = watch
         self._default_deadline_s = default_deadline_s
         self._services: list[RpcHandlers] = []
         self._guarded: dict[str, Handler] = {}
+        self._refusing: dict[str, Handler] = {}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[RpcHandlers]) -> None:
         """Take services, as a `grpc.Server` does."""
@@ -61,31 +76,44 @@ class Guards(RpcHandlers):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """Give the guarded handler of the method; none for a method that does not exist."""
         method = handler_call_details.method
+        watch = self._watch
+        _came.set(perf_counter() if watch is None else watch.take())
         guarded = self._guarded.get(method)
         if guarded is None:
             handler = self._find(handler_call_details)
             if handler is None:
                 return None  # gRPC answers UNIMPLEMENTED
-            guarded = self._guarded[method] = self._guard(method, handler)
-        return guarded
+            guarded = self._guarded[method] = self.guard(method, handler)
+        if watch is None or not watch.shedding.is_on or not method.startswith(_OWN_PACKAGE):
+            return guarded
+        return self._refusal(method) if watch.shedding.refuses() else guarded
+
+    def _refusal(self, method: str) -> Handler:
+        refusing = self._refusing.get(method)
+        if refusing is None:
+            refusing = self._refusing[method] = _refusing(_label(method), self._observer)
+        return refusing
 
     def _find(self, details: grpc.HandlerCallDetails) -> Handler | None:
         found = (service.service(details) for service in self._services)
         return next((handler for handler in found if handler is not None), None)
 
-    def _guard(self, method: str, handler: Handler) -> Handler:
+    def guard(
+        self, method: str, handler: Handler, on_call: Callable[[], object] = lambda: None
+    ) -> Handler:
+        """Give the guarded handler of a method; of other packages' each call calls `on_call`."""
         # The annotations of grpc know synchronous handlers only.
         if handler.unary_unary is not None:
             call = cast(Call, handler.unary_unary)
             own = method.startswith(_OWN_PACKAGE)
             return grpc.unary_unary_rpc_method_handler(
-                self._guard_own(method, call) if own else _guard_other(method, call),
+                self._guard_own(method, call) if own else _guard_other(method, call, on_call),
                 _tolerant(handler.request_deserializer),
                 handler.response_serializer,
             )
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
-                _guard_stream(method, cast(Stream, handler.unary_stream)),
+                _guard_stream(method, cast(Stream, handler.unary_stream), on_call),
                 _tolerant(handler.request_deserializer),
                 handler.response_serializer,
             )
@@ -93,53 +121,74 @@ class Guards(RpcHandlers):
         return grpc.stream_stream_rpc_method_handler(
             _guard_both_ways(cast(Call, stream))
             if method.startswith(_OWN_PACKAGE)
-            else _guard_stream(method, cast(Stream, stream)),
+            else _guard_stream(method, cast(Stream, stream), on_call),
             _tolerant(handler.request_deserializer),
             handler.response_serializer,
         )
 
     def _guard_own(self, method: str, call: Call) -> Call:
-        label = method.rsplit("/", 1)[-1]
-        admission, observer = self._admission, self._observer
+        label = _label(method)
+        admission, observer, default_s = self._admission, self._observer, self._default_deadline_s
 
         async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
-            started = perf_counter()
+            came = _came.get()
+            waited = perf_counter() - came
             code = "OK"
             try:
                 with admission:
                     _check_decoded(request, method)
-                    left: float | None = context.time_remaining()
-                    if left is not None and left <= 0:
+                    own: float | None = context.time_remaining()
+                    left = default_s - waited if own is None else own
+                    if left <= 0:
                         raise DeadlineError
                     answer = call(request, context)
                     if isinstance(answer, Message):
                         return answer
-                    return await self._in_time(answer, left)
+                    # A client's own deadline ends the call from outside: gRPC cancels it.
+                    return await (answer if own is not None else _within(left, answer))
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
             except Exception as error:  # noqa: BLE001 - becomes the call's status
+                if isinstance(error, OverloadedError):
+                    observer.call_refused(label, error.reason)
                 status = status_of(error)
                 code = code_of(status).name
-                await _abort(context, status)
+                await abort_with(context, status)
             finally:
-                observer.call_ended(label, code, perf_counter() - started)
+                observer.call_waited(waited)
+                observer.call_ended(label, code, perf_counter() - came)
 
         return guarded
 
-    async def _in_time(self, answer: Awaitable[Any], left: float | None) -> Any:  # noqa: ANN401
-        if left is not None:
-            # A client's own deadline ends the call from outside: gRPC cancels it.
+
+async def _within(seconds: float, answer: Awaitable[Any]) -> Any:  # noqa: ANN401 - any message
+    try:
+        async with asyncio.timeout(seconds):
             return await answer
-        try:
-            async with asyncio.timeout(self._default_deadline_s):
-                return await answer
-        except TimeoutError:
-            raise DeadlineError from None
+    except TimeoutError:
+        raise DeadlineError from None
 
 
-def _guard_other(method: str, call: Call) -> Call:
+def _label(method: str) -> str:
+    return method.rsplit("/", 1)[-1]
+
+
+def _refusing(label: str, observer: Observer) -> Handler:
+    """Refuse calls of any kind without reading their requests."""
+    status = status_of(OverloadedError("max_wait"))
+
+    async def refuse(_requests: Any, context: Context) -> None:  # noqa: ANN401 - any messages
+        observer.call_refused(label, "max_wait")
+        observer.call_ended(label, code_of(status).name, perf_counter() - _came.get())
+        await abort_with(context, status)
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _guard_other(method: str, call: Call, on_call: Callable[[], object]) -> Call:
     async def guarded(request: Any, context: Context) -> Any:  # noqa: ANN401 - any message
+        on_call()
         try:
             _check_decoded(request, method)
             answer = call(request, context)
@@ -147,13 +196,14 @@ def _guard_other(method: str, call: Call) -> Call:
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the call's status
-            await _abort(context, status_of(error))
+            await abort_with(context, status_of(error))
 
     return guarded
 
 
-def _guard_stream(method: str, stream: Stream) -> Stream:
+def _guard_stream(method: str, stream: Stream, on_call: Callable[[], object]) -> Stream:
     async def guarded(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+        on_call()
         try:
             _check_decoded(request, method)
             async for reply in stream(request, context):
@@ -161,7 +211,7 @@ def _guard_stream(method: str, stream: Stream) -> Stream:
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the call's status
-            await _abort(context, status_of(error))
+            await abort_with(context, status_of(error))
 
     return guarded
 
@@ -173,8 +223,12 @@ def _guard_both_ways(serve: Call) -> Call:
             await serve(requests, context)
         except grpc.aio.AbortError:
             raise
+        except StalledStreamError as error:
+            # The status waits behind the answers that nobody reads, until the connection ends.
+            with suppress(grpc.aio.InternalError):
+                await abort_with(context, status_of(error))
         except Exception as error:  # noqa: BLE001 - becomes the call's status
-            await _abort(context, status_of(error))
+            await abort_with(context, status_of(error))
 
     return guarded
 
@@ -195,8 +249,3 @@ def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], A
             return Undecodable()
 
     return tolerant
-
-
-async def _abort(context: Context, status: Status) -> NoReturn:
-    details = ((_DETAILS_KEY, status.SerializeToString()),)
-    await context.abort(code_of(status), status.message, details)

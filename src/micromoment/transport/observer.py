@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from micromoment.scoring.calls import Degraded, Score, ScoreCall
 
 Stage = Literal["decode", "store", "user", "score", "features", "models", "encode"]
+RefusalReason = Literal["max_wait", "max_concurrent", "max_streams"]  # settings
 EventOutcome = Literal["accepted", "duplicate", "refused"]
 
 
@@ -14,7 +15,13 @@ class Observer(Protocol):
     """Takes measurements; nothing that it is given holds an id of a person or a visit."""
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
-        """Take note of a call and how it ended."""
+        """Take note of a call, how it ended, and how long after it was taken from gRPC."""
+
+    def call_waited(self, seconds: float) -> None:
+        """Take note of how long a call that was taken waited for its turn."""
+
+    def call_refused(self, method: str, reason: RefusalReason) -> None:
+        """Take note of a call, stream or request on one that is too much."""
 
     def stage_ended(self, stage: Stage, seconds: float) -> None:
         """Take note of how long a part of scoring took."""
@@ -41,6 +48,12 @@ class NoObserver:
     """Measures nothing."""
 
     def call_ended(self, method: str, code: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def call_waited(self, seconds: float) -> None:
+        """Ignore it."""
+
+    def call_refused(self, method: str, reason: RefusalReason) -> None:
         """Ignore it."""
 
     def stage_ended(self, stage: Stage, seconds: float) -> None:

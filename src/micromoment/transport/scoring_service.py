@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from time import perf_counter
+from typing import Final
 
 from micromoment.events.validation import check_batch_score_request
 from micromoment.scoring.calls import Score as Answer
@@ -12,19 +13,30 @@ from micromoment.transport.batches import score_batch
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.keeping import when_kept
 from micromoment.transport.observer import Observer, note_answer
+from micromoment.transport.shedding import NEVER, Shedding
 from micromoment.transport.streams import Streams
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import scoring_pb2 as pb
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceServicer
 
+# Calls that take as long as one with reasons. In a batch a visit takes half of a call.
+_EXPLAINED: Final = 8.0
+
 
 class ScoringService(ScoringServiceServicer):
     """Decodes, calls the application, encodes."""
 
-    def __init__(self, slot: ApplicationSlot, observer: Observer, streams: Streams) -> None:
+    def __init__(
+        self,
+        slot: ApplicationSlot,
+        observer: Observer,
+        streams: Streams,
+        shedding: Shedding = NEVER,
+    ) -> None:
         self._slot = slot
         self._observer = observer
         self._streams = streams
+        self._shedding = shedding
 
     def Score(  # noqa: N802 - the contract's name
         self, request: pb.ScoreRequest, _context: Context
@@ -35,6 +47,8 @@ class ScoringService(ScoringServiceServicer):
     def start(self, request: pb.ScoreRequest) -> pb.ScoreResponse | Awaitable[pb.ScoreResponse]:
         """Give the answer, or what to wait for where the session or its visitor must be fetched."""
         application = self._slot.current()
+        if request.explain:
+            self._shedding.check(_EXPLAINED)
         started = perf_counter()
         visit = application.decoder.score_call(request)
         self._observer.stage_ended("decode", perf_counter() - started)
@@ -50,6 +64,7 @@ class ScoringService(ScoringServiceServicer):
         """Score many sessions, in order; each succeeds or fails by itself."""
         application = self._slot.current()
         check_batch_score_request(request)
+        self._shedding.check(len(request.requests) / 2)
         return await score_batch(application, request.requests, self._observer)
 
     async def StreamScores(  # type: ignore[override] # noqa: N802 - it writes through the context

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -11,14 +12,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from micromoment.ports import cannot_listen, check_port
+from micromoment.transport import arrivals
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
 from micromoment.transport.event_service import EventService
-from micromoment.transport.grpc_types import RpcHandlers
+from micromoment.transport.grpc_types import Handler, RpcHandlers
 from micromoment.transport.guards import Guards
 from micromoment.transport.health import Health
 from micromoment.transport.observer import Observer
+from micromoment.transport.overload import OverloadWatch
 from micromoment.transport.scoring_service import ScoringService
+from micromoment.transport.shedding import DROPS_ALL, Shedding
 from micromoment.transport.streams import Streams
 from micromoment.v1 import events_pb2, events_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 
@@ -51,13 +55,41 @@ OPTIONS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server takes at most; times are in seconds.
+
+    Calls wait up to `max_wait_s` to be taken from gRPC, `max_waiting` of them.
+    """
+
+    default_deadline_s: float
+    max_streams: int
+    stream_idle_s: float
+    stream_stall_s: float = 30.0
+    max_wait_s: float = 0.02
+    max_waiting: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcServer:
     """A server that isn't started yet, or is, with its port and its health."""
 
     server: grpc.aio.Server
     health: Health
     streams: Streams
+    watch: OverloadWatch
+    arrivals: arrivals.Arrivals
     port: int
+
+    async def start(self) -> None:
+        """Take calls."""
+        await self.server.start()
+        self.watch.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Close the port; calls in flight have `grace_s` seconds."""
+        self.watch.stop()
+        self.arrivals.close()
+        await self.server.stop(grace_s)
 
     def end_streams(self) -> None:
         """Let streams end when what they read is answered, and watchers of health at once."""
@@ -72,9 +104,7 @@ def make_server(
     *,
     host: str,
     port: int,
-    default_deadline_s: float,
-    max_streams: int,
-    stream_idle_s: float,
+    limits: Limits,
     reflect: bool,
     around: Callable[[RpcHandlers], RpcHandlers] | None = None,
 ) -> GrpcServer:
@@ -82,21 +112,70 @@ def make_server(
 
     Raises `InvalidSettingError` when the port is taken.
     """
-    guards = Guards(admission, observer, default_deadline_s=default_deadline_s)
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(options=(*OPTIONS, *arrivals.OPTIONS, *_queue_options(limits)))
+    arrived = arrivals.Arrivals()
+    watch = OverloadWatch(Shedding(limits.max_wait_s, limits.max_waiting), arrived.count)
+    guards = Guards(admission, observer, default_deadline_s=limits.default_deadline_s, watch=watch)
     server.add_generic_rpc_handlers((around(guards) if around else guards,))
     guarded = cast(grpc.aio.Server, guards)
     health = Health(SERVICES)
     streams = Streams(
-        admission, observer, most=max_streams, idle_s=stream_idle_s, deadline_s=default_deadline_s
+        admission,
+        observer,
+        watch.shedding,
+        most=limits.max_streams,
+        idle_s=limits.stream_idle_s,
+        stall_s=limits.stream_stall_s,
+        deadline_s=limits.default_deadline_s,
     )
-    scoring = ScoringService(slot, observer, streams)
+    scoring = ScoringService(slot, observer, streams, watch.shedding)
     scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, guarded)
     events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), guarded)
-    health_pb2_grpc.add_HealthServicer_to_server(health, guarded)
+    apart = cast(grpc.aio.Server, _OwnQueues(server, guards, watch))
+    health_pb2_grpc.add_HealthServicer_to_server(health, apart)
     if reflect:
         add_reflection((*SERVICES, _HEALTH), guarded)
-    return GrpcServer(server, health, streams, bind(server, host, port, setting="port"))
+    bound = bind(server, host, port, setting="port")
+    return GrpcServer(server, health, streams, watch, arrived, bound)
+
+
+class _OwnQueues:
+    """Adds services whose methods have each a queue of their own in gRPC's core.
+
+    Those of all others share one, in which a call of health would wait behind them.
+    """
+
+    def __init__(self, server: grpc.aio.Server, guards: Guards, watch: OverloadWatch) -> None:
+        self._server = server
+        self._guards = guards
+        self._watch = watch
+
+    def add_generic_rpc_handlers(self, _handlers: Iterable[RpcHandlers]) -> None:
+        """Ignore what says the same in another form."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Take the methods of a service, as a `grpc.aio.Server` does."""
+        guarded = {
+            name: self._guards.guard(f"/{service}/{name}", handler, self._watch.take)
+            for name, handler in handlers.items()
+        }
+        # The annotations lack it.
+        self._server.add_registered_method_handlers(  # type: ignore[attr-defined]
+            service, guarded
+        )
+
+
+def _queue_options(limits: Limits) -> tuple[tuple[str, int], ...]:
+    """Bound the queue in gRPC's core.
+
+    It drops some calls from the first number on, all from the second, and those that waited longer
+    than a call without a deadline may take.
+    """
+    return (
+        ("grpc.server.max_pending_requests", limits.max_waiting),
+        ("grpc.server.max_pending_requests_hard_limit", int(DROPS_ALL * limits.max_waiting)),
+        ("grpc.server_max_unrequested_time_in_server", math.ceil(limits.default_deadline_s)),
+    )
 
 
 def add_reflection(services: Sequence[str], guarded: grpc.aio.Server) -> None:

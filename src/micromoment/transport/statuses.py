@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 import grpc
 import structlog
@@ -37,12 +37,18 @@ from micromoment.transport.errors import (
     DeadlineError,
     NotReadyError,
     OverloadedError,
+    StalledStreamError,
     TooManyStreamsError,
     UndecodableRequestError,
 )
+from micromoment.transport.grpc_types import Context
 
 ERROR_DOMAIN: Final = "micromoment"
-_RETRY_DELAY: Final = Duration(nanos=100_000_000)
+# How long a refused caller should stay away, as RetryInfo and as gRPC's own trailer says it.
+RETRY_DELAY_MS: Final = 100
+_RETRY_DELAY: Final = Duration(nanos=RETRY_DELAY_MS * 1_000_000)
+_PUSHBACK: Final = ("grpc-retry-pushback-ms", str(RETRY_DELAY_MS))
+_DETAILS_KEY: Final = "grpc-status-details-bin"
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +82,7 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     NotReadyError: Answer(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     TooManyStreamsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
+    StalledStreamError: Answer(grpc.StatusCode.ABORTED, "STREAM_STALLED"),
     DeadlineError: Answer(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
 }
 
@@ -96,6 +103,18 @@ def status_of(error: Exception) -> Status:
     if answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         details.append(RetryInfo(retry_delay=_RETRY_DELAY))
     return _status(answer.code, str(error), details)
+
+
+async def abort_with(context: Context, status: Status) -> NoReturn:
+    """End a call with a status, its details and, where the caller should stay away, for how long.
+
+    Raises gRPC's own `AbortError`.
+    """
+    code = code_of(status)
+    trailers: tuple[tuple[str, str | bytes], ...] = ((_DETAILS_KEY, status.SerializeToString()),)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        trailers = (_PUSHBACK, *trailers)
+    await context.abort(code, status.message, trailers)
 
 
 def _internal(error: Exception) -> Status:

@@ -19,11 +19,14 @@ from micromoment.events.validation import check_stream_scores_request
 from micromoment.transport.admission import Admission
 from micromoment.transport.errors import (
     DeadlineError,
+    OverloadedError,
+    StalledStreamError,
     TooManyStreamsError,
     UndecodableRequestError,
 )
 from micromoment.transport.grpc_types import Context, Undecodable
 from micromoment.transport.observer import Observer
+from micromoment.transport.shedding import Shedding
 from micromoment.transport.statuses import code_of, status_of
 from micromoment.v1 import scoring_pb2 as pb
 
@@ -38,22 +41,27 @@ Start = Callable[[pb.ScoreRequest], pb.ScoreResponse | Awaitable[pb.ScoreRespons
 class Streams:
     """Serves up to `most` streams until they end, are idle for `idle_s`, or `close` is called.
 
-    Each request is admitted and has `deadline_s` seconds, as a call of its own would.
+    One whose peer does not read an answer for `stall_s` is broken off. Each request is admitted and
+    has `deadline_s` seconds, as a call of its own would.
     """
 
     def __init__(
         self,
         admission: Admission,
         observer: Observer,
+        shedding: Shedding,
         *,
         most: int,
         idle_s: float,
+        stall_s: float,
         deadline_s: float,
     ) -> None:
         self._admission = admission
         self._observer = observer
+        self._shedding = shedding
         self._most = most
         self._idle_s = idle_s
+        self._stall_s = stall_s
         self._deadline_s = deadline_s
         self._open: set[_Stream] = set()
 
@@ -63,11 +71,13 @@ class Streams:
     async def serve(self, context: Context, start: Start) -> None:
         """Serve one stream; `start` answers a request with a message or an awaitable of one.
 
-        Raises `TooManyStreamsError`.
+        Raises `TooManyStreamsError`, and `StalledStreamError` for a peer that does not read.
         """
         if len(self._open) >= self._most:
+            self._observer.call_refused(METHOD, "max_streams")
             raise TooManyStreamsError
-        stream = _Stream(context, partial(self._answer, start), self._idle_s)
+        answer = partial(self._answer, start)
+        stream = _Stream(context, answer, idle_s=self._idle_s, stall_s=self._stall_s)
         self._open.add(stream)
         try:
             await stream.run()
@@ -86,6 +96,7 @@ class Streams:
         started = perf_counter()
         try:
             check_stream_scores_request(message)
+            self._shedding.check()
             with self._admission:
                 answer = start(message.request)
         except Exception as error:  # noqa: BLE001 - becomes the request's status
@@ -112,6 +123,8 @@ class Streams:
     def _refusal(
         self, message: pb.StreamScoresRequest, error: Exception, started: float
     ) -> pb.StreamScoresResponse:
+        if isinstance(error, OverloadedError):
+            self._observer.call_refused(METHOD, error.reason)
         status = status_of(error)
         self._observer.call_ended(METHOD, code_of(status).name, perf_counter() - started)
         return pb.StreamScoresResponse(request_id=message.request_id, status=status)
@@ -128,10 +141,12 @@ _Answer = Callable[
 
 
 class _Stream:
-    def __init__(self, context: Context, answer: _Answer, idle_s: float) -> None:
+    def __init__(self, context: Context, answer: _Answer, *, idle_s: float, stall_s: float) -> None:
         self._context = context
         self._answer = answer
         self._idle_s = idle_s
+        self._stall_s = stall_s
+        self._look_s = min(idle_s, stall_s) / 2
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._answers: asyncio.Queue[pb.StreamScoresResponse | None] = asyncio.Queue()
         # Of each session the last request that waits: the next one follows it.
@@ -139,6 +154,7 @@ class _Stream:
         self._loop = asyncio.get_running_loop()
         self._last_moved = self._loop.time()
         self._is_writing = False
+        self._is_stalled = False
         self._next_look: asyncio.TimerHandle | None = None
         self._reader = self._loop.create_task(self._read())
         self._writer = self._loop.create_task(self._write())
@@ -146,7 +162,7 @@ class _Stream:
     async def run(self) -> None:
         """Read, answer and write until there is nothing more to read.
 
-        Raises `UndecodableRequestError`.
+        Raises `UndecodableRequestError` and `StalledStreamError`.
         """
         self._watch()
         try:
@@ -157,6 +173,8 @@ class _Stream:
                     await asyncio.wait(self._waiting.values())
                 self._answers.put_nowait(None)
                 await asyncio.wait((self._writer,))
+            if self._is_stalled:
+                raise StalledStreamError
             _raise_of(self._writer)
             _raise_of(self._reader)
         finally:
@@ -210,16 +228,20 @@ class _Stream:
     async def _write(self) -> None:
         while (answer := await self._answers.get()) is not None:
             self._is_writing = True
+            self._last_moved = self._loop.time()
             await self._context.write(answer)
             self._is_writing = False
             self._last_moved = self._loop.time()
             self._room.release()
 
     def _watch(self) -> None:
-        left = self._last_moved + self._idle_s - self._loop.time()
-        # An answer that the peer does not take holds the call until its connection ends.
-        if left > 0 or self._is_writing:
-            self._next_look = self._loop.call_later(max(left, self._idle_s / 2), self._watch)
+        most = self._stall_s if self._is_writing else self._idle_s
+        left = self._last_moved + most - self._loop.time()
+        if left > 0:
+            self._next_look = self._loop.call_later(min(left, self._look_s), self._watch)
+        elif self._is_writing:
+            self._is_stalled = True
+            self._writer.cancel()
         else:
             self.end()
 

@@ -28,7 +28,7 @@ def test_it_states_deadline_retries_balancing_and_health() -> None:
     (methods,) = SERVICE_CONFIG["methodConfig"]
     # With less, some languages would end each call at once.
     assert float(methods["timeout"].removesuffix("s")) >= 3
-    assert methods["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert methods["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
     assert methods["retryPolicy"]["maxAttempts"] > 1
     assert SERVICE_CONFIG["loadBalancingConfig"] == [{"round_robin": {}}]
     assert SERVICE_CONFIG["healthCheckConfig"] == {"serviceName": "micromoment.v1.ScoringService"}
