@@ -94,11 +94,13 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> "LoadedBundle":
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the modules that take long first, so that workers who take modules in turn end together.
+    """Put the modules that take long first where workers take modules in turn: they end together.
 
     Those that don't need the trained shop precede those that do: while one worker trains it, the
     other still has something else to do.
     """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
     long = {item.path for item in items if item.get_closest_marker("slow") or _is_e2e(item)}
     take_shop = {item.path for item in items if "shop" in getattr(item, "fixturenames", ())}
     items.sort(key=lambda item: (item.path not in long, item.path in long & take_shop))
