@@ -159,8 +159,7 @@ async def test_a2_a_killed_replica_costs_no_call(
     The policy is that of the published service config; the quick form makes 200 calls/s.
     """
     rounds, rate = form((2, 200), (10, 500))
-    # On a busy machine what is left takes more calls at once than usual; none is to be refused.
-    replicas = Replicas(start, slow_users(), max_concurrent="1000")
+    replicas = Replicas(start, slow_users())
     await replicas.begin()
     plain = grpc.aio.insecure_channel(replicas.target, options=without_retries())
     ends = []

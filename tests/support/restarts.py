@@ -52,7 +52,8 @@ class Replicas:
     ) -> None:
         self._start = start
         self._command = command
-        self._settings = {"metrics_port": "0", **settings}
+        # On a busy machine many calls are under way at once; to refuse some is another promise.
+        self._settings = {"metrics_port": "0", "max_concurrent": "1000", **settings}
         self._addresses = list(beside)
         self._ports: list[int] = []
         self.servers: list[Server] = []
