@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -269,9 +270,10 @@ async def test_b3_bundles_are_swapped_under_load(
     """100 hot swaps at 500 calls/s: 0 failed, p99 <= 2x baseline, RSS < +20 MB.
 
     Every answer equals the golden value of the bundle that it names, so that none comes from two.
-    The quick form makes 4 swaps at 100 calls/s, where single waits are most of the p99.
+    The quick form makes 4 swaps at 100 calls/s and tells the p99 without judging it: of a few
+    hundred calls it is a single wait.
     """
-    swaps, rate, limit = form((4, 100, 10.0), (100, 500, 2.0))
+    swaps, rate, limit = form((4, 100, inf), (100, 500, 2.0))
     both = tags(models.store)
     for one in (*both[1:], both[0]):  # what is taken once
         models.admin.activate_bundle(one)

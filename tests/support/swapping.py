@@ -158,7 +158,11 @@ def accept_damage(store: Path, tag: str) -> str:
     files = {name: digest_file(folder / name) for name in manifest.files}
     manifest = manifest.model_copy(update={"files": files})
     write_manifest(folder, manifest)
-    folder.rename(folder.with_name(manifest.version))
+    place = folder.with_name(manifest.version)
+    if place.is_dir():  # damaged likewise before
+        shutil.rmtree(folder)
+    else:
+        folder.rename(place)
     return manifest.tag
 
 
