@@ -51,7 +51,7 @@ def test_a_server_serves_drains_and_keeps_its_sessions(start: Start, tmp_path: P
     state_file = str(tmp_path / "sessions.bin")
     seen = []
     for number in range(2):
-        server = start(state_file=state_file)
+        server = start(state_file=state_file, state_dir=str(tmp_path))
         port = server.await_event("serving")["port"]
         with Client(f"127.0.0.1:{port}") as client:
             seen.append(client.score("s1", [event("page_view", event_id=f"e{number}")]).events_seen)

@@ -44,6 +44,7 @@ def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
         make_folder(place.parent)
         _remove_unfinished(place.parent)
         unfinished = place.with_name(f".{manifest.version}.{os.getpid()}")
+        shutil.rmtree(unfinished, ignore_errors=True)
         try:
             _copy(folder, manifest, unfinished)
             unfinished.rename(place)
