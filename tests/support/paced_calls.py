@@ -82,7 +82,7 @@ async def _timed(
     code = OK
     try:
         await call(number)
-    except grpc.aio.AioRpcError as error:
+    except grpc.RpcError as error:
         code = error.code().name
     calls.outcomes.append(Outcome(due, time.monotonic(), code))
 

@@ -53,7 +53,13 @@ class Replicas:
         self._start = start
         self._command = command
         # On a busy machine many calls are under way at once; to refuse some is another promise.
-        self._settings = {"metrics_port": "0", "max_concurrent": "1000", **settings}
+        self._settings = {
+            "metrics_port": "0",
+            "max_concurrent": "1000",
+            "max_waiting": "10000",
+            "max_wait": "30",
+            **settings,
+        }
         self._addresses = list(beside)
         self._ports: list[int] = []
         self.servers: list[Server] = []

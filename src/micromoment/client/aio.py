@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
-from micromoment.client.pushback import Pushback
+from micromoment.client.pushback import HeldBackError, Pushback
 from micromoment.client.requests import ScoreOptions, score_request
 from micromoment.client.stream import ScoreStream
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -178,7 +178,13 @@ class AsyncClient:
         request: Message,
         deadline_s: float | None,
     ) -> _Reply:
-        self._pushback.check()
+        try:
+            self._pushback.check()
+        except HeldBackError as held:
+            # Of the class that every other error of this client has.
+            raise grpc.aio.AioRpcError(
+                held.code(), grpc.aio.Metadata(), grpc.aio.Metadata(), held.details(), None
+            ) from None
         try:
             reply = await method(
                 request, timeout=self._deadline_s if deadline_s is None else deadline_s
