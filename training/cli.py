@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
-from training import cli_cold_start, cli_promotion
+from training import cli_cold_start, cli_promotion, cli_served
 from training.cli_audience import audience
 from training.cli_imports import imports
 from training.cli_shared import bundle_folder, day_of
@@ -22,11 +22,12 @@ def register(app: typer.Typer) -> None:
     """Add the offline commands to the command line."""
     app.add_typer(imports, name="import")
     app.add_typer(audience, name="audience")
-    for command in (train, evaluate, backtest, recalibrate, score, simulate, parity, demo):
+    for command in (train, evaluate, backtest, recalibrate, score, simulate, demo):
         app.command()(command)
     app.command("lint-data")(lint_data)
     cli_cold_start.register(app)
     cli_promotion.register(app)
+    cli_served.register(app)
 
 
 def train(
@@ -308,51 +309,6 @@ def simulate(
 
     report = run(out, days, sessions_per_day, seed, truth_fraction)
     typer.echo(str(report))
-
-
-def parity(
-    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")],
-    events: Annotated[Path, typer.Option(help="Folder of events; the last day is compared.")],
-    store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most events to compare.")] = 30_000,
-    seed: Annotated[int, typer.Option(help="Seed of the random requests.")] = 1,
-    sabotage: Annotated[
-        bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
-    ] = False,
-    sabotage_centroid: Annotated[
-        bool, typer.Option("--sabotage-centroid", help="Move one cluster likewise.")
-    ] = False,
-    session_store: Annotated[
-        str, typer.Option(help="Where the server keeps sessions: memory or redis://...")
-    ] = "",
-    feature_config: Annotated[
-        Path | None,
-        typer.Option(help="feature_store.yaml that puts users' features elsewhere than in SQLite."),
-    ] = None,
-    via: Annotated[
-        str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
-    ] = "grpc",
-) -> None:
-    """Compare offline and online to the last bit, over a running server that is restarted."""
-    from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415 - heavy imports
-    from training.progress import Steps  # noqa: PLC0415
-
-    if via not in list(Via):
-        raise typer.BadParameter(f"{via!r} is none of {', '.join(Via)}", param_hint="--via")
-    stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
-    request = ParityRequest(
-        bundle_folder(bundle, store),
-        events,
-        limit,
-        seed,
-        sabotage,
-        sabotage_centroid,
-        stores,
-        Via(via),
-    )
-    report = check_parity(request, Steps(console))
-    Console().print(report.table())
-    raise typer.Exit(0 if report.equal else 1)
 
 
 def demo(

@@ -110,3 +110,36 @@ def import_segment(
         progress=True,
     )
     console.print(report.table())
+
+
+@imports.command("log")
+def import_log(
+    folder: Annotated[Path, typer.Argument(help="Folder of a server's event log.")],
+    out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
+    time_zone: Annotated[
+        str, typer.Option(help="The shop's IANA time zone; without one the log's own.")
+    ] = "",
+    from_: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First shop-day.")
+    ] = None,
+    to: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last shop-day, included.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace days that the folder holds already.")
+    ] = False,
+) -> None:
+    """Import the event log of a server: what was served can be learned from."""
+    from training.importers.log import import_log as run  # noqa: PLC0415 - heavy imports
+    from training.importers.log import log_folder  # noqa: PLC0415
+    from training.importers.visits import DayRange  # noqa: PLC0415
+
+    report = run(
+        log_folder(folder),
+        out,
+        time_zone=time_zone,
+        days=DayRange(day_of(from_), day_of(to)),
+        replace=replace,
+        progress=True,
+    )
+    console.print(report.table())

@@ -29,7 +29,7 @@ from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures, NoVisitLog
-from micromoment.stores.event_log import EventLog, OutsideVisitLog
+from micromoment.stores.event_log import OUTSIDE_FILE, EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.loading import load_stored_bundle
@@ -210,4 +210,4 @@ def _open_user_features(settings: Settings) -> UserFeatureStore:
 def _open_event_log(settings: Settings) -> EventLog:
     if settings.event_log is None:
         return NoEventLog()
-    return OutsideVisitLog(settings.event_log / "outside_visits.sqlite")
+    return OutsideVisitLog(settings.event_log / OUTSIDE_FILE)

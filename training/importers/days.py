@@ -118,10 +118,21 @@ def rebuild_state(db: duckdb.DuckDBPyConnection, folder: EventFolder, first: dat
         found = {path.stem for path in folder.states(kind, first, lookback)}
         for day in folder.existing_days():
             if 0 < (first - day).days <= lookback and day.isoformat() not in found:
-                path = folder.path / f"{day}.parquet"
-                source = script("day_of_file", file=file_list([path]))
-                query = script(f"day_{kind}", day=day_literal(day), events=source)
-                _copy(db, query, folder.staged_state(kind, day))
+                _state_of_file(db, kind, day, folder.path / f"{day}.parquet", folder)
+
+
+def write_state(db: duckdb.DuckDBPyConnection, day: date, file: Path, folder: EventFolder) -> None:
+    """Write the state of one day, as later days need it, from its file of events."""
+    for kind in ("sessions", "purchases"):
+        _state_of_file(db, kind, day, file, folder)
+
+
+def _state_of_file(
+    db: duckdb.DuckDBPyConnection, kind: str, day: date, file: Path, folder: EventFolder
+) -> None:
+    source = script("day_of_file", file=file_list([file]))
+    query = script(f"day_{kind}", day=day_literal(day), events=source)
+    _copy(db, query, folder.staged_state(kind, day))
 
 
 def _copy(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -2,6 +2,15 @@
 
 from training.parity.callers import Via
 from training.parity.check import ParityReport, ParityRequest, check_parity
+from training.parity.logged import LogParityReport, check_log
 from training.parity.stores import OnlineStores
 
-__all__ = ["OnlineStores", "ParityReport", "ParityRequest", "Via", "check_parity"]
+__all__ = [
+    "LogParityReport",
+    "OnlineStores",
+    "ParityReport",
+    "ParityRequest",
+    "Via",
+    "check_log",
+    "check_parity",
+]

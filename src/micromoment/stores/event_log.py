@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from micromoment.errors import InvalidDataError
 from micromoment.stores.errors import EventLogUnavailableError
 
+# The file's name in the folder of a server's event log.
+OUTSIDE_FILE: Final = "outside_visits.sqlite"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outside_visit_events (
     sequence INTEGER PRIMARY KEY,
@@ -27,6 +30,10 @@ CREATE TABLE IF NOT EXISTS outside_visit_events (
     event BLOB NOT NULL,  -- micromoment.v1.Event
     UNIQUE (tenant, event_id)
 )
+"""
+_READ: Final = """
+SELECT sequence, received_time, tenant, visitor_id, event_id, event
+FROM outside_visit_events ORDER BY sequence
 """
 _APPEND: Final = """
 INSERT INTO outside_visit_events (received_time, tenant, visitor_id, event_id, event)
@@ -108,3 +115,17 @@ class OutsideVisitLog:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def read_outside_visits(path: Path) -> Iterator[tuple[int, LoggedEvent]]:
+    """Go through the events of a file with their numbers, in order of arrival.
+
+    A server may go on writing. Raises `InvalidDataError` for a damaged file.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA query_only = 1")
+            for sequence, *fields in connection.execute(_READ):
+                yield sequence, LoggedEvent(*fields)
+    except sqlite3.DatabaseError as error:
+        raise InvalidDataError(str(path), f"can't be read as an event log: {error}") from None

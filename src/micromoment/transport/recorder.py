@@ -86,7 +86,7 @@ class Recorder:
                 logged.standing.extend(standing_of(scored.entry.data))
             place = hash_id(call.key.session_id)
             if place < self._scores_below:
-                self._fill(logged.score, scored.score, with_features=place < self._features_below)
+                fill_score(logged.score, scored.score, with_features=place < self._features_below)
         kind = RowKind.BEGAN if entry is None else RowKind.WENT_ON
         visitor_id = visit.visitor_ids[0] if visit.visitor_ids else ""
         return LogRow(
@@ -97,22 +97,24 @@ class Recorder:
             self._head + logged.SerializeToString(),
         )
 
-    def _fill(self, message: pb.LoggedScore, score: Score, *, with_features: bool) -> None:
-        message.score_id = score.score_id
-        if score.conversion is not None:
-            message.conversion = score.conversion
-        if score.churn is not None:
-            message.churn = score.churn.probability
-        if score.converted:
-            message.converted = True
-        if score.cluster is not None:
-            message.cluster_id = score.cluster.id
-        if score.audiences:
-            message.audience_ids.extend([one.id for one in score.audiences])
-        message.journey_stage = scoring_pb2.JourneyStage.ValueType(score.journey_stage)
-        message.lifecycle = LIFECYCLES[score.lifecycle]
-        message.events_seen = score.events_seen
-        if score.degraded:
-            message.degraded.extend([DEGRADED_REASONS[reason] for reason in score.degraded])
-        if with_features:
-            message.features = score.features.tobytes()
+
+def fill_score(message: pb.LoggedScore, score: Score, *, with_features: bool) -> None:
+    """Write an answer down."""
+    message.score_id = score.score_id
+    if score.conversion is not None:
+        message.conversion = score.conversion
+    if score.churn is not None:
+        message.churn = score.churn.probability
+    if score.converted:
+        message.converted = True
+    if score.cluster is not None:
+        message.cluster_id = score.cluster.id
+    if score.audiences:
+        message.audience_ids.extend([one.id for one in score.audiences])
+    message.journey_stage = scoring_pb2.JourneyStage.ValueType(score.journey_stage)
+    message.lifecycle = LIFECYCLES[score.lifecycle]
+    message.events_seen = score.events_seen
+    if score.degraded:
+        message.degraded.extend([DEGRADED_REASONS[reason] for reason in score.degraded])
+    if with_features:
+        message.features = score.features.tobytes()

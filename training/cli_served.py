@@ -1,0 +1,87 @@
+"""The commands that look at what was served: is it what is computed offline, is it still right?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from training.cli_shared import bundle_folder, store_or_default
+
+console = Console(stderr=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(parity)
+
+
+def parity(
+    bundle: Annotated[str, typer.Option(help="Bundle, name:version or name:latest.")] = "",
+    events: Annotated[
+        Path | None, typer.Option(help="Folder of events; the last day is compared.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Folder of a server's event log, in place of events.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", "--bundle-store", help="Folder of the bundle store.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most events to compare.")] = 30_000,
+    seed: Annotated[int, typer.Option(help="Seed of the random requests.")] = 1,
+    sabotage: Annotated[
+        bool, typer.Option("--sabotage", help="Change one feature on one path: must be found.")
+    ] = False,
+    sabotage_centroid: Annotated[
+        bool, typer.Option("--sabotage-centroid", help="Move one cluster likewise.")
+    ] = False,
+    session_store: Annotated[
+        str, typer.Option(help="Where the server keeps sessions: memory or redis://...")
+    ] = "",
+    feature_config: Annotated[
+        Path | None,
+        typer.Option(help="feature_store.yaml that puts users' features elsewhere than in SQLite."),
+    ] = None,
+    via: Annotated[
+        str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
+    ] = "grpc",
+) -> None:
+    """Compare offline and online to the last bit: a running server's answers, or a log's."""
+    from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415 - heavy imports
+    from training.progress import Steps  # noqa: PLC0415
+
+    if log is not None:
+        _log_parity(log, store, sabotage=sabotage)
+    if not bundle or events is None:
+        raise typer.BadParameter("give --bundle and --events, or --log")
+    if via not in list(Via):
+        raise typer.BadParameter(f"{via!r} is none of {', '.join(Via)}", param_hint="--via")
+    stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
+    request = ParityRequest(
+        bundle_folder(bundle, store),
+        events,
+        limit,
+        seed,
+        sabotage,
+        sabotage_centroid,
+        stores,
+        Via(via),
+    )
+    report = check_parity(request, Steps(console))
+    Console().print(report.table())
+    raise typer.Exit(0 if report.equal else 1)
+
+
+def _log_parity(log: Path, store: Path | None, *, sabotage: bool) -> NoReturn:
+    from training.importers.log import visits_of  # noqa: PLC0415 - heavy imports
+    from training.parity import check_log  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    with Steps(console).step("Score the log again") as advance:
+        report = check_log(
+            visits_of(log), store_or_default(store), sabotage=sabotage, advance=advance
+        )
+    Console().print(report.table())
+    raise typer.Exit(0 if report.equal else 1)
