@@ -16,6 +16,7 @@ console = Console(stderr=True)
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(parity)
+    app.command()(monitor)
 
 
 def parity(
@@ -85,3 +86,55 @@ def _log_parity(log: Path, store: Path | None, *, sabotage: bool) -> NoReturn:
         )
     Console().print(report.table())
     raise typer.Exit(0 if report.equal else 1)
+
+
+def monitor(
+    log: Annotated[Path, typer.Option(help="Folder of a server's event log.")],
+    store: Annotated[
+        Path | None, typer.Option("--store", "--bundle-store", help="Folder of the bundle store.")
+    ] = None,
+    bundle: Annotated[
+        str, typer.Option(help="Bundle to judge, name:version; without one the last that served.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="HTML file for the page.")] = None,
+    prometheus: Annotated[
+        Path | None, typer.Option(help="File of gauges for a textfile collector, *.prom.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, help="Days that are looked at together.")] = 7,
+    wait_hours: Annotated[
+        float, typer.Option(min=0, help="How late orders are told from outside a visit.")
+    ] = 24.0,
+    alarm_rate: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="Share of looks at an unchanged shop that may fail."),
+    ] = 0.01,
+) -> None:
+    """Compare served scores with what came of them; status 1 when a figure has dropped."""
+    from training.importers.log import outside_of, visits_of  # noqa: PLC0415 - heavy imports
+    from training.monitor import MonitorRequest  # noqa: PLC0415
+    from training.monitor import monitor as run  # noqa: PLC0415
+    from training.monitor.page import verdict, write_page  # noqa: PLC0415
+    from training.monitor.textfile import write_textfile  # noqa: PLC0415
+    from training.progress import Steps  # noqa: PLC0415
+
+    with Steps(console).step("Join scores with what came of them"):
+        report = run(
+            MonitorRequest(
+                visits_of(log),
+                outside_of(log),
+                store_or_default(store),
+                bundle,
+                days,
+                wait_hours,
+                alarm_rate,
+            )
+        )
+    if out is not None:
+        write_page(out, report)
+        console.print(f"page: {out}")
+    if prometheus is not None:
+        write_textfile(prometheus, report)
+    counts = [f"{count:,} {state}" for state, count in report.scores.items()]
+    console.print(f"{report.tag}: scores {', '.join(counts)}")
+    typer.echo(verdict(report))
+    raise typer.Exit(1 if report.degraded else 0)

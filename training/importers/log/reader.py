@@ -185,9 +185,7 @@ class LogReader:
         event: events_pb2.Event,
         counts: _Counts,
     ) -> None:
-        place = session.place(
-            micros_of(event.event_time), visit.received_time_us, logged.max_clock_skew_us
-        )
+        session.places += 1
         if event.type == _PURCHASE:
             self.purchases += 1
             self._ordering.add(session.number)
@@ -196,16 +194,19 @@ class LogReader:
         if session.is_repeated(event.event_id):
             counts.repeated += 1
             return
+        moment = session.move_to(
+            micros_of(event.event_time), visit.received_time_us, logged.max_clock_skew_us
+        )
         row = event_row(
             event,
             session_id=session.name,
-            source_seq=place,
+            source_seq=session.places,
             visitor_id=visit.visitor_id,
             identified=logged.identified,
             received_time_us=visit.received_time_us,
         )
         # By feature time, which never runs backwards: so days keep a session's order of arrival.
-        self._stage(part, session, session.feature_time_us, row, counts)
+        self._stage(part, session, moment, row, counts)
 
     def _take_outside(self, part: int, number: int, logged: LoggedEvent) -> None:
         try:

@@ -34,26 +34,30 @@ class Lacking(StrEnum):
 class LoggedSession:
     """One session: its number, its name in the import, and what its last event left.
 
-    `lacking` says why it is left out. `places` counts its events, duplicates included, and
-    `feature_time_us` is that of the last one.
+    `lacking` says why it is left out. `places` counts its events, duplicates included; `epoch`
+    counts the gaps that ended a visit; `feature_time_us` is that of the last event that counted.
     """
 
     number: int
     name: str
     lacking: Lacking | None = None
     places: int = 0
-    feature_time_us: int = 0
+    epoch: int = 0
+    feature_time_us: int | None = None
     called_us: int = 0
     expiry_us: int = 0
     after_gap: bool = False
     remembered: dict[str, None] = field(default_factory=dict)
 
-    def place(self, event_time_us: int, received_time_us: int, skew_us: int) -> int:
-        """Count an event and carry the feature time on; times in microseconds."""
+    def move_to(self, event_time_us: int, received_time_us: int, skew_us: int) -> int:
+        """Carry the feature time on to an event that counts, and give it; all in microseconds."""
         moment = min(event_time_us, received_time_us + skew_us)
-        self.feature_time_us = max(self.feature_time_us, moment) if self.places else moment
-        self.places += 1
-        return self.places
+        before = self.feature_time_us
+        if before is not None:
+            self.epoch += moment - before > self.expiry_us
+            moment = max(moment, before)
+        self.feature_time_us = moment
+        return moment
 
     def is_repeated(self, event_id: str) -> bool:
         """Tell whether the event is among those that the server remembered; remember it if not."""

@@ -48,6 +48,14 @@ def visits_of(folder: Path) -> Iterator[LoggedVisit]:
         yield from read_rows(segment)
 
 
+def outside_of(folder: Path) -> Iterator[LoggedEvent]:
+    """Go through the events outside visits of a folder, if there are any."""
+    path = folder / OUTSIDE_FILE
+    if path.exists():
+        for _, event in read_outside_visits(path):
+            yield event
+
+
 def _visits(files: tuple[Path, ...]) -> Iterator[tuple[int, LoggedVisit]]:
     for number, segment in enumerate(files):
         for visit in read_rows(segment):
