@@ -17,6 +17,7 @@ import typer
 
 from micromoment import __version__
 from micromoment.cli_bundles import register as register_bundles
+from micromoment.cli_log import register as register_log
 from micromoment.errors import MicromomentError
 from micromoment.ports import LOOPBACK, check_port
 
@@ -91,6 +92,7 @@ def serve(
 
 
 register_bundles(app)
+register_log(app)
 
 
 @cache

@@ -15,9 +15,12 @@ from micromoment.events.shop import Shop
 from micromoment.features import reducer
 from micromoment.features.replay import find_take_ups
 from micromoment.features.user_snapshot import UserLookup, UserStatus
+from micromoment.recovery import recover_sessions
 from micromoment.scoring.bundle import load_bundle
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
+from micromoment.stores.log_segments import segments
+from micromoment.stores.sessions import MemorySessionStore
 from micromoment.v1 import log_pb2 as pb
 from tests.support.commands import Home
 from tests.support.served_log import logged, make_served_log
@@ -225,6 +228,29 @@ def test_the_commands_do_the_same(served: ServedLog, tmp_path: Path) -> None:
     missing = home.micromoment("parity", "--log", tmp_path / "nowhere")
     assert missing.returncode == 1
     assert missing.stderr.endswith("holds no event log: no visits-*.sqlite\n")
+
+
+def test_a_log_outlives_its_folder(served: ServedLog, tmp_path: Path) -> None:
+    """Checked, backed up and restored by the commands, it recovers the same sessions."""
+    home = Home(tmp_path)
+    checked = home.succeed("log", "check", served.log).stdout
+    assert f"{served.report.rows_read:,}" in checked
+    home.succeed("log", "backup", served.log, "copy")
+    home.succeed("log", "restore", "copy", "back")
+    rows = list(logged(served.log))
+    assert list(logged(tmp_path / "back")) == rows
+    assert home.micromoment("log", "restore", "copy", "back").returncode == 1
+    (segment,) = segments(tmp_path / "copy")
+    segment.write_bytes(segment.read_bytes()[:50_000])
+    done = home.micromoment("log", "check", "copy")
+    assert done.returncode == 1
+    assert segment.name in done.stderr
+    stores = [MemorySessionStore(1_000, 3_600) for _ in range(2)]
+    for folder, sessions in zip((served.log, tmp_path / "back"), stores, strict=True):
+        now = rows[-1].received_time_us / 1e6
+        recover_sessions(folder, sessions, ttl_s=3_600, most=1_000, now=now)
+    for key in {visit.key for visit in rows}:
+        assert stores[0].get(key) == stores[1].get(key) is not None
 
 
 def _later_tag(served: ServedLog) -> str:

@@ -132,7 +132,8 @@ def an_order(
 
 
 def _odds(log_odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-log_odds))
+    odds: np.ndarray = 1 / (1 + np.exp(-log_odds))
+    return odds
 
 
 def _vector(random: np.random.Generator, moved: float) -> bytes:

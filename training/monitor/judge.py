@@ -85,7 +85,7 @@ class LiveRow:
     n: int
     buyers: int
     live: MetricSet
-    own: OwnFigures | None
+    own: OwnFigures
     judged: tuple[Judged, ...] = ()
 
 

@@ -26,7 +26,14 @@ from training.card.parts import Part, bullets, keys, many, pair, section, table
 from training.card.style import STYLE
 from training.drift import Shift
 from training.drift.psi import SHIFTED
-from training.monitor.judge import CALIBRATION, LOG_LOSS, PR_AUC, Judged, LiveRow
+from training.monitor.judge import (
+    CALIBRATION,
+    LOG_LOSS,
+    PR_AUC,
+    Judged,
+    LiveRow,
+    OwnFigures,
+)
 from training.monitor.run import LiveReport
 
 _TOP: Final = 20
@@ -41,6 +48,11 @@ _LIVE: Final[dict[str, Callable[[LiveRow], float]]] = {
     PR_AUC: lambda row: row.live.pr_auc,
     LOG_LOSS: lambda row: row.live.log_loss,
     CALIBRATION: lambda row: row.live.predicted_over_observed,
+}
+_OWN: Final[dict[str, Callable[[OwnFigures], float]]] = {
+    PR_AUC: lambda own: own.pr_auc,
+    LOG_LOSS: lambda own: own.log_loss,
+    CALIBRATION: lambda own: own.calibration_ratio,
 }
 
 
@@ -183,31 +195,20 @@ def _chart(report: LiveReport, name: str) -> go.Figure:
             text=[f"{row.buyers:,} of {row.n:,} visits" for _, _, row in points],
             hovertemplate="%{x}: %{y:.4g}<br>%{text}<extra>after " + str(k) + "</extra>",
         )
-        own = _own(points[-1][2], name)
-        if own is not None:
-            figure.add_scatter(
-                x=[points[0][0], points[-1][0]],
-                y=[own, own],
-                mode="lines",
-                line={"color": colour, "width": 1, "dash": "dot"},
-                showlegend=False,
-                hoverinfo="skip",
-            )
+        own = _OWN[name](points[-1][2].own)
+        figure.add_scatter(
+            x=[points[0][0], points[-1][0]],
+            y=[own, own],
+            mode="lines",
+            line={"color": colour, "width": 1, "dash": "dot"},
+            showlegend=False,
+            hoverinfo="skip",
+        )
     if name == CALIBRATION:
         level(figure, 1.0)
     legend(figure)
     figure.update_xaxes(type="date", tickformat="%-d %b", nticks=8)
     return figure
-
-
-def _own(row: LiveRow, name: str) -> float | None:
-    if row.own is None:
-        return None
-    return {
-        PR_AUC: row.own.pr_auc,
-        LOG_LOSS: row.own.log_loss,
-        CALIBRATION: row.own.calibration_ratio,
-    }[name]
 
 
 def _drift(report: LiveReport) -> Part | None:

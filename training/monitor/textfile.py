@@ -17,7 +17,7 @@ from training.monitor.judge import LiveRow
 from training.monitor.run import LiveReport
 
 _PREFIX: Final = "micromoment_"
-_BY_K: Final[dict[str, tuple[str, Callable[[LiveRow], float | None]]]] = {
+_BY_K: Final[dict[str, tuple[str, Callable[[LiveRow], float]]]] = {
     "live_cases": ("Visits that reached so many events.", lambda row: row.n),
     "live_buyers": ("Those with an order after the score.", lambda row: row.buyers),
     "live_pr_auc": ("Area under precision and recall.", lambda row: row.live.pr_auc),
@@ -28,12 +28,9 @@ _BY_K: Final[dict[str, tuple[str, Callable[[LiveRow], float | None]]]] = {
     ),
     "live_calibration_slope": ("1 is right.", lambda row: row.live.calibration_slope),
     "live_calibration_error": ("Expected calibration error.", lambda row: row.live.ece),
-    "bundle_pr_auc": ("The bundle's own.", lambda row: row.own and row.own.pr_auc),
-    "bundle_log_loss": ("The bundle's own.", lambda row: row.own and row.own.log_loss),
-    "bundle_calibration_ratio": (
-        "The bundle's own.",
-        lambda row: row.own and row.own.calibration_ratio,
-    ),
+    "bundle_pr_auc": ("The bundle's own.", lambda row: row.own.pr_auc),
+    "bundle_log_loss": ("The bundle's own.", lambda row: row.own.log_loss),
+    "bundle_calibration_ratio": ("The bundle's own.", lambda row: row.own.calibration_ratio),
 }
 
 
@@ -90,7 +87,7 @@ class _Gauges:
             family = _family(name, text, "events_seen")
             for row in rows:
                 value = value_of(row)
-                if value is not None and isfinite(value):
+                if isfinite(value):
                     family.add_metric([str(row.k)], value)
             yield family
 

@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS calls (
     body BLOB NOT NULL  -- micromoment.v1.LoggedCall
 )
 """
+# A writer that goes on in a new segment makes the file before the table.
+_IS_BEGUN: Final = "SELECT 1 FROM sqlite_master WHERE name = 'calls'"
 _COLUMNS: Final = "position, received_time, kind, tenant, session_id, visitor_id, body"
 # Rows in one statement: the interpreter is let go and taken back once for each.
 _TOGETHER: Final = 64
@@ -205,6 +207,8 @@ def read_rows(
     Raises `InvalidDataError` for a damaged segment.
     """
     with _reading(segment) as connection:
+        if not connection.execute(_IS_BEGUN).fetchall():
+            return
         rows = connection.execute(
             f"SELECT {_COLUMNS} FROM calls WHERE position > ? ORDER BY position",  # noqa: S608 - constant
             (after,),

@@ -125,3 +125,10 @@ def test_what_is_no_segment_is_named(tmp_path: Path) -> None:
     segment.write_bytes(b"not a database, but long enough to look like one" * 100)
     with pytest.raises(InvalidDataError, match=r"visits-0+1\.sqlite"):
         list(read_rows(segment))
+
+
+def test_a_segment_that_was_only_just_made_holds_nothing(tmp_path: Path) -> None:
+    """Who reads while the writer goes on in a new file may find it without its table."""
+    (tmp_path / "visits-00000000000000000001.sqlite").touch()
+    (segment,) = segments(tmp_path)
+    assert list(read_rows(segment)) == []
