@@ -10,20 +10,25 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
+from micromoment.cli_log import register as register_log
 from micromoment.events.shop import Shop
 from micromoment.features import reducer
 from micromoment.features.replay import find_take_ups
+from micromoment.features.state import STATE
 from micromoment.features.user_snapshot import UserLookup, UserStatus
 from micromoment.recovery import recover_sessions
 from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.bundles import find_bundle
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
 from micromoment.stores.log_segments import segments
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.v1 import log_pb2 as pb
-from tests.support.commands import Home
 from tests.support.served_log import logged, make_served_log
+from training.cli import register
 from training.event_files import event_days
 from training.importers.log import import_log, log_folder
 from training.importers.report import ImportReport
@@ -214,43 +219,67 @@ def test_answers_of_a_bundle_that_is_gone_are_counted(served: ServedLog, tmp_pat
 
 def test_the_commands_do_the_same(served: ServedLog, tmp_path: Path) -> None:
     """`import log` writes the same files, `parity --log` ends with 0, sabotaged with 1."""
-    home = Home(tmp_path)
-    home.succeed("import", "log", served.log, "--out", "events")
+    assert run("import", "log", served.log, "--out", tmp_path / "events").exit_code == 0
     for path in served.events.glob("*.parquet"):
         assert (tmp_path / "events" / path.name).read_bytes() == path.read_bytes()
     parity = ("parity", "--log", served.log, "--bundle-store", served.store)
-    home.succeed(*parity)
-    done = home.micromoment(*parity, "--sabotage")
-    assert done.returncode == 1
+    assert run(*parity).exit_code == 0
+    done = run(*parity, "--sabotage")
+    assert done.exit_code == 1
     assert "feature n_events" in done.stdout
-    neither = home.micromoment("parity")
-    assert neither.returncode == 2
-    missing = home.micromoment("parity", "--log", tmp_path / "nowhere")
-    assert missing.returncode == 1
-    assert missing.stderr.endswith("holds no event log: no visits-*.sqlite\n")
+    assert run("parity").exit_code == 2
+    nowhere = run("parity", "--log", tmp_path)
+    assert "holds no event log" in str(nowhere.exception)
 
 
 def test_a_log_outlives_its_folder(served: ServedLog, tmp_path: Path) -> None:
     """Checked, backed up and restored by the commands, it recovers the same sessions."""
-    home = Home(tmp_path)
-    checked = home.succeed("log", "check", served.log).stdout
-    assert f"{served.report.rows_read:,}" in checked
-    home.succeed("log", "backup", served.log, "copy")
-    home.succeed("log", "restore", "copy", "back")
+    copy, back = tmp_path / "copy", tmp_path / "back"
+    assert f"{served.report.rows_read:,}" in run("log", "check", served.log).stdout
+    assert run("log", "backup", served.log, copy).exit_code == 0
+    assert run("log", "restore", copy, back).exit_code == 0
     rows = list(logged(served.log))
-    assert list(logged(tmp_path / "back")) == rows
-    assert home.micromoment("log", "restore", "copy", "back").returncode == 1
-    (segment,) = segments(tmp_path / "copy")
+    assert list(logged(back)) == rows
+    assert "empty folder" in str(run("log", "restore", copy, back).exception)
+    (segment,) = segments(copy)
     segment.write_bytes(segment.read_bytes()[:50_000])
-    done = home.micromoment("log", "check", "copy")
-    assert done.returncode == 1
+    done = run("log", "check", copy)
+    assert done.exit_code == 1
     assert segment.name in done.stderr
     stores = [MemorySessionStore(1_000, 3_600) for _ in range(2)]
-    for folder, sessions in zip((served.log, tmp_path / "back"), stores, strict=True):
+    for folder, sessions in zip((served.log, back), stores, strict=True):
         now = rows[-1].received_time_us / 1e6
         recover_sessions(folder, sessions, ttl_s=3_600, most=1_000, now=now)
     for key in {visit.key for visit in rows}:
-        assert stores[0].get(key) == stores[1].get(key) is not None
+        assert _values(stores[0].get(key)) == _values(stores[1].get(key))
+
+
+def test_live_figures_of_a_served_log(served: ServedLog, tmp_path: Path) -> None:
+    """The command joins orders and refunds, writes page and gauges, and judges no so few."""
+    page, gauges = tmp_path / "live.html", tmp_path / "live.prom"
+    log = ("--log", served.log, "--bundle-store", served.store, "--wait-hours", "0")
+    done = run("monitor", *log, "--out", page, "--prometheus", gauges)
+    assert done.exit_code == 0, done.exception
+    assert "too few orders" in done.stdout
+    assert "Live scores of tiny:" in page.read_text()
+    assert "micromoment_live_degraded 0.0" in gauges.read_text()
+
+
+def run(*arguments: str | Path) -> Result:
+    """Run a command in this process."""
+    app = typer.Typer()
+    register(app)
+    register_log(app)
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def _values(entry: SessionEntry | None) -> list[bytes]:
+    """Give a session's fields, without the bytes between them."""
+    assert entry is not None
+    return [
+        entry.last_event_id.encode(),
+        *(entry.state[name].tobytes() for name in STATE.names or ()),
+    ]
 
 
 def _later_tag(served: ServedLog) -> str:

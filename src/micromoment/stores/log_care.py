@@ -44,7 +44,7 @@ class FileReport:
 
 @dataclass(slots=True)
 class LogReport:
-    """What a log holds, and what is wrong with it; `is_failing`: rows of a server are missing."""
+    """What a log holds, and what is wrong with it; `is_failing`: a server could not write."""
 
     files: list[FileReport] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -84,8 +84,8 @@ def back_up_log(folder: Path, target: Path) -> LogReport:
     """Copy a log into an empty folder while a server may write it, and check the copy.
 
     The copy holds all rows up to one of them, among them all that were there when it began, but for
-    those of old segments that the server removes meanwhile. Raises `InvalidDataError` for a folder without a
-    log and for a target that holds something.
+    those of old segments that the server removes meanwhile. Raises `InvalidDataError` for a folder
+    without a log and for a target that holds something.
     """
     files = [*segments(folder)]
     outside = folder / OUTSIDE_FILE
