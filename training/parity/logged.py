@@ -13,22 +13,25 @@ from rich.table import Table
 
 from micromoment.errors import BundleError, InvalidDataError
 from micromoment.events.proto_codec import OutsideContractError
-from micromoment.features.families import assignment
 from micromoment.recovery import fold_logged
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
-from micromoment.scoring.scorer import Scored, Scorer
+from micromoment.scoring.scorer import Scorer
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.bundles import find_bundle
-from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
+from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call, standing_of
 from micromoment.v1 import log_pb2 as pb
-from training.parity.logged_fields import SETTLED, differences
+from training.parity.logged_fields import differences
 from training.progress import Advance
 
 MAX_SHOWN: Final = 10
 MAX_KEPT: Final = 1_000
+_HOUR_US: Final = 3_600_000_000
+_UNDER_WAY_US: Final = _HOUR_US // 2
+# Between looks for sessions that are over, and how long one is silent by then.
+_SWEEP_CALLS: Final = 100_000
+_OVER_US: Final = 48 * _HOUR_US
 _MAX_USER_AGE_US: Final = 3 * 86_400_000_000  # what is stale is a server's setting: not compared
-_ASSIGNED: Final = tuple(field[0] for field in assignment.STATE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,7 @@ class LogParityReport:
     """What was folded again, what was compared, and what differed.
 
     `unscored` calls were only folded, or their answers are not of the sample. `gone` counts by tag
-    the answers of bundles that the store no longer has. `brought_back` counts sessions that a
-    server had folded again from its log: what it had settled of them was begun anew.
+    the answers of bundles that the store no longer has.
     """
 
     calls: int = 0
@@ -59,7 +61,6 @@ class LogParityReport:
     sessions: int = 0
     gap_sessions: int = 0
     begun_before: int = 0
-    brought_back: int = 0
     bundles: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
     differing: int = 0
@@ -82,7 +83,6 @@ class LogParityReport:
             ("without a score", self.unscored),
             ("sessions left out for gaps", self.gap_sessions),
             ("sessions begun before the log", self.begun_before),
-            ("sessions brought back", self.brought_back),
             ("scores of bundles gone", self.gone.total()),
             ("mismatches", self.differing),
         ):
@@ -117,7 +117,7 @@ def check_log(
 @dataclass(slots=True)
 class _Session:
     entry: SessionEntry
-    is_settled: bool = True  # what it was assigned to is known
+    called_us: int
 
 
 class _LogReplay:
@@ -128,6 +128,7 @@ class _LogReplay:
         # Of these the log lacks events, until they begin anew.
         self._left_out: set[SessionKey] = set()
         self._scorers: dict[str, Scorer | None] = {}
+        self._last_us = 0
         self.report = LogParityReport()
 
     def take(self, visit: LoggedVisit) -> None:
@@ -139,7 +140,10 @@ class _LogReplay:
             call = score_call(visit, logged)
         except (DecodeError, OutsideContractError) as error:
             raise InvalidDataError(f"event log, row {visit.position}", str(error)) from None
+        self._last_us = visit.received_time_us
         self.report.calls += 1
+        if self.report.calls % _SWEEP_CALLS == 0:
+            self._forget_over()
         self.report.events += len(call.event_ids)
         if visit.kind == RowKind.BEGAN:
             self._left_out.discard(visit.key)
@@ -154,30 +158,40 @@ class _LogReplay:
         self._replay(visit, logged, call)
 
     def _gap(self, visit: LoggedVisit) -> None:
-        keys = [visit.key] if visit.session_id else list(self._sessions)
+        if visit.session_id:
+            self.report.gap_sessions += visit.key not in self._left_out
+            keys = [visit.key]
+        else:
+            # Most of those in memory are over; whoever was called of late may lack events.
+            late = self._last_us - _UNDER_WAY_US
+            self.report.gap_sessions += sum(
+                one.called_us >= late for one in self._sessions.values()
+            )
+            keys = list(self._sessions)
         for key in keys:
-            self.report.gap_sessions += key not in self._left_out
             self._left_out.add(key)
             self._sessions.pop(key, None)
 
+    def _forget_over(self) -> None:
+        early = self._last_us - _OVER_US
+        for key in [key for key, one in self._sessions.items() if one.called_us < early]:
+            del self._sessions[key]
+
     def _replay(self, visit: LoggedVisit, logged: pb.LoggedCall, call: ScoreCall) -> None:
-        session = self._sessions.get(visit.key)
-        entry = session.entry if session else None
-        is_settled = session is None or session.is_settled
+        known = self._sessions.get(visit.key)
+        entry = known.entry if known else None
         scorer = self._scorer(logged.bundle) if logged.HasField("score") else None
         folded: SessionEntry | None
-        if scorer is None:
+        if scorer is not None:
+            folded = self._compare(visit, logged, call, entry, scorer)
+        else:
             folded = fold_logged(entry, call, logged, lost=logged.lost)
             if logged.HasField("score"):
                 self.report.gone[logged.bundle] += 1
-                is_settled = False
             else:
                 self.report.unscored += 1
-        else:
-            scored = self._compare(visit, logged, call, entry, scorer, is_settled=is_settled)
-            folded = scored.entry or entry
         if folded is not None:
-            self._sessions[visit.key] = _Session(folded, is_settled)
+            self._sessions[visit.key] = _Session(folded, visit.received_time_us)
 
     def _compare(
         self,
@@ -186,30 +200,24 @@ class _LogReplay:
         call: ScoreCall,
         entry: SessionEntry | None,
         scorer: Scorer,
-        *,
-        is_settled: bool,
-    ) -> Scored:
+    ) -> SessionEntry | None:
         report = self.report
         report.compared += 1
         report.vectors += bool(logged.score.features)
         report.bundles[logged.bundle] += 1
         scored = scorer.score(call, entry, lost=logged.lost)
         self._spoil(scored.score)
-        names = scorer.bundle.feature_names
-        found = differences(logged.score, scored.score, names)
-        if not is_settled:
-            found = [one for one in found if one[0] not in SETTLED]
-        elif found and entry is not None and {one[0] for one in found} <= SETTLED:
-            anew = scorer.score(call, _assigned_anew(entry), lost=logged.lost)
-            if not differences(logged.score, anew.score, names):
-                report.brought_back += 1
-                return anew
+        found = differences(logged.score, scored.score, scorer.bundle.feature_names)
+        if scored.entry is not None:
+            standing = standing_of(scored.entry.data)
+            if standing != list(logged.standing):
+                found.append(("standing", repr(list(logged.standing)), repr(standing)))
         if found:
             report.differing += len(found)
             place = visit.position, logged.score.score_id
             room = MAX_KEPT - len(report.mismatches)
             report.mismatches += [LogMismatch(*place, *one) for one in found[:room]]
-        return scored
+        return scored.entry or entry
 
     def _scorer(self, tag: str) -> Scorer | None:
         if tag not in self._scorers:
@@ -227,10 +235,3 @@ class _LogReplay:
             bits[0] ^= 1
             if score.conversion is not None:
                 score.conversion = score.conversion / 2
-
-
-def _assigned_anew(entry: SessionEntry) -> SessionEntry:
-    state = entry.state.copy()
-    for name in _ASSIGNED:
-        state[0][name] = 0
-    return SessionEntry.of(state, entry.last_event_id)

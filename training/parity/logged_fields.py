@@ -12,8 +12,6 @@ from micromoment.transport.recorder import fill_score
 from micromoment.v1 import log_pb2 as pb
 from micromoment.v1 import scoring_pb2
 
-# What follows from earlier answers of the visit as well, not from its events alone.
-SETTLED: Final = frozenset({"cluster_id", "audience_ids"})
 # Reasons that stand for a server's surroundings and settings; no event tells of them.
 _OF_THE_SERVER: Final = frozenset(
     {
