@@ -28,6 +28,7 @@ from training.drift import Shift
 from training.drift.psi import SHIFTED
 from training.monitor.judge import (
     CALIBRATION,
+    LEAST_BUYERS,
     LOG_LOSS,
     PR_AUC,
     Judged,
@@ -86,7 +87,7 @@ def verdict(report: LiveReport) -> str:
         return f"Dropped below the bundle's own figures: {which}."
     if not report.judged:
         return "Not judged: too few orders are known so far."
-    return f"As good as the bundle's own figures: {len(report.judged)} of {len(report.judged)} are."
+    return f"No figure has dropped below the bundle's own; {len(report.judged)} are judged."
 
 
 def _summary(report: LiveReport) -> Part:
@@ -167,8 +168,8 @@ def _over_time(report: LiveReport) -> Part | None:
         for key, name in _NAMES.items()
     ]
     text = (
-        f"Each point is a window of {report.days} days that ends there. Dotted: the bundle's own"
-        " figure after so many events."
+        f"Each point is a window of {report.days} days that ends there, with {LEAST_BUYERS} orders"
+        " or more. Dotted: the bundle's own figure after so many events."
     )
     return Part("over-time", "Day by day", section("", text, pair(*plots)))
 
@@ -181,7 +182,7 @@ def _chart(report: LiveReport, name: str) -> go.Figure:
             (window.last.isoformat(), _LIVE[name](row), row)
             for window in report.windows
             for row in window.rows
-            if row.k == k and isfinite(_LIVE[name](row))
+            if row.k == k and row.buyers >= LEAST_BUYERS and isfinite(_LIVE[name](row))
         ]
         if not points:
             continue
