@@ -154,6 +154,8 @@ def test_every_logged_score_is_made_again(served: ServedLog) -> None:
     assert report.compared == report.vectors > 400
     assert report.unscored > 20
     assert len(report.bundles) == 2
+    churn = [visit.call().score.HasField("churn") for visit in logged(served.log)]
+    assert 100 < sum(churn) < len(churn)
     clusters = {visit.call().score.cluster_id for visit in logged(served.log)}
     assert clusters == {"", "few", "many"}
     assert any(visit.call().score.audience_ids for visit in logged(served.log))
@@ -196,6 +198,21 @@ def test_sessions_with_gaps_are_left_out(served: ServedLog) -> None:
     told = check_log([*rows[:at], gap, *rows[at + 1 :]], served.store)
     assert told.equal
     assert told.gap_sessions == 1
+
+
+def test_a_gap_of_everybody_leaves_out_who_goes_on(served: ServedLog) -> None:
+    """Whoever was there before it may lack events: nothing of theirs is compared afterwards."""
+    rows = list(logged(served.log))
+    middle = len(rows) // 2
+    gap = LoggedVisit(0, rows[middle].received_time_us, RowKind.GAP, "", "", "", b"")
+    report = check_log([*rows[:middle], gap, *rows[middle:]], served.store)
+    before = {visit.key for visit in rows[:middle]}
+    after = [visit for visit in rows[middle:] if visit.key not in before]
+    assert report.equal
+    assert report.gap_sessions == len(before)
+    assert report.compared == sum(
+        visit.call().HasField("score") for visit in [*rows[:middle], *after]
+    )
 
 
 def test_answers_of_a_bundle_that_is_gone_are_counted(served: ServedLog, tmp_path: Path) -> None:

@@ -12,19 +12,22 @@ from typing import Any
 
 from micromoment.client import event, score_request
 from micromoment.events.vocabulary import EventType
+from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.settings import Settings
 from micromoment.stores.log_rows import LoggedVisit
 from micromoment.stores.log_segments import read_rows, segments
 from micromoment.v1 import events_pb2
-from tests.support.bundles import bundle_parts, tiny_conversion
+from tests.support.bundles import CALIBRATOR, bundle_parts, tiny_conversion, tiny_model
 from tests.support.events import DAY, START_US, AnEvent
 from tests.support.folding import a_lookup
 from tests.support.segments import some_audiences, two_clusters
 from tests.support.serving import SlowUsers
 from tests.support.swapping import Served, swapping
 from tests.support.visits import made_up_visits
-from training.publishing.bundle import write_bundle
+from training.churn.baselines import ChurnBaselines
+from training.models.baseline import LogisticBaseline
+from training.publishing.bundle import ChurnParts, ModelParts, write_bundle
 
 ORDERED_AT = datetime(2024, 5, 5, tzinfo=UTC)
 
@@ -38,13 +41,25 @@ def segment_store(folder: Path) -> tuple[str, str]:
             "clusters": two_clusters(),
             "audiences": some_audiences(),
             "conversion": tiny_conversion(trees=trees),
-            "absent": {"churn": "too few customers"},
+            "churn": _churn(),
+            "absent": {},
         }
         manifest = write_bundle(draft, bundle_parts(**parts))
         draft.rename(draft.with_name(manifest.version))
         tags.append(f"tiny:{manifest.version}")
     (folder / "tiny" / "latest").write_text(tags[0].partition(":")[2], encoding="utf-8")
     return tags[0], tags[1]
+
+
+def _churn() -> ChurnParts:
+    alone = LogisticBaseline(("n_events",), (0.1,), -1.0)
+    return ChurnParts(
+        model=ModelParts(tiny_model(FEATURE_NAMES, 12), CALIBRATOR, FEATURE_NAMES),
+        target="activity",
+        horizon_days=14,
+        orders=None,
+        baselines=ChurnBaselines(alone, alone, None),
+    )
 
 
 @dataclass
@@ -62,6 +77,7 @@ class SomeUsers(SlowUsers):
                 first_seen=START_US - (9 + number) * DAY,
                 last_seen=START_US - 2 * DAY,
                 sessions=3 + number,
+                active_days=2 + number,
                 events_28d=40 * number,
             )
         return no_lookup(UserStatus.UNKNOWN)
