@@ -105,10 +105,13 @@ class LogReader:
     def usable(self) -> BoolArray:
         """Mark by number the sessions that are kept."""
         usable = np.array([one.lacking is None for one in self._sessions.all], np.bool_)
+        told: set[str] = set()
         for number, order_id in self._outside.items():
-            # A visit that tells of the order is enough.
-            if any(usable[visit] for visit in self._orders.get(order_id, ())):
+            # A visit that tells of the order is enough, and so is one of those outside.
+            if order_id in told or any(usable[one] for one in self._orders.get(order_id, ())):
                 usable[number] = False
+            elif order_id:
+                told.add(order_id)
         return usable
 
     def count(self, tally: Tally, usable: BoolArray) -> None:

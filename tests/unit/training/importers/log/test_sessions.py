@@ -184,12 +184,15 @@ def test_an_order_told_twice_is_one(tmp_path: Path) -> None:
         a_visit(3, "b", kind=GAP),
     ]
     refund = an_order("o1", events_pb2.EVENT_TYPE_REFUND)
-    report, found = take(tmp_path, rows, [told(an_order("o1")), told(an_order("o2")), told(refund)])
+    again = an_order("o2")
+    again.event_id = "again"
+    outside = [told(one) for one in (an_order("o1"), an_order("o2"), refund, again)]
+    report, found = take(tmp_path, rows, outside)
     assert sorted(found) == ["a", "v.20-o2", "v.21-o1"]
-    assert report.merged == {"repeated_purchase": 1}
+    assert report.merged == {"repeated_purchase": 2}
     assert report.dropped == {"gap": 1}
-    assert [file.rows_read for file in report.files] == [2, 3]
-    assert report.purchase_events_read == 4
+    assert [file.rows_read for file in report.files] == [2, 4]
+    assert report.purchase_events_read == 5
 
 
 def test_who_is_known_is_known_to_the_order_service(tmp_path: Path) -> None:
