@@ -7,9 +7,7 @@ transaction. Whoever must not be answered before a row is kept waits for `barrie
 from __future__ import annotations
 
 import asyncio
-import queue
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +21,7 @@ from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
 from micromoment.stores.log_rows import LogRow, RowKind
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
+from micromoment.stores.log_writer import LogWriter
 
 # Rows that may wait to be written; beyond, the log counts as failing.
 MAX_WAITING: Final = 100_000
@@ -34,7 +33,6 @@ _GATHER_S: Final = 0.002
 # Nobody waits for a group with `async`.
 _GATHER_ASYNC_S: Final = 0.02
 _RETRY_S: Final = 1.0
-_UPKEEP_S: Final = 1.0
 _CLOSE_S: Final = 5.0
 # Stands in the folder while the log lacks rows that it has not yet said it lacks.
 GAP_FILE: Final = "gap"
@@ -101,10 +99,11 @@ class SqliteVisitLog:
     ) -> None:
         self._folder = LogFolder(folder)
         try:
-            self._writer = SegmentWriter(folder, durability, limits)
+            segments = SegmentWriter(folder, durability, limits)
         except BaseException:
             self._folder.close()
             raise
+        self._writer = LogWriter(segments, self._written)
         self._path = folder
         self._waits = durability != "async"
         self._observer = observer
@@ -116,12 +115,6 @@ class SqliteVisitLog:
         self._retry_at = 0.0
         self._is_failing = False
         self._is_scheduled = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._work: queue.SimpleQueue[list[LogRow] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._write_all, daemon=True, name="visit-log")
-        self._ended = threading.Event()
-        self._full = threading.Event()
-        self._upkeep = threading.Thread(target=self._keep_up, daemon=True, name="visit-log-upkeep")
         self._settle_gap()
 
     @property
@@ -197,7 +190,7 @@ class SqliteVisitLog:
         with suppress(OSError):
             if (self._path / GAP_FILE).exists():
                 with suppress(sqlite3.Error):
-                    self._writer.write([LogRow(self._clock_us(), RowKind.GAP, "", "", "", b"")])
+                    self._writer.write_now([LogRow(self._clock_us(), RowKind.GAP, "", "", "", b"")])
                     (self._path / GAP_FILE).unlink()
             (self._path / _SPARE_FILE).touch()
 
@@ -205,7 +198,7 @@ class SqliteVisitLog:
         """Let what comes now go together: a group costs about as much as a call, however large."""
         if self._writing is not None or self._is_scheduled:
             return
-        loop = self._loop = self._loop or asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._is_scheduled = True
         if self._waits:
             loop.call_soon(self._gather, 0)
@@ -225,13 +218,9 @@ class SqliteVisitLog:
         self._is_scheduled = False
         if self._writing is not None:
             return
-        if not self._thread.is_alive():
-            self._thread.start()
-            self._upkeep.start()
-        self._loop = self._loop or asyncio.get_running_loop()
         self._writing, self._pending = self._pending, _Group()
         self._gap_writing, self._gap = self._gap, set()
-        self._work.put([*self._gap_rows(), *self._writing.rows])
+        self._writer.submit([*self._gap_rows(), *self._writing.rows])
 
     def _written(self, error: Exception | None) -> None:
         group, self._writing = self._writing, None
@@ -276,45 +265,6 @@ class SqliteVisitLog:
         now = self._clock_us()
         return [LogRow(now, RowKind.GAP, key.tenant, key.session_id, "", b"") for key in keys]
 
-    def _write_all(self) -> None:
-        while (rows := self._work.get()) is not None:
-            error: Exception | None = None
-            try:
-                if rows:
-                    self._writer.write(rows)
-            except (sqlite3.Error, OSError) as failure:
-                error = failure
-            assert self._loop is not None  # noqa: S101 - whoever hands rows over has one
-            with suppress(RuntimeError):  # without a loop nobody is left to be told
-                self._loop.call_soon_threadsafe(self._written, error)
-            try:
-                if error is None and self._full.is_set():
-                    self._full.clear()
-                    self._writer.rotate()
-            except (sqlite3.Error, OSError) as failure:
-                _log.warning("log_not_rotated", reason=str(failure))
-
-    def _keep_up(self) -> None:
-        """Merge, look whether the segment is full, and remove old ones, once a second."""
-        merged = 0
-        while not self._ended.wait(_UPKEEP_S):
-            last = self._writer.last_position
-            if last == merged:
-                continue
-            try:
-                self._writer.checkpoint()
-                if self._writer.is_full():
-                    self._full.set()
-                self._writer.prune()
-                merged = last
-            except (sqlite3.Error, OSError) as failure:
-                _log.warning("log_upkeep_failed", reason=str(failure))
-
     def _end(self) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._work.put(None)
-            self._thread.join(_CLOSE_S)
-            self._upkeep.join(_CLOSE_S)
         self._writer.close()
         self._folder.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from micromoment.stores import visit_log
+from micromoment.stores import log_writer, visit_log
 from micromoment.stores.durability import Durability
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
 from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
@@ -209,7 +209,7 @@ async def test_a_full_segment_gives_way_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log goes on in a new file without losing its place."""
-    monkeypatch.setattr(visit_log, "_UPKEEP_S", 0.01)
+    monkeypatch.setattr(log_writer, "UPKEEP_S", 0.01)
     limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
     log = SqliteVisitLog(tmp_path, "commit", limits, Observed(), clock_us=lambda: 7)
     for number in range(50):

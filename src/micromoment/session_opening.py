@@ -1,0 +1,103 @@
+"""Opens the store of sessions and the event log, and brings back what was in memory before."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from micromoment.errors import InvalidDataError, InvalidSettingError
+from micromoment.recovery import recover_sessions
+from micromoment.settings import Settings
+from micromoment.stores.absent import NoVisitLog
+from micromoment.stores.log_segments import LogLimits
+from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_sessions import RedisSessionStore
+from micromoment.stores.session_file import load_sessions
+from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.visit_log import LogObserver, SqliteVisitLog
+
+_log = structlog.get_logger(__name__)
+
+
+def open_sessions(
+    settings: Settings, observer: LogObserver, clock_us: Callable[[], int]
+) -> tuple[MemorySessionStore | RedisSessionStore, SqliteVisitLog | NoVisitLog]:
+    """Open the store of sessions and the log of visits; what a server before had in memory is back.
+
+    Raises `InvalidSettingError` for a log that can't be had.
+    """
+    if settings.session_store is not None:
+        link = RedisLink(settings.session_store.get_secret_value(), settings.session_timeout)
+        shared = RedisSessionStore(
+            link,
+            prefix=settings.session_prefix,
+            ttl_s=settings.session_ttl,
+            max_recalled=settings.max_sessions,
+        )
+        return shared, NoVisitLog()
+    sessions = MemorySessionStore(
+        settings.max_sessions,
+        settings.session_ttl,
+        max_per_tenant=settings.max_sessions_per_tenant,
+    )
+    if settings.event_log is None:
+        _restore(sessions, settings.state_file)
+        return sessions, NoVisitLog()
+    log = _open_visit_log(settings, settings.event_log, observer, clock_us)
+    if not _restore(sessions, settings.state_file, log_position=log.last_position):
+        _recover(sessions, settings, settings.event_log, clock_us)
+    return sessions, log
+
+
+def _open_visit_log(
+    settings: Settings, folder: Path, observer: LogObserver, clock_us: Callable[[], int]
+) -> SqliteVisitLog:
+    limits = LogLimits(settings.log_segment_bytes, settings.log_retention, settings.log_max_bytes)
+    try:
+        return SqliteVisitLog(folder, settings.durability, limits, observer, clock_us=clock_us)
+    except (OSError, sqlite3.Error) as error:
+        raise InvalidSettingError("event_log", f"can't be opened: {error}") from None
+
+
+def _restore(
+    sessions: MemorySessionStore, path: Path | None, log_position: int | None = None
+) -> bool:
+    """Take the sessions of a file in; False where there is none or the log went on after it."""
+    if path is None or not path.exists():
+        return False
+    try:
+        restored = load_sessions(sessions, path, log_position=log_position)
+    except InvalidDataError as error:
+        _log.warning("sessions_not_restored", reason=str(error))
+        return False
+    _log.info("sessions_restored", kept=restored.kept, refused=restored.refused)
+    return True
+
+
+def _recover(
+    sessions: MemorySessionStore, settings: Settings, folder: Path, clock_us: Callable[[], int]
+) -> None:
+    started = time.monotonic()
+    try:
+        found = recover_sessions(
+            folder,
+            sessions,
+            ttl_s=settings.session_ttl,
+            most=settings.max_sessions,
+            now=clock_us() / 1_000_000,
+        )
+    except InvalidDataError as error:
+        # A shop without its last hour is better off than a shop without scores.
+        _log.error("sessions_not_recovered", reason=str(error))
+        return
+    _log.info(
+        "sessions_recovered",
+        sessions=found.sessions,
+        lost=found.lost,
+        events=found.events,
+        seconds=round(time.monotonic() - started, 2),
+    )

@@ -1,0 +1,103 @@
+"""The threads of an event log: one writes groups of rows, the other looks after the files."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from micromoment.stores.log_rows import LogRow
+from micromoment.stores.log_segments import SegmentWriter
+
+UPKEEP_S: Final = 1.0
+_CLOSE_S: Final = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+class LogWriter:
+    """Writes rows with `segments` off the event loop, one group after the other.
+
+    `written` is called on the event loop after each group, with what went wrong or None.
+    """
+
+    def __init__(
+        self, segments: SegmentWriter, written: Callable[[Exception | None], None]
+    ) -> None:
+        self._segments = segments
+        self._written = written
+        self._work: queue.SimpleQueue[list[LogRow] | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = threading.Event()
+        self._full = threading.Event()
+        self._writing = threading.Thread(target=self._write_all, daemon=True, name="event-log")
+        self._upkeep = threading.Thread(target=self._keep_up, daemon=True, name="event-log-upkeep")
+
+    def submit(self, rows: list[LogRow]) -> None:
+        """Hand a group over; belongs to the event loop. An empty group is written at once."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._writing.start()
+            self._upkeep.start()
+        self._work.put(rows)
+
+    def write_now(self, rows: Sequence[LogRow]) -> None:
+        """Write rows before the threads begin. Raises `sqlite3.Error`."""
+        self._segments.write(rows)
+
+    @property
+    def last_position(self) -> int:
+        """The place of the last row that was written."""
+        return self._segments.last_position
+
+    def close(self) -> None:
+        """Write what was handed over, end the threads and close the files; waits for that."""
+        self._ended.set()
+        if self._loop is not None:
+            self._work.put(None)
+            self._writing.join(_CLOSE_S)
+            self._upkeep.join(_CLOSE_S)
+        self._segments.close()
+
+    def _write_all(self) -> None:
+        loop = self._loop
+        while loop is not None and (rows := self._work.get()) is not None:
+            error: Exception | None = None
+            try:
+                if rows:
+                    self._segments.write(rows)
+            except (sqlite3.Error, OSError) as failure:
+                error = failure
+            with suppress(RuntimeError):  # without a loop nobody is left to be told
+                loop.call_soon_threadsafe(self._written, error)
+            if error is None and self._full.is_set():
+                self._rotate()
+
+    def _rotate(self) -> None:
+        try:
+            self._full.clear()
+            self._segments.rotate()
+        except (sqlite3.Error, OSError) as failure:
+            _log.warning("log_not_rotated", reason=str(failure))
+
+    def _keep_up(self) -> None:
+        """Merge, look whether the segment is full, and remove old ones, every second."""
+        merged = 0
+        while not self._ended.wait(UPKEEP_S):
+            last = self._segments.last_position
+            if last == merged:
+                continue
+            try:
+                self._segments.checkpoint()
+                if self._segments.is_full():
+                    self._full.set()
+                self._segments.prune()
+                merged = last
+            except (sqlite3.Error, OSError) as failure:
+                _log.warning("log_upkeep_failed", reason=str(failure))
