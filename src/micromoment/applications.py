@@ -86,16 +86,17 @@ class ApplicationMaker:
 
     def _visits(self, scorer: Scorer) -> Visits | SharedVisits:
         sessions = self._stores.sessions
+        samples = Samples(self._settings.log_scores, self._settings.log_features)
+        recorder = Recorder(scorer.bundle, samples, self._stores.visit_log)
         if isinstance(sessions, RedisSessionStore):
             return SharedVisits(
                 scorer, sessions, self._visitors, self._observer, self._turns,
+                recorder=None if self._settings.event_log is None else recorder,
                 score_ids=self._score_ids,
             )  # fmt: skip
-        samples = Samples(self._settings.log_scores, self._settings.log_features)
         return Visits(
             scorer, sessions, self._visitors, self._observer, self._turns,
-            recorder=Recorder(scorer.bundle, samples, self._stores.visit_log),
-            score_ids=self._score_ids,
+            recorder=recorder, score_ids=self._score_ids,
         )  # fmt: skip
 
 

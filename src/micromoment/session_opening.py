@@ -15,6 +15,7 @@ from micromoment.settings import Settings
 from micromoment.stores.absent import NoVisitLog
 from micromoment.stores.log_segments import LogLimits
 from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_log import StreamLimits
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import load_sessions
 from micromoment.stores.sessions import MemorySessionStore
@@ -32,11 +33,13 @@ def open_sessions(
     """
     if settings.session_store is not None:
         link = RedisLink(settings.session_store.get_secret_value(), settings.session_timeout)
+        limits = StreamLimits(settings.log_retention, settings.log_max_entries)
         shared = RedisSessionStore(
             link,
             prefix=settings.session_prefix,
             ttl_s=settings.session_ttl,
             max_recalled=settings.max_sessions,
+            log=None if settings.event_log is None else limits,
         )
         return shared, NoVisitLog()
     sessions = MemorySessionStore(

@@ -213,12 +213,18 @@ class Settings(BaseSettings):
         268_435_456, ge=65_536, description="Size at which the log goes on in a new file."
     )
     log_retention: PositiveSeconds = Field(
-        2_592_000.0, description="Files of the log whose last event is older are removed."
+        2_592_000.0,
+        description="Files of the log whose last event is older are removed; in Redis, entries.",
     )
     log_max_bytes: int = Field(
         17_179_869_184,
         ge=131_072,
-        description="Size of the whole log beyond which its oldest files are removed.",
+        description="Size of the whole log beyond which its oldest files go. Not in Redis.",
+    )
+    log_max_entries: int = Field(
+        1_000_000,
+        ge=1_000,
+        description="Calls in the log beyond which the oldest are removed, in Redis alone.",
     )
     bundle_copies: OptionalPath = Field(
         default_factory=_default_bundle_copies,

@@ -122,7 +122,7 @@ async def test_every_key_expires(port: int, redis: Redis) -> None:
         for place in range(20):
             await replica.score(f"s{place % 10}", f"e{place}")
         lives = [int(str(redis.pttl(key))) for key in redis.scan_iter()]
-    assert len(lives) == 10
+    assert len(lives) == 20  # its state and its count
     assert all(0 < life <= 30_000 for life in lives)
 
 
@@ -147,19 +147,34 @@ async def test_what_is_remembered_is_bounded(port: int, redis: Redis) -> None:
 async def test_another_state_version_is_neither_read_nor_overwritten(
     port: int, redis: Redis
 ) -> None:
-    """Two formats of the state on one Redis leave each other's sessions as they are."""
+    """Two formats of the state on one Redis leave each other's states alone, and tell of them."""
     newer = StateFormat(STATE_VERSION + 1, another_dtype())
+    theirs = SessionEntry.of(np.zeros(1, another_dtype()), "z")
     async with a_replica(port) as now, a_replica(port, state_format=newer) as later:
         await now.score("s1", "a")
-        before = {key: redis.get(key) for key in redis.scan_iter()}
+        before = {key: redis.get(key) for key in redis.scan_iter(b"*}:v*")}
         held = await later.store.fetch(key_of("s1"))
-        assert held.entry is None
-        theirs = SessionEntry.of(np.zeros(1, another_dtype()), "z")
+        assert (held.entry, held.lost) == (None, True)
         assert await later.store.replace(key_of("s1"), held, theirs) is None
+        assert {name: redis.get(name) for name in before} == before
         score = await now.score("s1", "b")
-    assert score.events_seen == 2
+        assert (score.events_seen, score.degraded) == (2, (Degraded.STATE_LOST,))
+        again = await later.store.fetch(key_of("s1"))
+        assert again.entry is not None
+        assert (again.entry.last_event_id, again.lost) == ("z", True)
+        held = await now.store.fetch(key_of("s1"))
+    assert (held.sequence, held.lost) == (3, False)
     assert len(before) == 1
-    assert redis.dbsize() == 2
+    assert redis.dbsize() == 3
+
+
+async def test_a_state_whose_count_is_gone_is_not_trusted(replica: Replica, redis: Redis) -> None:
+    """Without the count nobody knows what another format wrote."""
+    await replica.score("s1", "a")
+    redis.delete(f"{PREFIX}{{default:s1}}:writes")
+    score = await replica.score("s1", "b")
+    assert (score.events_seen, score.degraded) == (2, (Degraded.STATE_LOST,))
+    assert (await replica.store.fetch(key_of("s1"))).lost is False
 
 
 @pytest.mark.parametrize("value", [b"", b"x" * 17, b"x" * 5_000], ids=["empty", "short", "long"])
@@ -168,7 +183,7 @@ async def test_a_damaged_value_is_never_answered_from(
 ) -> None:
     """It stays as it is; the call is answered from its own events and says so."""
     await replica.score("s1", "a")
-    (name,) = redis.scan_iter()
+    (name,) = redis.scan_iter(b"*}:v*")
     redis.set(name, value)
     score = await replica.score("s1", "b")
     assert score.degraded == (Degraded.STATE_UNAVAILABLE,)

@@ -13,6 +13,7 @@ from micromoment.events.record import EventBatch
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.scoring.calls import Score, ScoreCall, SessionKey
 from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_log import StreamLimits
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import StateFormat
 from micromoment.transport.observer import NoObserver
@@ -70,11 +71,17 @@ async def a_replica(
     prefix: str = PREFIX,
     max_recalled: int = 1_000,
     state_format: StateFormat | None = None,
+    log: StreamLimits | None = None,
 ) -> AsyncIterator[Replica]:
     """Open the sessions on a Redis as a server does, until the block ends."""
     link = RedisLink(f"redis://127.0.0.1:{port}/0", timeout_s)
     store = RedisSessionStore(
-        link, prefix=prefix, ttl_s=ttl_s, max_recalled=max_recalled, state_format=state_format
+        link,
+        prefix=prefix,
+        ttl_s=ttl_s,
+        max_recalled=max_recalled,
+        state_format=state_format,
+        log=log,
     )
     await store.warm_up()
     try:

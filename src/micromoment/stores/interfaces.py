@@ -8,6 +8,7 @@ from typing import Protocol
 from micromoment.features.user_snapshot import UserLookup
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
+from micromoment.stores.log_rows import LogRow
 
 
 class SessionStore(Protocol):
@@ -30,11 +31,14 @@ class SessionStore(Protocol):
 class Held:
     """A session as a shared store held it; without an entry, and with no version, it held none.
 
-    The entry belongs to whoever was given it.
+    The entry belongs to whoever was given it. `sequence` is the number of writes that the session
+    has had; `lost` tells that events of it are known to be missing from the entry.
     """
 
     version: bytes
     entry: SessionEntry | None
+    sequence: int = 0
+    lost: bool = False
 
 
 class SharedSessionStore(Protocol):
@@ -49,8 +53,13 @@ class SharedSessionStore(Protocol):
     async def fetch(self, key: SessionKey) -> Held:
         """Read a session."""
 
-    async def replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
-        """Keep `entry` in place of `held` and give None; give what is there if that has changed."""
+    async def replace(
+        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None = None
+    ) -> Held | None:
+        """Keep `entry` in place of `held`, log `row`, and give None.
+
+        Where something else is there by now, do neither and give that.
+        """
 
     def was_lost(self, key: SessionKey) -> bool:
         """Tell whether events of the session could not be kept, as far as that is remembered."""

@@ -1,9 +1,14 @@
-"""Sessions on Redis, shared by all servers that use it: one key each, compared before it is set.
+"""Sessions on Redis, shared by all servers that use it: compared before they are set.
 
-Key: `<prefix>{<tenant>:<session id>}:v<state version>.<layout>`, so that a state of another format
-is neither read nor overwritten. Value: 16 random bytes that are new with every write, the length of
-the last event's id (u16, little-endian), that id in UTF-8, and the state. Random versions, not
-counted ones: a session that was lost and began anew can never pass for the one remembered.
+Each session has two keys, which expire together. `<prefix>{<tenant>:<session id>}:writes` counts
+its writes, by servers of any version. `<prefix>{<tenant>:<session id>}:v<state version>.<layout>.2`
+is its state as servers with that format of the state left it; other formats are neither read nor
+overwritten. Value: 16 random bytes that are new with every write, the write's number (u64), the
+length of the last event's id (u16), both little-endian, that id in UTF-8, and the state. A value
+whose number is not the count lacks what another format wrote meanwhile.
+
+Random versions beside the count: a session that was lost and began anew can never pass for the one
+remembered.
 """
 
 from __future__ import annotations
@@ -21,23 +26,34 @@ from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held
+from micromoment.stores.log_rows import LogRow
 from micromoment.stores.lost_sessions import LostSessions
 from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_log import StreamLimits, fields_of, stream_name, trimming
 from micromoment.stores.session_file import StateFormat
 from micromoment.stores.sessions import MemorySessionStore
 
 _VERSION_BYTES: Final = 16
-_LENGTH: Final = struct.Struct("<H")
+_HEAD: Final = struct.Struct("<QH")
+_SEQUENCE: Final = struct.Struct("<Q")
+# Of the value above, as its key says it.
+_VALUE_FORMAT: Final = 2
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
 
-# Answers 1 when the value was kept, else the value that is there, nil for none.
+# Answers 1 when the value was kept, else what is there: the value, nil for none, and the count.
 _REPLACE: Final = b"""
-if redis.call('GETRANGE', KEYS[1], 0, 15) == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  return 1
+local count = redis.call('GET', KEYS[2]) or '0'
+if count ~= ARGV[2] or redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then
+  return {redis.call('GET', KEYS[1]), count}
 end
-return redis.call('GET', KEYS[1])
+if KEYS[3] then
+  redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[6], '*', unpack(ARGV, 8))
+  redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ARGV[7])
+end
+redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
+redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
+return 1
 """
 _REPLACE_SHA: Final = hashlib.sha1(_REPLACE, usedforsecurity=False).hexdigest()
 
@@ -48,7 +64,8 @@ class RedisSessionStore:
     """Keeps each session for `ttl_s` seconds after its last event; Redis bounds their number.
 
     The last `max_recalled` sessions that this server wrote or met are remembered, so that in the
-    common case keeping a session takes one round trip and reading it none.
+    common case keeping a session takes one round trip and reading it none. With limits for a `log`,
+    the calls that change sessions are logged beside them.
     """
 
     def __init__(
@@ -59,17 +76,20 @@ class RedisSessionStore:
         ttl_s: float,
         max_recalled: int,
         state_format: StateFormat | None = None,
+        log: StreamLimits | None = None,
     ) -> None:
         self._link = link
         self._prefix = prefix
         self._ttl_ms = max(1, round(ttl_s * _MS_PER_SECOND))
         self._format = state_format or StateFormat()
-        self._suffix = f":v{self._format.version}.{self._format.layout}"
-        # Each with its version before its state.
+        self._suffix = f":v{self._format.version}.{self._format.layout}.{_VALUE_FORMAT}"
+        self._limits = log
+        self._stream = stream_name(prefix)
+        # Each with its version and number before its state.
         self._recalled = MemorySessionStore(
             max_recalled,
             ttl_s,
-            state_bytes=_VERSION_BYTES + self._format.dtype.itemsize,
+            state_bytes=_VERSION_BYTES + _SEQUENCE.size + self._format.dtype.itemsize,
             clock=time.monotonic,
         )
         self._lost = LostSessions()
@@ -86,25 +106,40 @@ class RedisSessionStore:
         known = self._recalled.get(key)
         if known is None:
             return None
-        entry = SessionEntry(known.data[_VERSION_BYTES:], known.last_event_id)
-        return Held(known.data[:_VERSION_BYTES], entry)
+        start = _VERSION_BYTES + _SEQUENCE.size
+        (sequence,) = _SEQUENCE.unpack_from(known.data, _VERSION_BYTES)
+        entry = SessionEntry(known.data[start:], known.last_event_id)
+        return Held(known.data[:_VERSION_BYTES], entry, sequence)
 
     async def fetch(self, key: SessionKey) -> Held:
         """Read a session. Raises `SessionStoreUnavailableError`."""
-        return self._met(key, await self._link.ask(b"GET", self._name(key)))
+        value, count = await self._link.ask(b"MGET", *self._names(key))
+        return self._met(key, value, count)
 
-    async def replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
-        """Keep `entry` in place of what was `held`, and give None.
+    async def replace(
+        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None = None
+    ) -> Held | None:
+        """Keep `entry` in place of what was `held`, log `row`, and give None.
 
-        Where the store holds something else by now, nothing is kept and that is given. Raises
-        `SessionStoreUnavailableError`; the session may then have been kept or not.
+        Where the store holds something else by now, nothing is kept or logged and that is given.
+        Raises `SessionStoreUnavailableError`; both may then have been kept, or neither.
         """
-        version = os.urandom(_VERSION_BYTES)
-        value = _value(version, entry)
-        reply = await self._run(self._name(key), held.version, value, self._ttl_ms)
+        version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
+        names = self._names(key)
+        arguments: list[str | bytes | int] = [
+            held.version,
+            held.sequence,
+            _value(version, sequence, entry),
+            sequence,
+            self._ttl_ms,
+        ]
+        if row is not None and self._limits is not None:
+            names = (*names, self._stream.encode())
+            arguments += [*trimming(self._limits), *fields_of(row, sequence)]
+        reply = await self._run(len(names), *names, *arguments)
         if reply != _KEPT:
-            return self._met(key, reply)
-        self._remember(key, version, entry)
+            return self._met(key, *reply)
+        self._remember(key, version, sequence, entry)
         self._lost.discard(key)
         return None
 
@@ -127,41 +162,46 @@ class RedisSessionStore:
         """Close the connection."""
         await self._link.close()
 
-    async def _run(self, name: bytes, *arguments: bytes | int) -> Any:  # noqa: ANN401 - Redis's
+    async def _run(self, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - Redis's
         try:
-            return await self._link.ask(b"EVALSHA", _REPLACE_SHA, 1, name, *arguments)
+            return await self._link.ask(b"EVALSHA", _REPLACE_SHA, *arguments)
         except NoScriptError:
-            return await self._link.ask(b"EVAL", _REPLACE, 1, name, *arguments)
+            return await self._link.ask(b"EVAL", _REPLACE, *arguments)
 
-    def _name(self, key: SessionKey) -> bytes:
+    def _names(self, key: SessionKey) -> tuple[bytes, ...]:
         # A tenant with a colon must not reach into another's sessions.
         tenant = key.tenant.replace("%", "%25").replace(":", "%3A")
-        return f"{self._prefix}{{{tenant}:{key.session_id}}}{self._suffix}".encode()
+        session = f"{self._prefix}{{{tenant}:{key.session_id}}}"
+        return f"{session}{self._suffix}".encode(), f"{session}:writes".encode()
 
-    def _met(self, key: SessionKey, value: bytes | None) -> Held:
-        if value is None:
-            return Held(b"", None)
+    def _met(self, key: SessionKey, value: bytes | None, count: bytes | None) -> Held:
         try:
-            entry = self._entry(value)
+            counted = int(count or 0)
+            if value is None:
+                return Held(b"", None, counted, lost=counted > 0)
+            sequence, entry = self._parsed(value)
         except (struct.error, ValueError):
-            _log.warning("session_unreadable", bytes=len(value))
+            _log.warning("session_unreadable", bytes=len(value or b""))
             raise SessionStoreUnavailableError from None
         version = value[:_VERSION_BYTES]
-        self._remember(key, version, entry)
-        return Held(version, entry)
+        self._remember(key, version, sequence, entry)
+        return Held(version, entry, counted, lost=sequence != counted)
 
-    def _remember(self, key: SessionKey, version: bytes, entry: SessionEntry) -> None:
-        self._recalled.put(key, SessionEntry(version + entry.data, entry.last_event_id))
+    def _remember(
+        self, key: SessionKey, version: bytes, sequence: int, entry: SessionEntry
+    ) -> None:
+        data = version + _SEQUENCE.pack(sequence) + entry.data
+        self._recalled.put(key, SessionEntry(data, entry.last_event_id))
 
-    def _entry(self, value: bytes) -> SessionEntry:
-        start = _VERSION_BYTES + _LENGTH.size
-        (length,) = _LENGTH.unpack_from(value, _VERSION_BYTES)
+    def _parsed(self, value: bytes) -> tuple[int, SessionEntry]:
+        start = _VERSION_BYTES + _HEAD.size
+        sequence, length = _HEAD.unpack_from(value, _VERSION_BYTES)
         state = value[start + length :]
         if len(state) != self._format.dtype.itemsize:
             raise ValueError
-        return SessionEntry(state, value[start : start + length].decode())
+        return sequence, SessionEntry(state, value[start : start + length].decode())
 
 
-def _value(version: bytes, entry: SessionEntry) -> bytes:
+def _value(version: bytes, sequence: int, entry: SessionEntry) -> bytes:
     event_id = entry.last_event_id.encode()
-    return version + _LENGTH.pack(len(event_id)) + event_id + entry.data
+    return version + _HEAD.pack(sequence, len(event_id)) + event_id + entry.data

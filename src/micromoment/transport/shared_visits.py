@@ -18,7 +18,9 @@ from micromoment.scoring.scorer import Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held, SharedSessionStore
+from micromoment.stores.log_rows import LogRow
 from micromoment.transport.observer import Observer
+from micromoment.transport.recorder import Recorder
 from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
@@ -44,6 +46,7 @@ class SharedVisits:
         observer: Observer,
         turns: Turns | None = None,
         *,
+        recorder: Recorder | None = None,
         score_ids: ScoreIds | None = None,
     ) -> None:
         self._scorer = scorer
@@ -51,6 +54,7 @@ class SharedVisits:
         self._visitors = visitors
         self._observer = observer
         self._turns = Turns() if turns is None else turns
+        self._recorder = recorder
         self._score_ids = score_ids or ScoreIds()
 
     def score_at_once(self, _visit: VisitCall) -> Score | None:
@@ -95,6 +99,8 @@ class SharedVisits:
         held = await self._fetch(key)
         score = self._scorer.session(held.entry, explain=explain)
         score.score_id = self._score_ids.next()
+        if held.lost and Degraded.STATE_LOST not in score.degraded:
+            score.degraded = (Degraded.STATE_LOST, *score.degraded)
         return score
 
     async def _change(
@@ -106,10 +112,13 @@ class SharedVisits:
         lost = self._sessions.was_lost(key)
         held = await self._hold(visit.call)
         for _ in range(_MAX_TRIES):
-            outcome = work(await self._with_user(visit, held.entry), held.entry, lost)
+            lost = lost or held.lost
+            call = await self._with_user(visit, held.entry)
+            outcome = work(call, held.entry, lost)
             if outcome.entry is None:
                 return outcome
-            other = await self._replace(key, held, outcome.entry)
+            row = self._row(visit, call, held, outcome, lost)
+            other = await self._replace(key, held, outcome.entry, row)
             if other is None:
                 return outcome
             # The store had the session and has it no more: what was in it is lost.
@@ -140,6 +149,14 @@ class SharedVisits:
     def _fold(self, call: ScoreCall, entry: SessionEntry | None, lost: bool) -> Folded:
         return self._scorer.fold(call, entry, lost=lost)
 
+    def _row(
+        self, visit: VisitCall, call: ScoreCall, held: Held, outcome: Scored | Folded, lost: bool
+    ) -> LogRow | None:
+        if self._recorder is None:
+            return None
+        score = outcome.score if isinstance(outcome, Scored) else None
+        return self._recorder.row(visit, call, held.entry, score, lost=lost)
+
     async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
         if not self._scorer.needs_user(entry, visit.call.batch):
             return visit.call
@@ -152,9 +169,11 @@ class SharedVisits:
         finally:
             self._observer.stage_ended("store", time.perf_counter() - started)
 
-    async def _replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
+    async def _replace(
+        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None
+    ) -> Held | None:
         started = time.perf_counter()
         try:
-            return await self._sessions.replace(key, held, entry)
+            return await self._sessions.replace(key, held, entry, row)
         finally:
             self._observer.stage_ended("store", time.perf_counter() - started)

@@ -12,6 +12,7 @@ from micromoment.scoring.calls import Degraded, SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held
+from micromoment.stores.log_rows import LogRow
 from micromoment.transport.observer import NoObserver
 from micromoment.transport.shared_visits import SharedVisits
 from micromoment.transport.visitors import Visitors
@@ -37,7 +38,13 @@ class ContestedStore:
         self.fetched += 1
         return self._held()
 
-    async def replace(self, key: SessionKey, held: Held, entry: SessionEntry) -> Held | None:
+    async def replace(
+        self,
+        key: SessionKey,
+        held: Held,
+        entry: SessionEntry,
+        row: LogRow | None = None,  # noqa: ARG002 - the protocol's
+    ) -> Held | None:
         """Keep it unless somebody was faster."""
         if self.contests:
             self.contests -= 1
