@@ -86,11 +86,12 @@ entity_key_serialization_version: 3
 
 
 @contextmanager
-def a_redis(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run a Redis server on a free port while the body runs; gives its process and port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def a_redis(folder: Path, port: int | None = None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run a Redis server while the body runs, on a free port by default; gives process and port."""
+    if port is None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with subprocess.Popen(
         [str(REDIS_SERVER_PATH), *options, "--dir", str(folder)], stdout=subprocess.DEVNULL

@@ -1,6 +1,7 @@
-"""A Redis that is gone, hangs, is slow or refuses: calls are answered, and their own events alone.
+"""C1, C2, C3, C5, call by call: answered, from their own events alone, and soon well again.
 
-Promises C1, C2, C3 and C5. `SOON_S` is what separates answered from hanging on a busy machine.
+Without gRPC, so that each fault is seen where it is met; `test_c_redis_down` has whole servers
+under load. `SOON_S` is what separates answered from hanging on a busy machine.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from random import Random
@@ -19,11 +21,13 @@ from redis import Redis
 
 from micromoment.scoring.calls import Degraded
 from micromoment.stores.errors import SessionStoreUnavailableError
+from tests.promises.conftest import Form
 from tests.support.feature_stores import a_redis
 from tests.support.redis_proxy import RedisProxy, a_redis_proxy
 from tests.support.shared_sessions import Replica, a_replica, a_visit, key_of
 
 Server = tuple[subprocess.Popen[bytes], int]  # its process and port
+Reached = Callable[[str, str], None]
 
 SOON_S = 5.0
 TIMEOUT_S = 0.05
@@ -55,18 +59,25 @@ async def answered_alone(replica: Replica, calls: int = 8) -> None:
             assert (score.events_seen, score.last_event_id) == (1, f"alone{place}")
 
 
-async def back_again(replica: Replica) -> None:
-    """Soon calls see the session again, and say that events of it are missing."""
+async def back_again(replica: Replica, *, exact: bool = True) -> float:
+    """Soon calls see the session again, and say that events of it are missing; gives seconds.
+
+    A write whose answer came too late may have been kept: then more was seen than is `exact`.
+    """
+    began = time.monotonic()
     async with asyncio.timeout(SOON_S):
         while (score := await replica.score("s1", "back")).degraded == ALONE:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+    seconds = time.monotonic() - began
     assert score.degraded == (Degraded.STATE_LOST,)
-    assert (score.events_seen, score.last_event_id) == (2, "back")
-    assert (await replica.score("s1", "later")).events_seen == 3
+    assert score.last_event_id == "back"
+    assert score.events_seen == 2 or not exact
+    assert (await replica.score("s1", "later")).events_seen == score.events_seen + 1
+    return seconds
 
 
-async def test_refused(redis: Server) -> None:
-    """With nobody listening all calls are answered; what can't be answered so says it plainly."""
+async def test_c1_refused(redis: Server) -> None:
+    """Redis refused: 100 % OK with `degraded` and a reason; what can't be answered so says it."""
     process, port = redis
     async with a_replica(port, timeout_s=TIMEOUT_S) as replica:
         await replica.score("s1", "first")
@@ -86,7 +97,7 @@ async def test_refused(redis: Server) -> None:
     assert "s1" not in str(logs)
 
 
-async def test_hung_and_back(redis: Server) -> None:
+async def test_c2_hung_and_back(redis: Server) -> None:
     """While Redis is stopped, calls wait for the time limit at most; then it is found again."""
     process, port = redis
     async with a_replica(port, timeout_s=TIMEOUT_S) as replica:
@@ -96,29 +107,21 @@ async def test_hung_and_back(redis: Server) -> None:
         scores = await asyncio.gather(*(replica.score(f"other{n}", "e") for n in range(50)))
         assert all(score.degraded == ALONE for score in scores)
         os.kill(process.pid, signal.SIGCONT)
-        async with asyncio.timeout(SOON_S):
-            while (await replica.score("s2", "e")).degraded:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        score = await replica.score("s1", "back")
-        assert score.degraded == (Degraded.STATE_LOST,)
-        assert score.last_event_id == "back"
+        await back_again(replica, exact=False)
 
 
-async def test_slow(redis: Server) -> None:
-    """Replies that come after the time limit count as none; what they say reaches nobody else."""
+async def test_c3_slow(redis: Server, reached: Reached) -> None:
+    """Redis slow: replies after the time limit count as none, and reach nobody else."""
     async with behind_a_proxy(redis[1], TIMEOUT_S) as (replica, proxy):
         await replica.score("s1", "first")
         proxy.delay = lambda: 4 * TIMEOUT_S
         await answered_alone(replica)
         proxy.delay = None
-        async with asyncio.timeout(SOON_S):
-            while (score := await replica.score("s1", "back")).degraded == ALONE:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        assert score.degraded == (Degraded.STATE_LOST,)
-        assert score.last_event_id == "back"
+        seconds = await back_again(replica, exact=False)
+    reached("C3", f"slow: 8 of 8 OK and degraded, healthy {seconds:.1f} s after")
 
 
-async def test_replies_in_pieces(redis: Server) -> None:
+async def test_c3_replies_in_pieces(redis: Server) -> None:
     """A reply that comes in pieces is a reply."""
     async with behind_a_proxy(redis[1], 2.0) as (replica, proxy):
         proxy.piece = 100
@@ -129,17 +132,15 @@ async def test_replies_in_pieces(redis: Server) -> None:
         assert (await replica.score("s1", "mine")).events_seen == 7
 
 
-async def test_connections_that_break_off(redis: Server) -> None:
-    """Half a reply and a reset is no reply; the next connection serves again."""
+async def test_c3_connections_that_break_off(redis: Server, reached: Reached) -> None:
+    """Reset in mid-reply: half a reply and a reset is no reply; the next connection serves again."""
     async with behind_a_proxy(redis[1], 1.0) as (replica, proxy):
         await replica.score("s1", "first")
         proxy.break_off = True
         await answered_alone(replica)
         proxy.break_off = False
-        async with asyncio.timeout(SOON_S):
-            while (await replica.score("s2", "e")).degraded:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        assert (await replica.score("s1", "back")).degraded == (Degraded.STATE_LOST,)
+        seconds = await back_again(replica, exact=False)
+    reached("C3", f"reset in mid-reply: 8 of 8 OK and degraded, healthy {seconds:.1f} s after")
 
 
 @pytest.mark.parametrize(
@@ -152,14 +153,16 @@ async def test_connections_that_break_off(redis: Server) -> None:
     ],
     ids=lambda error: error.split(b" ")[0].decode(),
 )
-async def test_refusing_everything(redis: Server, error: bytes) -> None:
+async def test_c3_refusing_everything(redis: Server, error: bytes, reached: Reached) -> None:
     """Errors in place of replies are no state; when they end, the session is there again."""
     async with behind_a_proxy(redis[1], 1.0) as (replica, proxy):
         await replica.score("s1", "first")
         proxy.error = error
         await answered_alone(replica)
         proxy.error = None
-        await back_again(replica)
+        seconds = await back_again(replica)
+    word = error.split(b" ")[0].decode()
+    reached("C3", f"{word}: 8 of 8 OK and degraded, healthy {seconds:.1f} s after")
 
 
 def _replica_of_nobody(client: Redis, on: bool) -> None:
@@ -170,8 +173,12 @@ def _without_memory(client: Redis, on: bool) -> None:
     client.config_set("maxmemory", "1" if on else "0")
 
 
-@pytest.mark.parametrize("refuse", [_replica_of_nobody, _without_memory], ids=["READONLY", "OOM"])
-async def test_refusing_to_write(redis: Server, refuse: Callable[[Redis, bool], None]) -> None:
+@pytest.mark.parametrize(
+    ("word", "refuse"), [("READONLY", _replica_of_nobody), ("OOM", _without_memory)]
+)
+async def test_c3_refusing_to_write(
+    redis: Server, word: str, refuse: Callable[[Redis, bool], None], reached: Reached
+) -> None:
     """A real Redis that takes no writes costs the events of that time, and says so afterwards."""
     async with a_replica(redis[1], timeout_s=1.0) as replica:
         await replica.score("s1", "first")
@@ -179,10 +186,11 @@ async def test_refusing_to_write(redis: Server, refuse: Callable[[Redis, bool], 
             refuse(client, True)
             await answered_alone(replica)
             refuse(client, False)
-        await back_again(replica)
+        seconds = await back_again(replica)
+    reached("C3", f"{word}: 8 of 8 OK and degraded, healthy {seconds:.1f} s after")
 
 
-async def test_started_before_redis(redis: Server) -> None:
+async def test_c1_started_before_redis(redis: Server) -> None:
     """A server that finds no Redis at its start serves, and uses it once it is there."""
     async with a_redis_proxy(redis[1]) as proxy:
         proxy.error = b"LOADING"
@@ -194,14 +202,20 @@ async def test_started_before_redis(redis: Server) -> None:
                     await asyncio.sleep(0.02)
 
 
-async def test_cancelled_calls_reach_nobody_else(
-    redis: Server,
+async def test_c5_cancelled_calls_reach_nobody_else(
+    redis: Server, form: Form, reached: Reached
 ) -> None:
-    """10,000 calls, most cancelled or late at random: each answer is of its own session alone."""
+    """10,000 calls cancelled or past their deadline at random.
+
+    0 answers with another session's data.
+    """
+    calls, timeout_s = form(10_000, 50_000), 4 * TIMEOUT_S
     random = Random(5)
-    async with behind_a_proxy(redis[1], TIMEOUT_S) as (replica, proxy):
-        proxy.delay = lambda: 2 * TIMEOUT_S if random.random() < 0.01 else random.choice((0, 0.001))
-        places = iter(range(10_000))
+    async with behind_a_proxy(redis[1], timeout_s) as (replica, proxy):
+        proxy.delay = lambda: (
+            2 * timeout_s if random.random() < 0.002 else random.choice((0, 0.001))
+        )
+        places = iter(range(calls))
         answers = 0
 
         async def caller() -> None:
@@ -216,7 +230,7 @@ async def test_cancelled_calls_reach_nobody_else(
 
         await asyncio.gather(*(caller() for _ in range(24)))
         proxy.delay = None
-    assert answers > 1_000
+    assert answers > calls / 10
     kept = 0
     async with a_replica(redis[1]) as reader:
         for number in range(40):
@@ -226,4 +240,5 @@ async def test_cancelled_calls_reach_nobody_else(
                 kept += len(event_ids)
                 assert {event_id.split("/")[0] for event_id in event_ids} == {f"s{number}"}
                 assert len(set(event_ids)) == len(event_ids)
-    assert kept > 1_000
+    assert kept > calls / 10
+    reached("C5", f"{calls:,} calls, {answers:,} answered in time: 0 with another session's data")

@@ -1,0 +1,114 @@
+"""C1 and C2: a whole server under load while its Redis is gone, or hangs, and when it is back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from micromoment.v1 import scoring_pb2 as pb
+from tests.promises.conftest import Form
+from tests.support.feature_stores import a_redis
+from tests.support.load import Call, Load, load_on, p99
+from tests.support.server_process import Start
+
+UNAVAILABLE = pb.DEGRADED_REASON_STATE_UNAVAILABLE
+LOST = pb.DEGRADED_REASON_STATE_LOST
+# A pause of a busy machine is no failure of Redis.
+TIMEOUT_S = 0.25
+# The breaker is open for a second from the third failure on.
+OPEN_AFTER_S = 1.5
+WELL_AGAIN_S = 2.0
+
+
+def served_alone(load: Load, first: float, last: float) -> list[Call]:
+    """Give the calls of a time, all of which were answered without Redis, and said so."""
+    calls = load.between(first, last)
+    assert len(calls) > 50
+    assert [one for one in calls if one.degraded is None or UNAVAILABLE not in one.degraded] == []
+    return calls
+
+
+def test_c1_redis_refused(
+    start: Start, tmp_path: Path, form: Form, reached: Callable[[str, str], None]
+) -> None:
+    """Redis refused: 100 % OK with `degraded` and a reason.
+
+    p99 <= baseline + 10 ms, + 1 ms with the breaker open.
+    """
+    with ExitStack() as stack:
+        process, redis_port = stack.enter_context(a_redis(tmp_path))
+        server = start(
+            session_store=f"redis://127.0.0.1:{redis_port}", session_timeout=str(TIMEOUT_S)
+        )
+        port = server.await_event("serving")["port"]
+        load = stack.enter_context(load_on(port))
+        time.sleep(1.0)
+        began = time.monotonic()
+        time.sleep(form(2.0, 60.0))
+        stopped = time.monotonic()
+        process.kill()
+        process.wait()
+        time.sleep(form(4.0, 60.0))
+        ended = time.monotonic()
+        alone = served_alone(load, stopped + 0.1, ended)
+        stack.enter_context(a_redis(tmp_path, redis_port))
+        restarted = time.monotonic()
+        well = load.await_call(restarted, without=UNAVAILABLE, timeout_s=20)
+    assert [one for one in load.calls if one.degraded is None] == []
+    baseline = load.between(began, stopped)
+    opened = load.between(stopped + OPEN_AFTER_S, ended)
+    _compare(baseline, load.between(stopped, ended), opened, form)
+    assert well < form(2, 1) * WELL_AGAIN_S
+    reached("C1", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after the restart")
+
+
+def test_c2_redis_hung(
+    start: Start, tmp_path: Path, form: Form, reached: Callable[[str, str], None]
+) -> None:
+    """Redis hung for 30 s: the same; healthy again <= 2 s after it resumes."""
+    with ExitStack() as stack:
+        process, redis_port = stack.enter_context(a_redis(tmp_path))
+        server = start(
+            session_store=f"redis://127.0.0.1:{redis_port}", session_timeout=str(TIMEOUT_S)
+        )
+        port = server.await_event("serving")["port"]
+        load = stack.enter_context(load_on(port))
+        time.sleep(1.0)
+        began = time.monotonic()
+        time.sleep(form(2.0, 60.0))
+        stopped = time.monotonic()
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(form(5.0, 30.0))
+        ended = time.monotonic()
+        alone = served_alone(load, stopped + 0.1, ended)
+        os.kill(process.pid, signal.SIGCONT)
+        resumed = time.monotonic()
+        well = load.await_call(resumed, without=UNAVAILABLE, timeout_s=20)
+        # Whose events were not kept is said, too, once the store is there.
+        time.sleep(1.0)
+    assert [one for one in load.calls if one.degraded is None] == []
+    assert any(LOST in (one.degraded or ()) for one in load.between(resumed + well, ended + 60))
+    baseline = load.between(began, stopped)
+    opened = load.between(stopped + OPEN_AFTER_S, ended)
+    _compare(baseline, load.between(stopped, ended), opened, form)
+    assert well < form(2, 1) * WELL_AGAIN_S
+    reached("C2", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after it resumed")
+
+
+def _compare(baseline: list[Call], fault: list[Call], opened: list[Call], form: Form) -> None:
+    # Without a breaker each call would wait twice for the time limit.
+    slack = form(3.0, 1.5)
+    assert p99(fault) <= slack * p99(baseline) + 10
+    assert p99(opened) <= slack * p99(baseline) + 1
+
+
+def _figures(baseline: list[Call], alone: list[Call], opened: list[Call]) -> str:
+    base = p99(baseline)
+    return (
+        f"{len(alone):,} of {len(alone):,} OK and degraded, p99 {p99(alone) - base:+.1f} ms over "
+        f"a baseline of {base:.1f} ms, {p99(opened) - base:+.1f} ms with the breaker open"
+    )
