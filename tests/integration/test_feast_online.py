@@ -1,4 +1,7 @@
-"""User features from Parquet over Feast's online store to a look-up, on SQLite and on Redis."""
+"""User features from Parquet over Feast's online store to a look-up, on SQLite and on Redis.
+
+What a server does without them is in tests/promises.
+"""
 
 from __future__ import annotations
 
@@ -118,15 +121,6 @@ async def test_nobody_has_no_history(workspace: FeatureWorkspace) -> None:
         assert (await users.look_up("")).status is UserStatus.UNKNOWN
 
 
-async def test_a_writer_does_not_stop_readers(tmp_path: Path) -> None:
-    """While another process holds an exclusive transaction, look-ups are answered."""
-    workspace = a_workspace(tmp_path)
-    materialize(workspace, published(3))
-    async with user_features(workspace) as users:
-        with a_locked_file(workspace.root / "online.db"):
-            assert (await users.look_up("a")).status is UserStatus.FOUND
-
-
 async def test_a_locked_file_gives_unavailable_in_time(tmp_path: Path) -> None:
     """A file that readers can't enter costs a look-up its time limit, the loop nothing."""
     workspace = a_workspace(tmp_path)
@@ -173,17 +167,6 @@ async def test_a_table_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
         connection.execute("DROP TABLE micromoment_user_snapshot")
         connection.commit()
     assert await statuses(workspace) == [UserStatus.UNAVAILABLE] * 4
-
-
-async def test_a_row_that_is_not_whole_is_unavailable(tmp_path: Path) -> None:
-    """A row that lacks a column is no answer."""
-    workspace = a_workspace(tmp_path)
-    materialize(workspace, published(3))
-    with closing(sqlite3.connect(workspace.root / "online.db")) as connection:
-        connection.execute("DELETE FROM micromoment_user_snapshot WHERE feature_name = 'last_seen'")
-        connection.commit()
-    async with user_features(workspace) as users:
-        assert (await users.look_up("a")).status is UserStatus.UNAVAILABLE
 
 
 async def test_rows_of_an_older_version_are_unavailable(

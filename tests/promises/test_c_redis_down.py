@@ -9,10 +9,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
+import pytest
+from prometheus_client import generate_latest
+
+from micromoment.client import event
+from micromoment.telemetry.metrics import Metrics
 from micromoment.v1 import scoring_pb2 as pb
 from tests.promises.conftest import Form
 from tests.support.feature_stores import a_redis
 from tests.support.load import Call, Load, load_on, p99
+from tests.support.replicas import START, client_of, serving
 from tests.support.server_process import Start
 
 UNAVAILABLE = pb.DEGRADED_REASON_STATE_UNAVAILABLE
@@ -97,6 +104,31 @@ def test_c2_redis_hung(
     _compare(baseline, load.between(stopped, ended), opened, form)
     assert well < form(2, 1) * WELL_AGAIN_S
     reached("C2", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after it resumed")
+
+
+async def test_c1_a_server_without_redis_serves_and_says_so(store: Path, tmp_path: Path) -> None:
+    """It starts, answers from each request's events, and refuses what it can't keep or read."""
+    with a_redis(tmp_path) as (process, port):
+        process.kill()
+        process.wait()
+        metrics = Metrics()
+        async with (
+            serving(store, tmp_path, port, metrics) as service,
+            client_of(service) as client,
+        ):
+            for number in range(5):
+                one = event("page_view", event_id=f"e{number}", event_time=START)
+                reply = await client.score("s1", [one], anonymous_id="a")
+                assert reply.degraded == [pb.DEGRADED_REASON_STATE_UNAVAILABLE]
+                assert (reply.events_seen, reply.last_event_id) == (1, f"e{number}")
+                assert reply.HasField("conversion")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await client.get_session("s1")
+            shown = generate_latest(metrics.registry).decode()
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert "micromoment_session_store_asked 0.0" in shown
+    assert 'micromoment_degraded_total{reason="state_unavailable"} 5.0' in shown
+    assert 'micromoment_stage_seconds_count{stage="store"}' in shown
 
 
 def _compare(baseline: list[Call], fault: list[Call], opened: list[Call], form: Form) -> None:

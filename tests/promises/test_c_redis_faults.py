@@ -133,7 +133,7 @@ async def test_c3_replies_in_pieces(redis: Server) -> None:
 
 
 async def test_c3_connections_that_break_off(redis: Server, reached: Reached) -> None:
-    """Reset in mid-reply: half a reply and a reset is no reply; the next connection serves again."""
+    """Reset in mid-reply: half a reply is no reply; the next connection serves again."""
     async with behind_a_proxy(redis[1], 1.0) as (replica, proxy):
         await replica.score("s1", "first")
         proxy.break_off = True
@@ -188,6 +188,28 @@ async def test_c3_refusing_to_write(
             refuse(client, False)
         seconds = await back_again(replica)
     reached("C3", f"{word}: 8 of 8 OK and degraded, healthy {seconds:.1f} s after")
+
+
+async def test_c1_another_server_says_what_was_lost(redis: Server) -> None:
+    """Events that one server answered alone are missing at all of them, and all say so."""
+    async with (
+        behind_a_proxy(redis[1], 1.0) as (replica, proxy),
+        a_replica(redis[1], timeout_s=1.0) as other,
+    ):
+        await replica.score("s1", "first")
+        proxy.error = b"LOADING"
+        await answered_alone(replica, calls=2)
+        assert (await replica.score("s2", "alone")).degraded == ALONE
+        proxy.error = None
+        async with asyncio.timeout(SOON_S):
+            while (await replica.score("s3", "e")).degraded:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            while replica.store.losses_unsaid:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        for session, seen in (("s1", 2), ("s2", 1)):
+            score = await other.score(session, "theirs")
+            assert (score.events_seen, score.degraded) == (seen, (Degraded.STATE_LOST,))
+        assert (await other.score("s3", "theirs")).degraded == ()
 
 
 async def test_c1_started_before_redis(redis: Server) -> None:

@@ -32,6 +32,7 @@ from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, fields_of, stream_name, trimming
 from micromoment.stores.session_file import StateFormat
 from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.unsaid_losses import UnsaidLosses
 
 _VERSION_BYTES: Final = 16
 _HEAD: Final = struct.Struct("<QH")
@@ -93,9 +94,15 @@ class RedisSessionStore:
             clock=time.monotonic,
         )
         self._lost = LostSessions()
+        self._unsaid = UnsaidLosses(link, self._ttl_ms)
 
     def __len__(self) -> int:
         return len(self._recalled)
+
+    @property
+    def losses_unsaid(self) -> int:
+        """How many sessions lack events that the other servers do not yet know of."""
+        return len(self._unsaid)
 
     def is_asked(self) -> bool:
         """Tell whether Redis is asked now; False while it is left alone after failures."""
@@ -114,6 +121,7 @@ class RedisSessionStore:
     async def fetch(self, key: SessionKey) -> Held:
         """Read a session. Raises `SessionStoreUnavailableError`."""
         value, count = await self._link.ask(b"MGET", *self._names(key))
+        self._unsaid.say()
         return self._met(key, value, count)
 
     async def replace(
@@ -126,6 +134,7 @@ class RedisSessionStore:
         """
         version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
         names = self._names(key)
+        count = names[-1]
         arguments: list[str | bytes | int] = [
             held.version,
             held.sequence,
@@ -141,6 +150,8 @@ class RedisSessionStore:
             return self._met(key, *reply)
         self._remember(key, version, sequence, entry)
         self._lost.discard(key)
+        self._unsaid.discard(count)
+        self._unsaid.say()
         return None
 
     def was_lost(self, key: SessionKey) -> bool:
@@ -148,8 +159,12 @@ class RedisSessionStore:
         return key in self._lost
 
     def remember_lost(self, key: SessionKey) -> None:
-        """Remember, until it is kept again, that events of the session could not be kept."""
+        """Remember, until it is kept again, that events of the session could not be kept.
+
+        The other servers are told as soon as Redis answers.
+        """
         self._lost.add(key)
+        self._unsaid.add(self._names(key)[-1])
 
     async def warm_up(self) -> None:
         """Connect and load the script; a Redis that isn't there is logged and tried again."""
@@ -160,6 +175,7 @@ class RedisSessionStore:
 
     async def close(self) -> None:
         """Close the connection."""
+        await self._unsaid.close()
         await self._link.close()
 
     async def _run(self, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - Redis's

@@ -1,0 +1,74 @@
+"""Tells all servers of a session that events of it could not be kept, once Redis is back.
+
+A loss is counted as a write that no state has: every server's own state of the session then lacks
+something, and says so. Until that is done, the server that answered those events alone knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from redis.exceptions import NoScriptError
+
+from micromoment.stores.errors import SessionStoreUnavailableError
+from micromoment.stores.redis_link import RedisLink
+
+MAX_UNSAID: Final = 10_000
+_TOGETHER: Final = 100
+
+_COUNT_LOSS: Final = b"""
+redis.call('INCR', KEYS[1])
+return redis.call('PEXPIRE', KEYS[1], ARGV[1])
+"""
+
+
+class UnsaidLosses:
+    """The sessions of the last `MAX_UNSAID` losses that Redis does not know of."""
+
+    def __init__(self, link: RedisLink, ttl_ms: int) -> None:
+        self._link = link
+        self._ttl_ms = ttl_ms
+        self._unsaid: dict[bytes, None] = {}
+        self._saying: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._unsaid)
+
+    def add(self, count: bytes) -> None:
+        """Remember a loss of the session whose writes are counted in the key `count`."""
+        self._unsaid[count] = None
+        if len(self._unsaid) > MAX_UNSAID:
+            del self._unsaid[next(iter(self._unsaid))]
+
+    def discard(self, count: bytes) -> None:
+        """Forget a loss that was said otherwise."""
+        self._unsaid.pop(count, None)
+
+    def say(self) -> None:
+        """Begin to tell Redis of all; call when it has just answered."""
+        if self._unsaid and (self._saying is None or self._saying.done()):
+            self._saying = asyncio.get_running_loop().create_task(self._say_all())
+
+    async def close(self) -> None:
+        """Stop telling."""
+        if self._saying is not None:
+            self._saying.cancel()
+            await asyncio.wait([self._saying])
+
+    async def _say_all(self) -> None:
+        while self._unsaid:
+            some = list(self._unsaid)[:_TOGETHER]
+            said = await asyncio.gather(*map(self._say, some))
+            for count, is_said in zip(some, said, strict=True):
+                if is_said:
+                    self.discard(count)
+            if not all(said):
+                return
+
+    async def _say(self, count: bytes) -> bool:
+        try:
+            await self._link.ask(b"EVAL", _COUNT_LOSS, 1, count, self._ttl_ms)
+        except (SessionStoreUnavailableError, NoScriptError):
+            return False
+        return True
