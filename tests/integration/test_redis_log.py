@@ -14,6 +14,7 @@ from redis import Redis
 
 from micromoment.errors import InvalidDataError
 from micromoment.features.state import new_state
+from micromoment.recovery import fold_logged
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.scorer import Scorer
@@ -131,7 +132,7 @@ def _replayed(
         assert again.events_seen == body.score.events_seen
         vector = np.frombuffer(body.score.features, np.float32)
         assert not len(vector) or vector.tobytes() == again.features.tobytes()
-        assert scored.entry is not None
+        assert scored.entry == fold_logged(before, call, body, lost=body.lost)
         entries[visit.key] = scored.entry
         checked += 1
     return entries, checked

@@ -154,8 +154,8 @@ class SharedVisits:
     ) -> LogRow | None:
         if self._recorder is None:
             return None
-        score = outcome.score if isinstance(outcome, Scored) else None
-        return self._recorder.row(visit, call, held.entry, score, lost=lost)
+        scored = outcome if isinstance(outcome, Scored) else None
+        return self._recorder.row(visit, call, held.entry, scored, lost=lost)
 
     async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
         if not self._scorer.needs_user(entry, visit.call.batch):
