@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,17 @@ async def test_a_session_that_redis_lost_is_told(replica: Replica, redis: Redis)
     await replica.score("s1", "a")
     redis.flushall()
     assert (await replica.score("s1", "b")).degraded == (Degraded.STATE_LOST,)
+
+
+async def test_a_redis_that_went_back_is_told(replica: Replica, redis: Redis) -> None:
+    """After a failover to one that had not yet heard of the last write, its loss is said."""
+    await replica.score("s1", "a")
+    before: dict[Any, Any] = {key: redis.dump(key) for key in redis.scan_iter()}
+    await replica.score("s1", "b")
+    for key, dumped in before.items():
+        redis.restore(key, 60_000, dumped, replace=True)
+    score = await replica.score("s1", "c")
+    assert (score.events_seen, score.degraded) == (2, (Degraded.STATE_LOST,))
 
 
 async def test_every_key_expires(port: int, redis: Redis) -> None:

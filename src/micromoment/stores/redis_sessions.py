@@ -85,7 +85,7 @@ class RedisSessionStore:
         self._format = state_format or StateFormat()
         self._suffix = f":v{self._format.version}.{self._format.layout}.{_VALUE_FORMAT}"
         self._limits = log
-        self._stream = stream_name(prefix)
+        self._stream = stream_name(prefix).encode()
         # Each with its version and number before its state.
         self._recalled = MemorySessionStore(
             max_recalled,
@@ -133,8 +133,8 @@ class RedisSessionStore:
         Raises `SessionStoreUnavailableError`; both may then have been kept, or neither.
         """
         version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
-        names = self._names(key)
-        count = names[-1]
+        state, count = self._names(key)
+        names = [state, count]
         arguments: list[str | bytes | int] = [
             held.version,
             held.sequence,
@@ -143,7 +143,7 @@ class RedisSessionStore:
             self._ttl_ms,
         ]
         if row is not None and self._limits is not None:
-            names = (*names, self._stream.encode())
+            names.append(self._stream)
             arguments += [*trimming(self._limits), *fields_of(row, sequence)]
         reply = await self._run(len(names), *names, *arguments)
         if reply != _KEPT:
@@ -164,7 +164,8 @@ class RedisSessionStore:
         The other servers are told as soon as Redis answers.
         """
         self._lost.add(key)
-        self._unsaid.add(self._names(key)[-1])
+        _, count = self._names(key)
+        self._unsaid.add(count)
 
     async def warm_up(self) -> None:
         """Connect and load the script; a Redis that isn't there is logged and tried again."""
@@ -184,7 +185,7 @@ class RedisSessionStore:
         except NoScriptError:
             return await self._link.ask(b"EVAL", _REPLACE, *arguments)
 
-    def _names(self, key: SessionKey) -> tuple[bytes, ...]:
+    def _names(self, key: SessionKey) -> tuple[bytes, bytes]:
         # A tenant with a colon must not reach into another's sessions.
         tenant = key.tenant.replace("%", "%25").replace(":", "%3A")
         session = f"{self._prefix}{{{tenant}:{key.session_id}}}"

@@ -7,6 +7,7 @@ something, and says so. Until that is done, the server that answered those event
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from redis.exceptions import NoScriptError
@@ -16,6 +17,7 @@ from micromoment.stores.redis_link import RedisLink
 
 MAX_UNSAID: Final = 10_000
 _TOGETHER: Final = 100
+_PAUSE_S: Final = 1.0
 
 _COUNT_LOSS: Final = b"""
 redis.call('INCR', KEYS[1])
@@ -31,6 +33,7 @@ class UnsaidLosses:
         self._ttl_ms = ttl_ms
         self._unsaid: dict[bytes, None] = {}
         self._saying: asyncio.Task[None] | None = None
+        self._next_try = float("-inf")
 
     def __len__(self) -> int:
         return len(self._unsaid)
@@ -46,8 +49,12 @@ class UnsaidLosses:
         self._unsaid.pop(count, None)
 
     def say(self) -> None:
-        """Begin to tell Redis of all; call when it has just answered."""
-        if self._unsaid and (self._saying is None or self._saying.done()):
+        """Begin to tell Redis of all; call when it has just answered.
+
+        After a failure nothing is told for a second: a Redis may answer and not take writes.
+        """
+        is_idle = self._saying is None or self._saying.done()
+        if self._unsaid and is_idle and time.monotonic() >= self._next_try:
             self._saying = asyncio.get_running_loop().create_task(self._say_all())
 
     async def close(self) -> None:
@@ -64,6 +71,7 @@ class UnsaidLosses:
                 if is_said:
                     self.discard(count)
             if not all(said):
+                self._next_try = time.monotonic() + _PAUSE_S
                 return
 
     async def _say(self, count: bytes) -> bool:

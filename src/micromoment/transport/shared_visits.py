@@ -121,8 +121,9 @@ class SharedVisits:
             other = await self._replace(key, held, outcome.entry, row)
             if other is None:
                 return outcome
-            # The store had the session and has it no more: what was in it is lost.
-            lost = lost or bool(held.version and not other.version)
+            # The store had writes of the session that it has no more: what was in them is lost.
+            gone = held.version and not other.version
+            lost = lost or bool(gone) or other.sequence < held.sequence
             held = other
         raise SessionStoreUnavailableError
 
