@@ -122,6 +122,7 @@ def _settings(served: Served, scratch: Path, sessions: str) -> dict[str, str | P
         "session_store": sessions,
         "session_prefix": f"benchmark-{uuid4().hex}:",
         "session_ttl": 600,
+        "log_retention": 600,
         "drain_lag": 0,
     }
 

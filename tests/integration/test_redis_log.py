@@ -204,13 +204,16 @@ async def test_the_log_is_bounded(port: int, redis: Redis) -> None:
 
 
 async def test_what_is_too_old_goes(port: int, redis: Redis) -> None:
-    """Entries beyond the retention are removed as new ones come."""
+    """Entries beyond the retention are removed as new ones come, and all when none does."""
     async with a_replica(port, log=StreamLimits(0.2, 1_000_000)) as replica:
         for number in range(3 * NODE):
             await keep(replica, f"old{number}", 1)
+        redis.persist(STREAM)
         await asyncio.sleep(0.3)
         await keep(replica, "new", 1)
-    assert int(str(redis.xlen(STREAM))) <= NODE
+        assert int(str(redis.xlen(STREAM))) <= NODE
+        await asyncio.sleep(0.3)
+    assert not redis.exists(STREAM)
 
 
 async def test_a_log_that_can_not_be_read(tmp_path: Path, port: int, redis: Redis) -> None:

@@ -62,7 +62,7 @@ def test_c9_distinct_sessions_stay_under_the_cap(
 async def test_c9_every_redis_key_has_a_time_to_live(
     tmp_path: Path, form: Form, reached: Callable[[str, str], None]
 ) -> None:
-    """Every Redis key has a TTL; the log, which is one key for all, has a bound instead."""
+    """Every Redis key has a TTL; the log, which is one key for all, is bounded as well."""
     sessions, most = form(3_000, 100_000), 1_000
     with a_redis(tmp_path) as (_, port), Redis(port=port) as redis:
         empty = _used(redis)
@@ -78,7 +78,7 @@ async def test_c9_every_redis_key_has_a_time_to_live(
                 await asyncio.gather(*(keep(first + place) for place in range(500)))
         lives = {key: int(str(redis.ttl(key))) for key in redis.scan_iter(count=1_000)}
         stream = f"{PREFIX}log".encode()
-        assert lives.pop(stream) == -1
+        assert 86_000 < lives.pop(stream) <= 86_400
         entries, entry_bytes = int(str(redis.xlen(stream))), redis.memory_usage(stream, samples=0)
         taken = _used(redis) - empty - int(str(entry_bytes))
     assert len(lives) == 2 * sessions
@@ -87,9 +87,9 @@ async def test_c9_every_redis_key_has_a_time_to_live(
     assert most <= entries <= most + 100
     reached(
         "C9",
-        f"{len(lives):,} keys of {sessions:,} sessions, all with a TTL, {taken // sessions:,} "
-        f"bytes a session; the log stayed at {entries:,} of {sessions:,} calls, "
-        f"{int(str(entry_bytes)) // entries:,} bytes each of 500",
+        f"{len(lives):,} keys of {sessions:,} sessions and the log, all with a TTL, "
+        f"{taken // sessions:,} bytes a session; the log stayed at {entries:,} entries, "
+        f"{int(str(entry_bytes)) // entries:,} bytes for a call of 500",
     )
 
 

@@ -15,6 +15,7 @@ from training.feature_store import FeatureWorkspace
 
 _PROJECT: Final = "micromoment_parity"
 _KEY_TTL_S: Final = 86_400
+_LOG_RETENTION_S: Final = 3_600.0
 _WORKSPACE_VARIABLE: Final = "${MICROMOMENT_FEATURE_STORE}"
 
 
@@ -56,6 +57,8 @@ class OnlineStores:
         return {
             "session_store": self.sessions,
             "session_prefix": f"micromoment-parity-{os.urandom(8).hex()}:",
+            # Nothing of the check stays in a shop's Redis.
+            "log_retention": _LOG_RETENTION_S,
             # A slow machine must not turn a session into an unavailable one here.
             "session_timeout": 20.0,
         }

@@ -41,10 +41,14 @@ def stream_name(prefix: str) -> str:
     return f"{prefix}log"
 
 
-def trimming(limits: StreamLimits) -> tuple[int, int]:
-    """Give the least id, milliseconds since 1970, and the number of entries that may stay."""
-    oldest_ms = round((time.time() - limits.retention_s) * _MS_PER_SECOND)
-    return max(0, oldest_ms), limits.max_entries
+def trimming(limits: StreamLimits) -> tuple[int, int, int]:
+    """Give the least id and the number of entries that may stay, and how long the stream may.
+
+    The id is milliseconds since 1970, the time to live of a stream that nobody writes milliseconds.
+    """
+    retention_ms = round(limits.retention_s * _MS_PER_SECOND)
+    oldest_ms = max(0, round(time.time() * _MS_PER_SECOND) - retention_ms)
+    return oldest_ms, limits.max_entries, max(1, retention_ms)
 
 
 def fields_of(row: LogRow, sequence: int) -> tuple[str | bytes | int, ...]:

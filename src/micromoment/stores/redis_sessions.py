@@ -49,8 +49,9 @@ if count ~= ARGV[2] or redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then
   return {redis.call('GET', KEYS[1]), count}
 end
 if KEYS[3] then
-  redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[6], '*', unpack(ARGV, 8))
+  redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[6], '*', unpack(ARGV, 9))
   redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ARGV[7])
+  redis.call('PEXPIRE', KEYS[3], ARGV[8])
 end
 redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
