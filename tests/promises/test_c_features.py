@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -46,6 +47,21 @@ STALE = pb.DEGRADED_REASON_USER_FEATURES_STALE
 # Longer than a pause of a busy machine, shorter than the caller's deadline.
 LOOK_UP_S = 0.5
 DEADLINE_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def published_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace whose rows are in SQLite."""
+    workspace = a_workspace(tmp_path_factory.mktemp("workspace"))
+    materialize(workspace, published(3))
+    gc.collect()  # Feast leaves its connection to the garbage collector
+    return workspace.root
+
+
+@pytest.fixture
+def workspace(published_once: Path, tmp_path: Path) -> FeatureWorkspace:
+    """The same as the test's own."""
+    return FeatureWorkspace(Path(shutil.copytree(published_once, tmp_path / "features")))
 
 
 @asynccontextmanager
@@ -135,14 +151,12 @@ TROUBLES: dict[str, Trouble] = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 async def test_c7_features_that_can_not_be_had(
-    store: Path, tmp_path: Path, trouble: str, reached: Reached
+    store: Path, tmp_path: Path, workspace: FeatureWorkspace, trouble: str, reached: Reached
 ) -> None:
     """Feast down, locked, missing row, stale row, wrong type, NaN.
 
     OK, degraded, named reason, inside the deadline.
     """
-    workspace = a_workspace(tmp_path)
-    materialize(workspace, published(3))
     with TROUBLES[trouble](workspace.root / "online.db"):
         async with served(store, tmp_path, workspace) as client:
             longest = 0.0
@@ -156,10 +170,10 @@ async def test_c7_features_that_can_not_be_had(
     reached("C7", f"{trouble}: 6 of 6 OK and degraded, the longest {longest * 1e3:.0f} ms")
 
 
-async def test_c7_a_missing_and_a_stale_row(store: Path, tmp_path: Path, reached: Reached) -> None:
+async def test_c7_a_missing_and_a_stale_row(
+    store: Path, tmp_path: Path, workspace: FeatureWorkspace, reached: Reached
+) -> None:
     """Somebody without a row is new and degrades nothing; a row that is old is said to be."""
-    workspace = a_workspace(tmp_path)
-    materialize(workspace, published(3))
     async with served(store, tmp_path, workspace, max_age_s=60.0) as client:
         new = await scored(client, "new", "nobody")
         old = await scored(client, "old", "a")
@@ -168,10 +182,8 @@ async def test_c7_a_missing_and_a_stale_row(store: Path, tmp_path: Path, reached
     reached("C7", "no row: OK, not degraded, found = false; stale row: OK and USER_FEATURES_STALE")
 
 
-async def test_c7_a_writer_stalls_nobody(tmp_path: Path, reached: Reached) -> None:
+async def test_c7_a_writer_stalls_nobody(workspace: FeatureWorkspace, reached: Reached) -> None:
     """While another process holds an exclusive transaction, rows are read, and in time."""
-    workspace = a_workspace(tmp_path)
-    materialize(workspace, published(3))
     async with reading(workspace) as users:
         before = [await _seconds(users) for _ in range(100)]
         with a_locked_file(workspace.root / "online.db"):
@@ -200,17 +212,30 @@ async def _seconds(users: FeastUserFeatures) -> float:
 async def test_c8_feature_latency_is_flat(
     tmp_path: Path, kind: str, form: Form, reached: Reached
 ) -> None:
-    """Feature latency flat over 10,000 calls: last 1,000 <= 1.2x first 1,000."""
+    """Feature latency flat over 10,000 calls: last 1,000 <= 1.2x first 1,000.
+
+    The first ones of another reader stand between the last ones, so that both meet the machine as
+    it is then.
+    """
     calls = form(2_000, 10_000)
+    tenth = calls // 10
     with ExitStack() as stack:
         config = None
         if kind == "redis":
             config = redis_config(stack.enter_context(a_redis(tmp_path))[1])
         workspace = a_workspace(tmp_path, own_config=config)
         materialize(workspace, published(3))
-        async with reading(workspace) as users:
-            times = [await _seconds(users) for _ in range(calls + 100)][100:]
-    tenth = calls // 10
-    first, last = float(np.median(times[:tenth])), float(np.median(times[-tenth:]))
-    assert last <= form(1.5, 1.2) * first
-    reached("C8", f"{kind}: median of the last tenth of {calls:,} {last / first:.2f}x the first's")
+        async with reading(workspace) as users, reading(workspace) as fresh:
+            own = [await _seconds(users) for _ in range(calls - tenth)][100 : 100 + tenth]
+            for _ in range(100):
+                await _seconds(fresh)
+            both = [(await _seconds(users), await _seconds(fresh)) for _ in range(tenth)]
+    last, first = np.median(both, axis=0)
+    fastest = np.quantile([one for one, _ in both], 0.1) / np.quantile(own, 0.1)
+    reached(
+        "C8",
+        f"{kind}: the last {tenth:,} of {calls:,} reads take {last / first:.2f}x first ones in "
+        f"between, {fastest:.2f}x their own first ones",
+    )
+    assert last <= 1.2 * first
+    assert fastest <= 2

@@ -68,9 +68,9 @@ def test_c1_redis_refused(
     assert [one for one in load.calls if one.degraded is None] == []
     baseline = load.between(began, stopped)
     opened = load.between(stopped + OPEN_AFTER_S, ended)
+    reached("C1", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after the restart")
     _compare(baseline, load.between(stopped, ended), opened, form)
     assert well < form(2, 1) * WELL_AGAIN_S
-    reached("C1", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after the restart")
 
 
 def test_c2_redis_hung(
@@ -101,9 +101,9 @@ def test_c2_redis_hung(
     assert any(LOST in (one.degraded or ()) for one in load.between(resumed + well, ended + 60))
     baseline = load.between(began, stopped)
     opened = load.between(stopped + OPEN_AFTER_S, ended)
+    reached("C2", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after it resumed")
     _compare(baseline, load.between(stopped, ended), opened, form)
     assert well < form(2, 1) * WELL_AGAIN_S
-    reached("C2", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after it resumed")
 
 
 async def test_c1_a_server_without_redis_serves_and_says_so(store: Path, tmp_path: Path) -> None:
