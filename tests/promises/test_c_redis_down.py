@@ -132,8 +132,10 @@ async def test_c1_a_server_without_redis_serves_and_says_so(store: Path, tmp_pat
 
 
 def _compare(baseline: list[Call], fault: list[Call], opened: list[Call], form: Form) -> None:
+    alone = [one for one in baseline if UNAVAILABLE in (one.degraded or ())]
+    assert len(alone) <= 0.01 * len(baseline)
     # Without a breaker each call would wait twice for the time limit.
-    slack = form(3.0, 1.5)
+    slack = form(3.0, 2.0)
     assert p99(fault) <= slack * p99(baseline) + 10
     assert p99(opened) <= slack * p99(baseline) + 1
 
