@@ -16,6 +16,7 @@ from contextlib import (
 )
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from micromoment.bootstrap import make_service
 from micromoment.client import AsyncClient, event
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.settings import Settings
-from micromoment.stores import feast_sdk
 from micromoment.stores.user_features import FeastUserFeatures
 from micromoment.v1 import scoring_pb2 as pb
 from tests.promises.conftest import Form
@@ -114,15 +114,18 @@ def gone(file: Path) -> Iterator[None]:
     yield
 
 
-def replaced(value: object) -> Trouble:
-    """Put a value into a column of all rows."""
+def replaced(**value: Any) -> Trouble:  # noqa: ANN401 - fields of several types
+    """Put a value of Feast's into a column of all rows, without one what is none."""
 
     @contextmanager
     def replace(file: Path) -> Iterator[None]:
+        from micromoment.stores import feast_sdk  # takes seconds
+
+        content = feast_sdk.Value(**value).SerializeToString() if value else b"\xff\xff"
         with closing(sqlite3.connect(file)) as connection:
             connection.execute(
                 "UPDATE micromoment_user_snapshot SET value = ? WHERE feature_name = 'sessions'",
-                (value,),
+                (content,),
             )
             connection.commit()
         yield
@@ -143,9 +146,9 @@ TROUBLES: dict[str, Trouble] = {
     "down": gone,
     "locked": locked,
     "a row that lacks a column": cut,
-    "wrong type": replaced(feast_sdk.Value(string_val="many").SerializeToString()),
-    "NaN": replaced(feast_sdk.Value(double_val=float("nan")).SerializeToString()),
-    "damaged": replaced(b"\xff\xff"),
+    "wrong type": replaced(string_val="many"),
+    "NaN": replaced(double_val=float("nan")),
+    "damaged": replaced(),
 }
 
 
