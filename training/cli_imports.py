@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.cli_shared import day_of
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
+from training.cli_shared import SessionPrefix, day_of
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -114,7 +115,7 @@ def import_segment(
 
 @imports.command("log")
 def import_log(
-    folder: Annotated[Path, typer.Argument(help="Folder of a server's event log.")],
+    source: Annotated[str, typer.Argument(help="Folder of a server's event log, or redis://...")],
     out: Annotated[Path, typer.Option(help="Folder for the events, one file per day.")],
     time_zone: Annotated[
         str, typer.Option(help="The shop's IANA time zone; without one the log's own.")
@@ -128,14 +129,15 @@ def import_log(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace days that the folder holds already.")
     ] = False,
+    session_prefix: SessionPrefix = DEFAULT_PREFIX,
 ) -> None:
     """Import the event log of a server: what was served can be learned from."""
     from training.importers.log import import_log as run  # noqa: PLC0415 - heavy imports
-    from training.importers.log import log_folder  # noqa: PLC0415
+    from training.importers.log import log_source  # noqa: PLC0415
     from training.importers.visits import DayRange  # noqa: PLC0415
 
     report = run(
-        log_folder(folder),
+        log_source(source, session_prefix),
         out,
         time_zone=time_zone,
         days=DayRange(day_of(from_), day_of(to)),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from training.cli_shared import bundle_folder, store_or_default
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
+from training.cli_shared import SessionPrefix, bundle_folder, store_or_default
+
+if TYPE_CHECKING:
+    from micromoment.stores.log_rows import LoggedVisit
 
 console = Console(stderr=True)
 
@@ -25,8 +30,9 @@ def parity(
         Path | None, typer.Option(help="Folder of events; the last day is compared.")
     ] = None,
     log: Annotated[
-        Path | None, typer.Option(help="Folder of a server's event log, in place of events.")
-    ] = None,
+        str,
+        typer.Option(help="In place of events a server's event log: its folder, or redis://..."),
+    ] = "",
     store: Annotated[
         Path | None, typer.Option("--store", "--bundle-store", help="Folder of the bundle store.")
     ] = None,
@@ -48,13 +54,15 @@ def parity(
     via: Annotated[
         str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
     ] = "grpc",
+    session_prefix: SessionPrefix = DEFAULT_PREFIX,
 ) -> None:
     """Compare offline and online to the last bit: a running server's answers, or a log's."""
-    from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415 - heavy imports
+    from training.importers.log import visits_of  # noqa: PLC0415 - heavy imports
+    from training.parity import OnlineStores, ParityRequest, Via, check_parity  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
-    if log is not None:
-        _log_parity(log, store, sabotage=sabotage)
+    if log:
+        _log_parity(visits_of(log, session_prefix), store, sabotage=sabotage)
     if not bundle or events is None:
         raise typer.BadParameter("give --bundle and --events, or --log")
     if via not in list(Via):
@@ -75,21 +83,18 @@ def parity(
     raise typer.Exit(0 if report.equal else 1)
 
 
-def _log_parity(log: Path, store: Path | None, *, sabotage: bool) -> NoReturn:
-    from training.importers.log import visits_of  # noqa: PLC0415 - heavy imports
+def _log_parity(visits: Iterable[LoggedVisit], store: Path | None, *, sabotage: bool) -> NoReturn:
     from training.parity import check_log  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
     with Steps(console).step("Score the log again") as advance:
-        report = check_log(
-            visits_of(log), store_or_default(store), sabotage=sabotage, advance=advance
-        )
+        report = check_log(visits, store_or_default(store), sabotage=sabotage, advance=advance)
     Console().print(report.table())
     raise typer.Exit(0 if report.equal else 1)
 
 
 def monitor(
-    log: Annotated[Path, typer.Option(help="Folder of a server's event log.")],
+    log: Annotated[str, typer.Option(help="Folder of a server's event log, or redis://...")],
     store: Annotated[
         Path | None, typer.Option("--store", "--bundle-store", help="Folder of the bundle store.")
     ] = None,
@@ -108,6 +113,7 @@ def monitor(
         float,
         typer.Option(min=1e-6, max=0.5, help="Share of looks at an unchanged shop that may fail."),
     ] = 0.01,
+    session_prefix: SessionPrefix = DEFAULT_PREFIX,
 ) -> None:
     """Compare served scores with what came of them; status 1 when a figure has dropped."""
     from training.importers.log import outside_of, visits_of  # noqa: PLC0415 - heavy imports
@@ -120,8 +126,8 @@ def monitor(
     with Steps(console).step("Join scores with what came of them"):
         report = run(
             MonitorRequest(
-                visits_of(log),
-                outside_of(log),
+                visits_of(log, session_prefix),
+                outside_of(log, session_prefix),
                 store_or_default(store),
                 bundle,
                 days,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SessionPrefix = Annotated[str, typer.Option(help="In Redis, what the servers' keys begin with.")]
 
 
 def day_of(moment: datetime | None) -> date | None:

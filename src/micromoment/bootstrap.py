@@ -23,13 +23,14 @@ from micromoment.lifecycle import (
 )
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
-from micromoment.session_opening import open_sessions
+from micromoment.session_opening import open_link, open_sessions, stream_limits
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
 from micromoment.stores.event_log import OUTSIDE_FILE, EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.loading import load_stored_bundle
+from micromoment.stores.redis_outside_visits import RedisOutsideVisitLog
 from micromoment.stores.user_features import FeastUserFeatures
 from micromoment.telemetry.logs import configure_logs
 from micromoment.telemetry.metrics import Metrics
@@ -130,4 +131,10 @@ def _open_user_features(settings: Settings) -> UserFeatureStore:
 def _open_event_log(settings: Settings) -> EventLog:
     if settings.event_log is None:
         return NoEventLog()
+    if settings.session_store is not None:
+        return RedisOutsideVisitLog(
+            open_link(settings.session_store, settings.session_timeout),
+            prefix=settings.session_prefix,
+            limits=stream_limits(settings),
+        )
     return OutsideVisitLog(settings.event_log / OUTSIDE_FILE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.recovery import recover_sessions
@@ -32,14 +33,12 @@ def open_sessions(
     Raises `InvalidSettingError` for a log that can't be had.
     """
     if settings.session_store is not None:
-        link = RedisLink(settings.session_store.get_secret_value(), settings.session_timeout)
-        limits = StreamLimits(settings.log_retention, settings.log_max_entries)
         shared = RedisSessionStore(
-            link,
+            open_link(settings.session_store, settings.session_timeout),
             prefix=settings.session_prefix,
             ttl_s=settings.session_ttl,
             max_recalled=settings.max_sessions,
-            log=None if settings.event_log is None else limits,
+            log=None if settings.event_log is None else stream_limits(settings),
         )
         return shared, NoVisitLog()
     sessions = MemorySessionStore(
@@ -54,6 +53,16 @@ def open_sessions(
     if not _restore(sessions, settings.state_file, log_position=log.last_position):
         _recover(sessions, settings, settings.event_log, clock_us)
     return sessions, log
+
+
+def open_link(url: SecretStr, timeout_s: float) -> RedisLink:
+    """Make a connection to Redis, which connects when it is first used."""
+    return RedisLink(url.get_secret_value(), timeout_s)
+
+
+def stream_limits(settings: Settings) -> StreamLimits:
+    """Give what bounds the streams of the event log on Redis."""
+    return StreamLimits(settings.log_retention, settings.log_max_entries)
 
 
 def _open_visit_log(

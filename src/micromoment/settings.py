@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from micromoment.errors import InvalidSettingError
 from micromoment.stores.bundles import default_bundle_store
 from micromoment.stores.durability import Durability
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
 
 PREFIX: Final = "MICROMOMENT_"
 # Variables with the prefix that are read elsewhere: the tests' real data.
@@ -161,7 +162,7 @@ class Settings(BaseSettings):
         "from its own events alone.",
     )
     session_prefix: str = Field(
-        "micromoment:",
+        DEFAULT_PREFIX,
         max_length=64,
         description="What keys in Redis begin with. Servers share sessions when it is the same.",
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from redis import Redis
 
+from micromoment.client import event
 from micromoment.errors import InvalidDataError
 from micromoment.features.state import new_state
 from micromoment.recovery import fold_logged
@@ -23,13 +24,14 @@ from micromoment.stores.bundles import find_bundle
 from micromoment.stores.interfaces import Held
 from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
-from micromoment.stores.logged_visits import logged_visits
-from micromoment.stores.redis_log import DEFAULT_PREFIX, StreamLimits, read_stream
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
+from micromoment.stores.redis_log import StreamLimits, read_stream
 from tests.support.feature_stores import a_redis
 from tests.support.log_rows import a_row
-from tests.support.replicas import Shoppers, client_of, send, serving
+from tests.support.replicas import START, Shoppers, client_of, send, serving
 from tests.support.shared_sessions import PREFIX, Replica, a_replica, key_of
 from tests.support.tiny_bundle import make_tiny_store
+from training.importers.log import import_log, log_source
 
 STREAM = f"{PREFIX}log"
 A_DAY = StreamLimits(86_400, 1_000_000)
@@ -102,8 +104,14 @@ async def test_the_log_of_two_servers_folds_to_their_states(
                 await send(clients[place % 2], request)
 
         await asyncio.gather(*map(work, range(8)))
+        order = event("purchase", event_id="o1", order_id="o1", value="9.99", event_time=START)
+        told = [await client.ingest([order], anonymous_id="s1") for client in clients]
+    assert [(one.accepted, one.duplicates) for one in told] == [(1, 0), (0, 1)]
+    report = import_log(log_source(f"redis://127.0.0.1:{port}"), tmp_path / "events")
+    assert report.rows_kept == sum(shoppers.distinct().values()) + 1
+    assert report.sessions == 5
     bundle = load_stored_bundle(find_bundle(bundles, "shop:latest"))
-    folded, checked = _replayed(bundle, logged_visits(f"redis://127.0.0.1:{port}"))
+    folded, checked = _replayed(bundle, read_stream(f"redis://127.0.0.1:{port}"))
     assert checked == len(requests)
     async with a_replica(port, prefix=DEFAULT_PREFIX) as reader:
         for key, entry in folded.items():
@@ -216,13 +224,11 @@ async def test_what_is_too_old_goes(port: int, redis: Redis) -> None:
     assert not redis.exists(STREAM)
 
 
-async def test_a_log_that_can_not_be_read(tmp_path: Path, port: int, redis: Redis) -> None:
-    """An entry of another kind, a Redis that fails and a folder that isn't there are errors."""
+async def test_a_log_that_can_not_be_read(port: int, redis: Redis) -> None:
+    """An entry of another kind and a Redis that fails are errors."""
     redis.xadd(STREAM, {"time": "1"})
     with pytest.raises(InvalidDataError, match="entry"):
         logged(port)
     with pytest.raises(InvalidDataError, match="ConnectionError") as caught:
-        list(logged_visits("redis://:secret@127.0.0.1:1/0"))
+        list(read_stream("redis://:secret@127.0.0.1:1/0"))
     assert "secret" not in str(caught.value)
-    with pytest.raises(InvalidDataError, match="no event log"):
-        list(logged_visits(tmp_path / "nowhere"))

@@ -30,7 +30,7 @@ from micromoment.v1 import log_pb2 as pb
 from tests.support.served_log import logged, make_served_log
 from training.cli import register
 from training.event_files import event_days
-from training.importers.log import import_log, log_folder
+from training.importers.log import import_log, log_source
 from training.importers.report import ImportReport
 from training.parity import check_log
 from training.replay.run import ReplaySettings, replay_grouped
@@ -52,7 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedLog:
     """Visits over a swap of bundles and a restart, by every kind of call, and their import."""
     folder = tmp_path_factory.mktemp("served")
     store, log = make_served_log(folder)
-    report = import_log(log_folder(log), folder / "events")
+    report = import_log(log_source(str(log)), folder / "events")
     return ServedLog(store, log, folder / "events", report)
 
 

@@ -15,6 +15,7 @@ import pytest
 from micromoment.client import Client
 from micromoment.stores.log_segments import connect, segments
 from micromoment.v1 import scoring_pb2 as pb
+from micromoment.v1.log_pb2 import LoggedCall
 from tests.promises.conftest import Form
 from tests.support.recovery import Visitors, an_event, problems
 from tests.support.server_process import Server, Start
@@ -78,10 +79,14 @@ def test_c10_check_sees_a_lost_event(start: Start, tmp_path: Path) -> None:
     kill_under_load(start(**settings), visitors, 0.5)
     (segment,) = segments(tmp_path / "planted" / "event_log")
     with connect(segment) as connection:
-        (position,) = connection.execute(
-            "SELECT max(position) FROM calls WHERE session_id = ?", (visitors.name(1),)
-        ).fetchone()
-        connection.execute("DELETE FROM calls WHERE position = ?", (position,))
+        rows = connection.execute(
+            "SELECT position, body FROM calls WHERE session_id = ? ORDER BY position",
+            (visitors.name(1),),
+        ).fetchall()
+        events = [(place, LoggedCall.FromString(body).events[0].event_id) for place, body in rows]
+        # As often as it was sent.
+        taken = [(place,) for place, event_id in events if event_id == events[-1][1]]
+        connection.executemany("DELETE FROM calls WHERE position = ?", taken)
     connection.close()
     assert visitors.acknowledged[1] > 0
     found = problems(port_of(start(**settings)), visitors)

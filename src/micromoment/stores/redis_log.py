@@ -19,8 +19,7 @@ from redis.exceptions import RedisError
 from micromoment.errors import InvalidDataError
 from micromoment.scoring.calls import SessionKey
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
-
-DEFAULT_PREFIX: Final = "micromoment:"
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
 
 _MS_PER_SECOND: Final = 1_000
 _PAGE: Final = 1_000
@@ -34,6 +33,11 @@ class StreamLimits:
 
     retention_s: float
     max_entries: int
+
+
+def is_redis(source: str) -> bool:
+    """Tell whether a log is named by the URL of a Redis."""
+    return source.startswith(("redis://", "rediss://"))
 
 
 def stream_name(prefix: str) -> str:
@@ -72,7 +76,7 @@ def read_stream(url: str, *, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedVis
     a damaged entry.
     """
     last: dict[SessionKey, int] = {}
-    for entry_id, fields in _entries(url, stream_name(prefix)):
+    for entry_id, fields in read_entries(url, stream_name(prefix)):
         visit, sequence = _visit(entry_id, fields)
         key = visit.key
         if visit.kind == RowKind.WENT_ON and sequence != last.get(key, 0) + 1:
@@ -83,7 +87,11 @@ def read_stream(url: str, *, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedVis
         yield visit
 
 
-def _entries(url: str, name: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+def read_entries(url: str, name: str) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """Go through a stream's entries with their ids, page by page.
+
+    Raises `InvalidDataError` for a Redis that fails.
+    """
     after = "-"
     try:
         client = Redis.from_url(url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S)

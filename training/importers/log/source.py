@@ -10,6 +10,9 @@ from micromoment.errors import InvalidDataError
 from micromoment.stores.event_log import OUTSIDE_FILE, LoggedEvent, read_outside_visits
 from micromoment.stores.log_rows import LoggedVisit
 from micromoment.stores.log_segments import read_rows, segments
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
+from micromoment.stores.redis_log import is_redis, read_stream, stream_name
+from micromoment.stores.redis_outside_visits import outside_stream_name, read_outside_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +28,37 @@ class LogSource:
     outside: Iterable[tuple[int, int, LoggedEvent]] = ()
 
 
-def log_folder(folder: Path) -> LogSource:
-    """Open a server's event log: its segments and its events outside visits.
+def log_source(where: str, prefix: str = DEFAULT_PREFIX) -> LogSource:
+    """Open a server's event log: a folder, or the Redis at a `redis://` URL.
 
-    Raises `InvalidDataError` for a folder that holds neither.
+    `prefix` is what the servers' keys in Redis begin with. Raises `InvalidDataError` for a folder
+    that holds no log.
     """
+    if is_redis(where):
+        parts = (Path(stream_name(prefix)), Path(outside_stream_name(prefix)))
+        visits = ((0, visit) for visit in read_stream(where, prefix=prefix))
+        outside = ((1, *one) for one in read_outside_stream(where, prefix=prefix))
+        return LogSource(parts, visits, outside)
+    folder = Path(where)
     files = tuple(segments(folder))
-    outside = folder / OUTSIDE_FILE
-    if not outside.exists():
+    outside_file = folder / OUTSIDE_FILE
+    if not outside_file.exists():
         if not files:
             raise InvalidDataError(str(folder), "holds no event log: no visits-*.sqlite")
         return LogSource(files, _visits(files))
-    return LogSource((*files, outside), _visits(files), _outside(len(files), outside))
+    return LogSource((*files, outside_file), _visits(files), _outside(len(files), outside_file))
 
 
-def visits_of(folder: Path) -> Iterator[LoggedVisit]:
-    """Go through the logged calls of a folder. Raises `InvalidDataError` where there are none."""
-    files = segments(folder)
-    if not files:
-        raise InvalidDataError(str(folder), "holds no event log: no visits-*.sqlite")
-    for segment in files:
-        yield from read_rows(segment)
+def visits_of(where: str, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedVisit]:
+    """Go through the logged calls of a log. Raises `InvalidDataError` where there are none."""
+    for _, visit in log_source(where, prefix).visits:
+        yield visit
 
 
-def outside_of(folder: Path) -> Iterator[LoggedEvent]:
-    """Go through the events outside visits of a folder, if there are any."""
-    path = folder / OUTSIDE_FILE
-    if path.exists():
-        for _, event in read_outside_visits(path):
-            yield event
+def outside_of(where: str, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedEvent]:
+    """Go through the events outside visits of a log, if there are any."""
+    for _, _, event in log_source(where, prefix).outside:
+        yield event
 
 
 def _visits(files: tuple[Path, ...]) -> Iterator[tuple[int, LoggedVisit]]:

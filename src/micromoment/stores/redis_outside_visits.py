@@ -1,0 +1,112 @@
+"""Events outside a visit on Redis: one stream, `<prefix>log:outside`, for all servers.
+
+An event's id is remembered beside it for as long as the event is kept, so that it is stored once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from redis.exceptions import NoScriptError
+
+from micromoment.errors import InvalidDataError
+from micromoment.stores.errors import EventLogUnavailableError, SessionStoreUnavailableError
+from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.redis_keys import DEFAULT_PREFIX
+from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_log import StreamLimits, read_entries, stream_name, trimming
+
+# Answers how many of the events had not been stored before. Values come five to an event.
+_APPEND: Final = b"""
+local stored = 0
+for place = 2, #KEYS do
+  if redis.call('SET', KEYS[place], '', 'NX', 'PX', ARGV[3]) then
+    local at = 4 + (place - 2) * 5
+    redis.call('XADD', KEYS[1], 'MINID', '~', ARGV[1], '*',
+      'time', ARGV[at], 'tenant', ARGV[at + 1], 'visitor', ARGV[at + 2], 'id', ARGV[at + 3],
+      'event', ARGV[at + 4])
+    stored = stored + 1
+  end
+end
+if stored > 0 then
+  redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return stored
+"""
+_APPEND_SHA: Final = hashlib.sha1(_APPEND, usedforsecurity=False).hexdigest()
+
+
+class RedisOutsideVisitLog:
+    """Takes events that belong to no session, as durably as Redis is set to."""
+
+    def __init__(self, link: RedisLink, *, prefix: str, limits: StreamLimits) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._stream = outside_stream_name(prefix).encode()
+        self._limits = limits
+
+    async def append(self, events: Sequence[LoggedEvent]) -> int:
+        """Store all events, or none; give how many had not been stored before.
+
+        Raises `EventLogUnavailableError`; they may then have been stored or not.
+        """
+        names = [self._stream, *(self._name(event) for event in events)]
+        arguments: list[str | bytes | int] = [*trimming(self._limits)]
+        for event in events:
+            arguments += [
+                event.received_time_us, event.tenant, event.visitor_id, event.event_id, event.event,
+            ]  # fmt: skip
+        try:
+            stored = await self._run(names, arguments)
+        except SessionStoreUnavailableError as error:
+            raise EventLogUnavailableError from error
+        return stored
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.close()
+
+    async def _run(self, names: list[bytes], arguments: list[str | bytes | int]) -> int:
+        try:
+            stored = await self._link.ask(b"EVALSHA", _APPEND_SHA, len(names), *names, *arguments)
+        except NoScriptError:
+            stored = await self._link.ask(b"EVAL", _APPEND, len(names), *names, *arguments)
+        return int(stored)
+
+    def _name(self, event: LoggedEvent) -> bytes:
+        # Hashed: callers choose ids, and a key must not be of their making.
+        told = f"{event.tenant}\0{event.event_id}".encode()
+        return f"{self._prefix}outside:{hashlib.sha256(told).hexdigest()[:32]}".encode()
+
+
+def outside_stream_name(prefix: str) -> str:
+    """Name the stream of events outside visits of the servers that use `prefix`."""
+    return f"{stream_name(prefix)}:outside"
+
+
+def read_outside_stream(
+    url: str, *, prefix: str = DEFAULT_PREFIX
+) -> Iterator[tuple[int, LoggedEvent]]:
+    """Go through the events in the Redis at `url` with their numbers, in order of arrival.
+
+    Raises `InvalidDataError` for a Redis that fails and for a damaged entry.
+    """
+    entries = read_entries(url, outside_stream_name(prefix))
+    for number, (entry_id, fields) in enumerate(entries, start=1):
+        try:
+            yield (
+                number,
+                LoggedEvent(
+                    int(fields[b"time"]),
+                    fields[b"tenant"].decode(),
+                    fields[b"visitor"].decode(),
+                    fields[b"id"].decode(),
+                    fields[b"event"],
+                ),
+            )
+        except (KeyError, ValueError):
+            where = f"event log in Redis, entry {entry_id.decode()}"
+            raise InvalidDataError(where, "is none of this format") from None
