@@ -262,7 +262,7 @@ class Settings(BaseSettings):
         1.0, description="Longest time for a call whose client set no deadline."
     )
     max_concurrent: int = Field(
-        64, ge=1, description="Calls under way at once; one more is refused likewise."
+        512, ge=1, description="Calls under way at once; one more is refused likewise."
     )
     max_wait: PositiveSeconds = Field(
         0.02,
