@@ -86,11 +86,15 @@ def test_a_frozen_server_is_left_though_its_connection_stays_open(tmp_path: Path
         servers = [
             stack.enter_context(
                 ServerProcess(
-                    {"bundle_store": tmp_path / "store", "state_dir": tmp_path, "drain_lag": 0},
+                    {
+                        "bundle_store": tmp_path / "store",
+                        "state_dir": tmp_path / str(number),
+                        "drain_lag": 0,
+                    },
                     tmp_path / "server.log",
                 )
             )
-            for _ in range(2)
+            for number in range(2)
         ]
         addresses = ",".join(server.address for server in servers)
         client = stack.enter_context(Client(f"ipv4:{addresses}", deadline_s=0.2))
