@@ -25,12 +25,19 @@ from micromoment.features.user_snapshot import UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call, stand
-from micromoment.stores.log_segments import read_heads, read_rows, segments
+from micromoment.stores.log_segments import (
+    LogHead,
+    first_position,
+    read_heads,
+    read_rows,
+    segments,
+)
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.v1 import log_pb2 as pb
 
 _US_PER_SECOND: Final = 1_000_000
 _PROGRESS_S: Final = 2.0
+_NOWHERE: Final = 1 << 63
 _NOBODY: Final = no_lookup(UserStatus.UNAVAILABLE)
 
 _log = structlog.get_logger(__name__)
@@ -56,11 +63,50 @@ class _Live:
     began: dict[SessionKey, int] = field(default_factory=dict)
     begun: set[SessionKey] = field(default_factory=set)
     lost: set[SessionKey] = field(default_factory=set)
+    dropped: set[SessionKey] = field(default_factory=set)
     rows: int = 0
+
+    is_gapped: bool = False  # the log lacks rows of anybody who was under way here
 
     @property
     def first(self) -> int:
         return min(self.began.values(), default=0)
+
+    def take(self, head: LogHead, oldest_us: int, most: int) -> bool:
+        """Take in a row's head, one before those so far; False when no earlier one matters."""
+        position, time_us, kind, tenant, session_id = head
+        key = SessionKey(tenant, session_id)
+        is_recent = time_us >= oldest_us
+        if kind == RowKind.GAP and not session_id:
+            if is_recent:
+                self.gap()
+        elif is_recent and key not in self.used_at:
+            if self.is_gapped or len(self.used_at) >= most:
+                self.lost.add(key)
+            else:
+                self.used_at[key] = time_us / _US_PER_SECOND
+        if key in self.used_at and key not in self.begun:
+            self.rows += 1
+            self.began[key] = position
+            if kind != RowKind.WENT_ON:
+                self.begun.add(key)
+            if kind == RowKind.GAP:
+                self.lost.add(key)
+        return is_recent or len(self.begun) < len(self.used_at)
+
+    def gap(self) -> None:
+        """Let everybody's earlier rows count no more; who came before it may lack some."""
+        self.is_gapped = True
+        self.lost |= self.used_at.keys() - self.begun
+        self.begun |= self.used_at.keys()
+
+    def lose_before(self, position: int | None) -> None:
+        """Let nobody's rows before a place count, None for all places."""
+        for key, began in self.began.items():
+            if position is None or began < position:
+                self.lost.add(key)
+                self.dropped.add(key)
+                self.began[key] = position or _NOWHERE
 
 
 def recover_sessions(
@@ -69,21 +115,23 @@ def recover_sessions(
     """Fold the log in `folder` into an empty store: sessions used within `ttl_s` of `now`.
 
     `now` is in seconds since 1970. Of more than `most` the latest come back. A session of which the
-    log lacks events is remembered as lost. Raises `InvalidDataError` for a damaged log.
+    log lacks events, because it says so or is damaged, is remembered as lost.
     """
     files = segments(folder)
     live = _find_live(files, oldest_us=int((now - ttl_s) * _US_PER_SECOND), most=most)
     folded = _Folder(live)
     shown = time.monotonic()
     for visit in _rows(files, live):
+        folded.drop()
         folded.add(visit)
         if time.monotonic() - shown > _PROGRESS_S:
             shown = time.monotonic()
             _log.info("recovering_sessions", rows=folded.rows, of=live.rows, events=folded.events)
+    folded.drop()
     # In the order of their last use, as if they had just been called.
     by_use = sorted(folded.states, key=lambda key: live.used_at[key])
     for key in by_use:
-        sessions.restore(key, folded.entry(key), live.used_at[key], protected=False)
+        sessions.restore(key, folded.states[key], live.used_at[key], protected=False)
     for key in live.lost - folded.states.keys():
         sessions.remember_lost(key)
     return Recovered(len(sessions), len(live.lost), folded.events)
@@ -92,64 +140,40 @@ def recover_sessions(
 def _find_live(files: list[Path], *, oldest_us: int, most: int) -> _Live:
     live = _Live()
     for segment in reversed(files):
-        is_done = False
-        for position, time_us, kind, tenant, session_id in read_heads(segment):
-            key = SessionKey(tenant, session_id)
-            if time_us >= oldest_us and kind == RowKind.GAP and not session_id:
-                # Whoever came before it may lack events.
-                live.lost |= live.used_at.keys() - live.begun
-                live.begun |= live.used_at.keys()
-                _lose_earlier(files, live, position, oldest_us)
-                return live
-            if time_us >= oldest_us and key not in live.used_at:
-                if len(live.used_at) >= most:
-                    live.lost.add(key)
-                    continue
-                live.used_at[key] = time_us / _US_PER_SECOND
-            if key in live.used_at and key not in live.begun:
-                live.rows += 1
-                live.began[key] = position
-                if kind != RowKind.WENT_ON:
-                    live.begun.add(key)
-                if kind == RowKind.GAP:
-                    live.lost.add(key)
-            is_done = time_us < oldest_us and len(live.begun) == len(live.used_at)
-            if is_done:
-                break
-        if is_done:
+        try:
+            for head in read_heads(segment):
+                if not live.take(head, oldest_us, most):
+                    break
+            else:
+                continue
             break
+        except InvalidDataError as error:
+            _log.error("log_damaged", reason=str(error))
+            live.gap()
     # The log no longer has their beginnings.
     live.lost |= live.used_at.keys() - live.begun
     return live
 
 
-def _lose_earlier(files: list[Path], live: _Live, position: int, oldest_us: int) -> None:
-    """Remember as lost who was live before a gap that is everybody's and did not come after."""
-    for segment in reversed(files):
-        for place, time_us, _, tenant, session_id in read_heads(segment):
-            if time_us < oldest_us:
-                return
-            if place < position and session_id:
-                key = SessionKey(tenant, session_id)
-                if key not in live.used_at:
-                    live.lost.add(key)
-
-
 def _rows(files: list[Path], live: _Live) -> Iterator[LoggedVisit]:
-    after = live.first - 1
-    for segment, following in zip(files, [*files[1:], None], strict=True):
-        if following is not None and int(following.stem.rpartition("-")[2]) <= live.first:
+    following = [first_position(segment) for segment in files[1:]]
+    for segment, end in zip(files, [*following, None], strict=True):
+        if end is not None and end <= live.first:
             continue
-        for visit in read_rows(segment, after=after):
-            if visit.position >= live.began.get(visit.key, visit.position + 1):
-                yield visit
+        try:
+            for visit in read_rows(segment, after=live.first - 1):
+                if visit.position >= live.began.get(visit.key, visit.position + 1):
+                    yield visit
+        except InvalidDataError as error:
+            _log.error("log_damaged", reason=str(error))
+            live.lose_before(end)
 
 
 class _Folder:
     """Folds calls into the states of their sessions."""
 
     def __init__(self, live: _Live) -> None:
-        self._lost = live.lost
+        self._live = live
         self.states: dict[SessionKey, SessionEntry] = {}
         self.rows = 0
         self.events = 0
@@ -162,17 +186,23 @@ class _Folder:
         try:
             logged = visit.call()
             call = score_call(visit, logged)
-        except (DecodeError, OutsideContractError) as error:
-            raise InvalidDataError(f"event log, row {visit.position}", str(error)) from None
+        except (DecodeError, OutsideContractError):
+            _log.error("log_damaged", reason=f"row {visit.position} is no call")
+            self.states.pop(visit.key, None)
+            self._live.lost.add(visit.key)
+            return
         if not call.event_ids:
             return
         entry = None if visit.kind == RowKind.BEGAN else self.states.get(visit.key)
-        lost = logged.lost or (entry is None and visit.key in self._lost)
+        lost = logged.lost or (entry is None and visit.key in self._live.lost)
         self.states[visit.key] = fold_logged(entry, call, logged, lost=lost)
         self.events += len(call.event_ids)
 
-    def entry(self, key: SessionKey) -> SessionEntry:
-        return self.states[key]
+    def drop(self) -> None:
+        """Let go of sessions whose rows so far turned out not to count."""
+        for key in self._live.dropped:
+            self.states.pop(key, None)
+        self._live.dropped.clear()
 
 
 def fold_logged(

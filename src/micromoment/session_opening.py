@@ -94,18 +94,13 @@ def _recover(
     sessions: MemorySessionStore, settings: Settings, folder: Path, clock_us: Callable[[], int]
 ) -> None:
     started = time.monotonic()
-    try:
-        found = recover_sessions(
-            folder,
-            sessions,
-            ttl_s=settings.session_ttl,
-            most=settings.max_sessions,
-            now=clock_us() / 1_000_000,
-        )
-    except InvalidDataError as error:
-        # A shop without its last hour is better off than a shop without scores.
-        _log.error("sessions_not_recovered", reason=str(error))
-        return
+    found = recover_sessions(
+        folder,
+        sessions,
+        ttl_s=settings.session_ttl,
+        most=settings.max_sessions,
+        now=clock_us() / 1_000_000,
+    )
     _log.info(
         "sessions_recovered",
         sessions=found.sessions,

@@ -270,7 +270,7 @@ class Settings(BaseSettings):
         "with RESOURCE_EXHAUSTED.",
     )
     max_waiting: int = Field(
-        128,
+        256,
         ge=16,
         description="Calls that wait for the processor; beyond it gRPC drops some, and beyond a "
         "quarter more all, as CANCELLED.",

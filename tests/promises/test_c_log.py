@@ -150,7 +150,7 @@ def test_c10_a_crash_with_a_full_disk_is_not_silent(start: Start, tmp_path: Path
 
 
 def test_c10_a_damaged_log_stops_no_server(start: Start, tmp_path: Path) -> None:
-    """A row that can't be read is named; the server serves, without the sessions of before."""
+    """A row that can't be read is named; the server serves, and says of whom it lacks events."""
     settings = {"state_dir": str(tmp_path / "damaged")}
     server = start(**settings)
     with Client(f"127.0.0.1:{port_of(server)}", deadline_s=10) as client:
@@ -165,8 +165,10 @@ def test_c10_a_damaged_log_stops_no_server(start: Start, tmp_path: Path) -> None
     again = start(**settings)
     with Client(f"127.0.0.1:{port_of(again)}", deadline_s=10) as client:
         assert client.wait_until_ready(10)
-        assert client.score("visit", [an_event(1, 1)]).events_seen == 1
-    assert "row 1" in again.await_event("sessions_not_recovered")["reason"]
+        reply = client.score("visit", [an_event(1, 1)])
+    assert reply.events_seen == 1
+    assert pb.DEGRADED_REASON_STATE_LOST in reply.degraded
+    assert "row 1" in again.await_event("log_damaged")["reason"]
 
 
 def test_c10_one_log_has_one_writer(start: Start, tmp_path: Path) -> None:

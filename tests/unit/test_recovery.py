@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.recovery import Recovered, recover_sessions
 from micromoment.scoring.bundle import LoadedBundle
@@ -16,7 +15,7 @@ from micromoment.scoring.scorer import Scorer
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.absent import NoVisitLog
 from micromoment.stores.log_rows import LogRow, RowKind
-from micromoment.stores.log_segments import LogLimits, SegmentWriter
+from micromoment.stores.log_segments import LogLimits, SegmentWriter, segments
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.recorder import Recorder, Samples
@@ -180,9 +179,46 @@ def test_the_latest_come_back(server: Server, tmp_path: Path) -> None:
     assert (found.sessions, found.lost) == (2, 3)
 
 
-def test_damaged_rows_are_named(server: Server, tmp_path: Path) -> None:
-    """A call that can't be parsed is an error with its place."""
+def test_a_damaged_row_is_its_sessions_loss(server: Server, tmp_path: Path) -> None:
+    """Of a session with a call that can't be read what came after it is kept, and it is lost."""
     server.call(1, 0)
-    server.rows.append(server.rows[0]._replace(body=b"\xff\xff"))
-    with pytest.raises(InvalidDataError, match="row 2"):
-        recovered(tmp_path, server.rows)
+    server.call(2, 0)
+    server.call(1, 1)
+    server.rows[-1] = server.rows[-1]._replace(body=b"\xff\xff")
+    server.call(1, 2)
+    sessions, found = recovered(tmp_path, server.rows)
+    entry = sessions.get(key(1))
+    assert entry is not None
+    assert (entry.state["events_seen"][0], bool(entry.state["state_lost"][0])) == (1, True)
+    assert sessions.get(key(2)) == server.entries["s2"]
+    assert (found.sessions, found.lost) == (2, 1)
+
+
+@pytest.mark.parametrize("damage", ["all", "bodies"])
+def test_a_damaged_file_is_the_loss_of_who_was_in_it(
+    server: Server, tmp_path: Path, damage: str
+) -> None:
+    """Who began after it comes back whole, who was under way is lost, and nothing stops."""
+    for number in range(4):
+        server.call(1, number)  # in the first file, then in the second
+        server.call(2, number)
+    server.call(1, 4)
+    server.call(3, 0)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    recovered(folder, server.rows)
+    second = segments(folder)[1]
+    content = bytearray(second.read_bytes())
+    if damage == "all":
+        content[:100] = bytes(100)
+    else:
+        content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    second.write_bytes(bytes(content))
+    sessions = MemorySessionStore(100, TTL_S, clock=lambda: NOW_S)
+    found = recover_sessions(folder, sessions, ttl_s=TTL_S, most=100, now=NOW_S)
+    first, third = sessions.get(key(1)), sessions.get(key(3))
+    assert first is not None
+    assert first.state["state_lost"][0]
+    assert third == server.entries["s3"]
+    assert sessions.was_evicted(key(2))
+    assert (found.sessions, found.lost) == (2, 2)

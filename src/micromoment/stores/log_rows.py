@@ -56,6 +56,11 @@ class LogRow(NamedTuple):
     body: bytes
 
 
+def everybodys_gap(time_us: int) -> LogRow:
+    """Make a row that says that the log lacks events of anybody who was under way."""
+    return LogRow(time_us, RowKind.GAP, "", "", "", b"")
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedVisit:
     """A row as it was read, with its place in the log."""

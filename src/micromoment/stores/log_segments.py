@@ -41,6 +41,8 @@ CREATE TABLE IF NOT EXISTS calls (
 # A writer that goes on in a new segment makes the file before the table.
 _IS_BEGUN: Final = "SELECT 1 FROM sqlite_master WHERE name = 'calls'"
 _COLUMNS: Final = "position, received_time, kind, tenant, session_id, visitor_id, body"
+# More than a file can hold.
+_MOST_ROWS: Final = 1 << 32
 # Rows in one statement: the interpreter is let go and taken back once for each.
 _TOGETHER: Final = 64
 _BUSY_TIMEOUT_S: Final = 2.0
@@ -84,6 +86,28 @@ def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"))
 
 
+def first_position(segment: Path) -> int:
+    """Give the place of a segment's first row."""
+    return int(segment.stem.removeprefix(_PREFIX))
+
+
+def _last_position(folder: Path) -> tuple[int, bool]:
+    """Give the place of a log's last row, and whether it could be read: else one beyond it."""
+    files = segments(folder)
+    if not files:
+        return 0, True
+    first = first_position(files[-1])
+    try:
+        with _reading(files[-1]) as connection:
+            if not connection.execute(_IS_BEGUN).fetchall():
+                return first - 1, True
+            (last,) = connection.execute("SELECT max(position) FROM calls").fetchone()
+    except InvalidDataError as error:
+        _log.error("log_damaged", reason=str(error))
+        return first + _MOST_ROWS, False
+    return first - 1 if last is None else last, True
+
+
 def segment_bytes(segment: Path) -> int:
     """Give the bytes that a segment takes, with what is not yet merged into it."""
     parts = (segment, segment.with_name(f"{segment.name}-wal"))
@@ -95,19 +119,18 @@ class SegmentWriter:
 
     With `commit` a row is safe from the process's death once it is written, with `fsync` from a
     power cut as well. What is written waits in SQLite's write-ahead log; `checkpoint`, which any
-    thread may call meanwhile, merges it.
+    thread may call meanwhile, merges it. `is_whole` tells that the segment before could be read.
     """
 
     def __init__(self, folder: Path, durability: Durability, limits: LogLimits) -> None:
         self._folder = folder
         self._limits = limits
         self._synchronous = "FULL" if durability == "fsync" else "NORMAL"
-        existing = segments(folder)
-        self._segment = existing[-1] if existing else _segment(folder, 1)
+        self.last_position, self.is_whole = _last_position(folder)
+        # Always a file of its own: nothing is written into one that may be damaged.
+        self._segment = _segment(folder, self.last_position + 1)
         self._connection = self._open(self._segment)
-        first = int(self._segment.stem.removeprefix(_PREFIX))
-        (last,) = self._connection.execute("SELECT max(position) FROM calls").fetchone()
-        self.last_position: int = first - 1 if last is None else last
+        self._inode = self._segment.stat().st_ino
 
     def write(self, rows: Sequence[LogRow]) -> None:
         """Append rows, all of them or none. Raises `sqlite3.Error`."""
@@ -131,7 +154,15 @@ class SegmentWriter:
         following = _segment(self._folder, self.last_position + 1)
         connection = self._open(following)
         before, self._connection, self._segment = self._connection, connection, following
+        self._inode = following.stat().st_ino
         before.close()
+
+    def is_there(self) -> bool:
+        """Tell whether the segment is still the file that was opened. Any thread may ask."""
+        try:
+            return self._segment.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def checkpoint(self) -> None:
         """Merge into the segment what was written, as far as nobody reads it. Any thread may call.
@@ -150,6 +181,7 @@ class SegmentWriter:
         self._connection.close()
 
     def _open(self, segment: Path) -> sqlite3.Connection:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = connect(segment, create=True)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -157,9 +189,6 @@ class SegmentWriter:
             # A checkpoint waits for the disk; it is another thread's.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute(_SCHEMA)
-            (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found not in {0, FORMAT}:
-                raise InvalidDataError(str(segment), f"is a log of format {found}, not {FORMAT}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
         except BaseException:
             connection.close()
@@ -174,6 +203,13 @@ def connect(segment: Path, *, create: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(
         segment, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
+
+
+def _connect_reader(segment: Path) -> sqlite3.Connection:
+    """Open a segment to read; also in a folder where SQLite can keep nothing beside it."""
+    if os.access(segment.parent, os.W_OK):
+        return connect(segment)
+    return sqlite3.connect(f"{segment.resolve().as_uri()}?immutable=1", uri=True)
 
 
 def prune(folder: Path, limits: LogLimits, now: float) -> int:
@@ -220,13 +256,18 @@ def read_rows(
                 )
 
 
-def read_heads(segment: Path) -> Iterator[tuple[int, int, int, str, str]]:
+LogHead = tuple[int, int, int, str, str]
+
+
+def read_heads(segment: Path) -> Iterator[LogHead]:
     """Go through a segment's rows from the last to the first, without visitors and bodies.
 
     Each is position, received time (microseconds), kind, tenant and session id. Raises
     `InvalidDataError` for a damaged segment.
     """
     with _reading(segment) as connection:
+        if not connection.execute(_IS_BEGUN).fetchall():
+            return
         yield from connection.execute(
             "SELECT position, received_time, kind, tenant, session_id FROM calls "
             "ORDER BY position DESC"
@@ -236,8 +277,11 @@ def read_heads(segment: Path) -> Iterator[tuple[int, int, int, str, str]]:
 @contextmanager
 def _reading(segment: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with closing(connect(segment)) as connection:
+        with closing(_connect_reader(segment)) as connection:
             connection.execute("PRAGMA query_only = 1")
+            (found,) = connection.execute("PRAGMA user_version").fetchone()
+            if found not in {0, FORMAT}:
+                raise InvalidDataError(str(segment), f"is a log of format {found}, not {FORMAT}")
             yield connection
     except sqlite3.DatabaseError as error:
         raise InvalidDataError(str(segment), f"can't be read as an event log: {error}") from None

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from micromoment.stores.log_rows import LogRow
+from micromoment.stores.log_rows import LogRow, everybodys_gap
 from micromoment.stores.log_segments import SegmentWriter
 
 UPKEEP_S: Final = 1.0
@@ -36,6 +36,7 @@ class LogWriter:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
         self._full = threading.Event()
+        self._gone = threading.Event()
         self._writing = threading.Thread(target=self._write_all, daemon=True, name="event-log")
         self._upkeep = threading.Thread(target=self._keep_up, daemon=True, name="event-log-upkeep")
 
@@ -70,6 +71,8 @@ class LogWriter:
         while loop is not None and (rows := self._work.get()) is not None:
             error: Exception | None = None
             try:
+                if rows and self._gone.is_set():
+                    rows = self._begin_anew(rows)
                 if rows:
                     self._segments.write(rows)
             except (sqlite3.Error, OSError) as failure:
@@ -78,6 +81,12 @@ class LogWriter:
                 loop.call_soon_threadsafe(self._written, error)
             if error is None and self._full.is_set():
                 self._rotate()
+
+    def _begin_anew(self, rows: list[LogRow]) -> list[LogRow]:
+        """Go on in a file that is there, after a gap that is everybody's."""
+        self._segments.rotate()
+        self._gone.clear()
+        return [everybodys_gap(rows[0].received_time_us), *rows]
 
     def _rotate(self) -> None:
         try:
@@ -91,7 +100,10 @@ class LogWriter:
         merged = 0
         while not self._ended.wait(UPKEEP_S):
             last = self._segments.last_position
-            if last == merged:
+            if not self._segments.is_there() and not self._gone.is_set():
+                _log.error("log_file_gone")
+                self._gone.set()
+            if last == merged or self._gone.is_set():
                 continue
             try:
                 self._segments.checkpoint()

@@ -19,7 +19,7 @@ import structlog
 
 from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
-from micromoment.stores.log_rows import LogRow, RowKind
+from micromoment.stores.log_rows import LogRow, RowKind, everybodys_gap
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.log_writer import LogWriter
 
@@ -104,6 +104,7 @@ class SqliteVisitLog:
             self._folder.close()
             raise
         self._writer = LogWriter(segments, self._written)
+        self._is_whole = segments.is_whole
         self._path = folder
         self._waits = durability != "async"
         self._observer = observer
@@ -115,6 +116,8 @@ class SqliteVisitLog:
         self._retry_at = 0.0
         self._is_failing = False
         self._is_scheduled = False
+        self._is_closing = False
+        self._retry: asyncio.TimerHandle | None = None
         self._settle_gap()
 
     @property
@@ -170,6 +173,9 @@ class SqliteVisitLog:
         """Write what waits, say what is missing, and close the files."""
         deadline = time.monotonic() + _CLOSE_S
         self._retry_at = 0.0
+        self._is_closing = True
+        if self._retry is not None:
+            self._retry.cancel()
         while self.rows_waiting and time.monotonic() < deadline:
             kept = asyncio.get_running_loop().create_future()
             (self._writing or self._pending).waiting.append(kept)
@@ -188,10 +194,10 @@ class SqliteVisitLog:
     def _settle_gap(self) -> None:
         """Say in the log what a process that is gone could not say: anybody's rows may lack."""
         with suppress(OSError):
-            if (self._path / GAP_FILE).exists():
+            if (self._path / GAP_FILE).exists() or not self._is_whole:
                 with suppress(sqlite3.Error):
-                    self._writer.write_now([LogRow(self._clock_us(), RowKind.GAP, "", "", "", b"")])
-                    (self._path / GAP_FILE).unlink()
+                    self._writer.write_now([everybodys_gap(self._clock_us())])
+                    (self._path / GAP_FILE).unlink(missing_ok=True)
             (self._path / _SPARE_FILE).touch()
 
     def _schedule(self) -> None:
@@ -240,6 +246,9 @@ class SqliteVisitLog:
 
     def _fail(self, rows: Sequence[LogRow], reason: str) -> None:
         self._retry_at = time.monotonic() + _RETRY_S
+        if self._retry is None and not self._is_closing:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(_RETRY_S + _GATHER_ASYNC_S, self._try_again)
         if not self._is_failing:
             self._is_failing = True
             _log.error("event_log_failed", reason=reason)
@@ -247,6 +256,12 @@ class SqliteVisitLog:
             with suppress(OSError):
                 (self._path / _SPARE_FILE).rename(self._path / GAP_FILE)
         self._lose(rows)
+
+    def _try_again(self) -> None:
+        """Say what is missing also where no call comes."""
+        self._retry = None
+        if self._is_failing and self._writing is None and not self._is_scheduled:
+            self._submit()
 
     def _lose(self, rows: Sequence[LogRow]) -> None:
         self._gap.update(SessionKey(row.tenant, row.session_id) for row in rows)

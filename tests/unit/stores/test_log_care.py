@@ -50,7 +50,7 @@ def test_a_whole_log_is_told(tmp_path: Path) -> None:
     writer.close()
     report = check_log(tmp_path / "log")
     assert report.is_whole
-    assert [one.rows for one in report.files] == [50, 50, 21]
+    assert [one.rows for one in report.files] == [50, 50, 20, 1]
     assert sum(one.events for one in report.files) == 120
     assert sum(one.gaps for one in report.files) == 1
     assert report.sessions == 10

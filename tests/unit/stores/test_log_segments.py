@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -121,10 +122,26 @@ def test_what_is_no_segment_is_named(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 9")
     connection.close()
     with pytest.raises(InvalidDataError, match=r"visits-0+1\.sqlite.*format 9"):
-        SegmentWriter(tmp_path, "commit", LIMITS)
+        list(read_rows(segment))
     segment.write_bytes(b"not a database, but long enough to look like one" * 100)
     with pytest.raises(InvalidDataError, match=r"visits-0+1\.sqlite"):
         list(read_rows(segment))
+    writer = SegmentWriter(tmp_path, "commit", LIMITS)
+    writer.write([a_row("s")])
+    writer.close()
+    assert not writer.is_whole
+    assert [visit.session_id for visit in read_rows(segments(tmp_path)[1])] == ["s"]
+
+
+def test_a_log_is_read_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed log in a folder that is read only, as a back-up may be."""
+    a_log(tmp_path, rows=2, per_segment=2)
+    (segment,) = segments(tmp_path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # mode bits don't hold a root back
+    assert len(list(read_rows(segment))) == 2
+    assert [path.name for path in tmp_path.iterdir()] == [segment.name]
 
 
 def test_a_segment_that_was_only_just_made_holds_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -185,6 +186,39 @@ async def test_a_gap_that_was_never_written_is_everybodys(tmp_path: Path, disk: 
     assert [(visit.session_id, visit.kind) for visit in rows(tmp_path)] == [("", RowKind.GAP)]
     assert not (tmp_path / GAP_FILE).exists()
     await again.close()
+
+
+async def test_a_gap_is_said_without_a_further_call(tmp_path: Path, disk: Disk) -> None:
+    """A log that nobody calls finds out by itself that it can be written again."""
+    log, _ = a_log(tmp_path)
+    disk.is_full = True
+    log.append(a_row("broken"))
+    assert not await kept(log)
+    disk.is_full = False
+    for _ in range(500):
+        await asyncio.sleep(0.01)
+        if log.is_taking:
+            break
+    assert [(visit.session_id, visit.kind) for visit in rows(tmp_path)] == [("broken", RowKind.GAP)]
+    await log.close()
+
+
+async def test_a_log_that_is_removed_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is logged after that is there, behind a gap that is everybody's."""
+    monkeypatch.setattr(log_writer, "UPKEEP_S", 0.01)
+    folder = tmp_path / "log"
+    log, _ = a_log(folder)
+    log.append(a_row("before"))
+    assert await kept(log)
+    shutil.rmtree(folder)
+    await asyncio.sleep(0.2)
+    log.append(a_row("after"))
+    assert await kept(log)
+    await log.close()
+    found = [(visit.position, visit.session_id, visit.kind) for visit in rows(folder)]
+    assert found == [(2, "", RowKind.GAP), (3, "after", RowKind.WENT_ON)]
 
 
 async def test_more_rows_than_may_wait_are_dropped(
