@@ -6,17 +6,22 @@ Each promise of docs/reliability.md has a test named by its id, which carries th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
 
 from tests.support.forms import in_form
-from tests.support.server_process import Start, servers
+from tests.support.server_process import Server, Start, servers
+from tests.support.shop_server import ShopServer, a_shop_server
 from tests.support.tiny_bundle import make_tiny_store
+from tests.support.two_bundles import SETTINGS, make_two_bundles
 
 _T = TypeVar("_T")
+Reached = Callable[[str, str], None]
 
 
 class Form(Protocol):
@@ -26,6 +31,14 @@ class Form(Protocol):
         """Give the one that is asked for."""
 
 
+@dataclass(frozen=True)
+class Steady:
+    """A server that serves all along."""
+
+    server: Server
+    address: str
+
+
 @pytest.fixture(scope="session")
 def form() -> Form:
     """Choose a number of rounds, seconds and the like by the form that runs."""
@@ -33,7 +46,7 @@ def form() -> Form:
 
 
 @pytest.fixture
-def reached(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
+def reached(record_property: Callable[[str, object], None]) -> Reached:
     """Take the figure that a promise reached; the end of the run lists them all."""
 
     def record(promise: str, figure: str) -> None:
@@ -55,3 +68,28 @@ def start(store: Path, tmp_path: Path) -> Iterator[Start]:
     """Start servers; those that still run are killed afterwards."""
     with servers(store, tmp_path) as start_server:
         yield start_server
+
+
+@pytest.fixture(scope="module")
+def steady(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steady]:
+    """A server that nothing is done to."""
+    with servers(store, tmp_path_factory.mktemp("steady")) as start_server:
+        server = start_server()
+        yield Steady(server, f"127.0.0.1:{server.await_event('serving')['port']}")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two small bundles; the first is `serving`, the second the latest."""
+    folder = tmp_path_factory.mktemp("originals")
+    make_two_bundles(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(originals: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ShopServer]:
+    """A server that begins with the first bundle of a store of its own; tests leave it so."""
+    folder = tmp_path_factory.mktemp("models")
+    store = Path(shutil.copytree(originals, folder / "store"))
+    with a_shop_server(store, folder, bundle="shop:serving", **SETTINGS) as server:
+        yield server
