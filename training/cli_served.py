@@ -93,17 +93,39 @@ def _log_parity(visits: Iterable[LoggedVisit], store: Path | None, *, sabotage: 
     raise typer.Exit(0 if report.equal else 1)
 
 
+def in_a_folder(value: Path | None) -> Path | None:
+    """Refuse a file whose folder does not exist."""
+    if value is not None and not value.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {value.parent}")
+    return value
+
+
+def textfile_name(value: Path | None) -> Path | None:
+    """Refuse what a textfile collector would not read, and a folder that does not exist."""
+    if value is not None and value.suffix != ".prom":
+        raise typer.BadParameter(f"{value.name} does not end in .prom: no collector reads it")
+    return in_a_folder(value)
+
+
 def monitor(
     log: Annotated[str, typer.Option(help="Folder of a server's event log, or redis://...")],
     store: Annotated[
         Path | None, typer.Option("--store", "--bundle-store", help="Folder of the bundle store.")
     ] = None,
     bundle: Annotated[
-        str, typer.Option(help="Bundle to judge, name:version; without one the last that served.")
+        str,
+        typer.Option(
+            help="Bundle to judge, name:version or name:latest; without one the last that served."
+        ),
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="HTML file for the page.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file for the page.", callback=in_a_folder)
+    ] = None,
     prometheus: Annotated[
-        Path | None, typer.Option(help="File of gauges for a textfile collector, *.prom.")
+        Path | None,
+        typer.Option(
+            help="File of gauges for a textfile collector, *.prom.", callback=textfile_name
+        ),
     ] = None,
     days: Annotated[int, typer.Option(min=1, help="Days that are looked at together.")] = 7,
     wait_hours: Annotated[

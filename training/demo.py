@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ def run_demo(folder: Path, *, once: bool, port: int) -> int:
     }
     with ServerProcess(settings, folder / "server.log") as server:
         play_visit(server.address, popular_product(events), console)
+        print_how_to_serve(folder, report.tag, console)
         if once:
             return 0
         print_how_to_call(server.address, console)
@@ -158,6 +160,21 @@ def _caption(reply: pb.ScoreResponse) -> str:
         what = "order" if reply.churn.target == "purchase" else "visit"
         lines.append(f"churn: no {what} within {reply.churn.horizon_days} days after this one")
     return "\n".join(lines)
+
+
+def print_how_to_serve(folder: Path, tag: str, console: Console) -> None:
+    """Print where the files are, and the command that serves them again."""
+    console.print(
+        f"\nBundle: {folder / 'bundles'}; state: {folder / 'state'}; "
+        f"event log: {folder / 'state' / 'event_log'}\n"
+        f"Serve them: MICROMOMENT_STATE_DIR={shlex.quote(str(folder / 'state'))} "
+        f".venv/bin/micromoment serve --bundle {tag} "
+        f"--store {shlex.quote(str(folder / 'bundles'))} "
+        f"--features {shlex.quote(str(folder / 'features'))}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def print_how_to_call(address: str, console: Console) -> None:

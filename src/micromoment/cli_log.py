@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 log = typer.Typer(help="Look after the event log of a server.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Argument(help="Folder of the event log (setting event_log).")]
+
+def _is_folder(value: Path) -> Path:
+    # Not the value: a URL may hold a password.
+    if str(value).startswith(("redis:/", "rediss:/")):
+        raise typer.BadParameter(
+            "is no folder: check, backup and restore are for folders, Redis keeps its own log"
+        )
+    return value
+
+
+Folder = Annotated[
+    Path,
+    typer.Argument(help="Folder of the event log (setting event_log).", callback=_is_folder),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +46,8 @@ def check(folder: Folder) -> None:
 
 @log.command()
 def backup(
-    folder: Folder, target: Annotated[Path, typer.Argument(help="An empty folder.")]
+    folder: Folder,
+    target: Annotated[Path, typer.Argument(help="An empty folder.", callback=_is_folder)],
 ) -> None:
     """Copy a log while its server may go on writing, and check the copy."""
     from micromoment.stores.log_care import back_up_log  # noqa: PLC0415 - where it is used
@@ -43,8 +57,13 @@ def backup(
 
 @log.command()
 def restore(
-    copy: Annotated[Path, typer.Argument(help="Folder that `log backup` wrote.")],
-    target: Annotated[Path, typer.Argument(help="An empty folder, where a server will look.")],
+    copy: Annotated[
+        Path, typer.Argument(help="Folder that `log backup` wrote.", callback=_is_folder)
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(help="An empty folder, where a server will look.", callback=_is_folder),
+    ],
 ) -> None:
     """Bring a whole copy into an empty folder; a server started on it goes on from there."""
     from micromoment.stores.log_care import restore_log  # noqa: PLC0415 - where it is used

@@ -38,3 +38,4 @@ def test_the_demo_shows_a_visit_and_ends(tmp_path: Path) -> None:
     assert re.search(r"do +converted", visit)
     (tag,) = set(re.findall(r"demo:[0-9a-f]{16}", stdout))
     assert f"answered by {tag}" in visit
+    assert f"serve --bundle {tag}" in visit

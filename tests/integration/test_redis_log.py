@@ -26,6 +26,7 @@ from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_log import StreamLimits, read_stream
+from micromoment.v1 import log_pb2 as pb
 from tests.support.feature_stores import a_redis
 from tests.support.log_rows import a_row
 from tests.support.replicas import START, Shoppers, client_of, send, serving
@@ -232,3 +233,26 @@ async def test_a_log_that_can_not_be_read(port: int, redis: Redis) -> None:
     with pytest.raises(InvalidDataError, match="ConnectionError") as caught:
         list(read_stream("redis://:secret@127.0.0.1:1/0"))
     assert "secret" not in str(caught.value)
+    assert "at 127.0.0.1:1:" in str(caught.value)
+    for url in ("redis://:sec/ret@127.0.0.1:1", "redis://sec#ret@127.0.0.1:1", "redis://[sec"):
+        with pytest.raises(InvalidDataError, match="event log in Redis: ") as caught:
+            list(read_stream(url))
+        assert "sec" not in str(caught.value)
+
+
+async def test_reports_name_entries_by_their_ids(
+    replica: Replica, port: int, redis: Redis, tmp_path: Path
+) -> None:
+    """The first entry that a reason befell is one that `XRANGE` finds."""
+    await keep(replica, "s1", 1)
+    redis.xtrim(STREAM, maxlen=0, approximate=False)
+    body = pb.LoggedCall(events=[event("page_view", event_id="e2")], time_zone="UTC")
+    await replica.store.replace(
+        key_of("s1"),
+        await replica.store.fetch(key_of("s1")),
+        SessionEntry.of(new_state(), "e2"),
+        a_row("s1", kind=RowKind.WENT_ON)._replace(body=body.SerializeToString()),
+    )
+    report = import_log(log_source(f"redis://127.0.0.1:{port}", PREFIX), tmp_path / "events")
+    ((entry_id, _),) = redis.xrange(STREAM)  # type: ignore[misc] # a list, not awaited
+    assert [*report.examples.values()] == [f"{STREAM}:{entry_id.decode()}"]

@@ -277,6 +277,15 @@ def test_live_figures_of_a_served_log(served: ServedLog, tmp_path: Path) -> None
     assert "too few orders" in done.stdout
     assert "Live scores of tiny:" in page.read_text()
     assert "micromoment_live_degraded 0.0" in gauges.read_text()
+    for option, path, told in (
+        ("--prometheus", tmp_path / "live.txt", ".prom"),
+        ("--prometheus", tmp_path / "nowhere" / "live.prom", "no folder"),
+        ("--out", tmp_path / "nowhere" / "live.html", "no folder"),
+    ):
+        refused = run("monitor", *log, option, path)
+        assert refused.exit_code == 2
+        assert told in " ".join(refused.stderr.replace("│", "").split())
+        assert not path.exists()
 
 
 def run(*arguments: str | Path) -> Result:

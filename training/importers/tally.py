@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from training.importers.report import FileReport
@@ -12,11 +12,21 @@ from training.importers.report import FileReport
 ReasonRow = tuple[int, str, int, int]
 
 
+# Gives the name of a row, by the number of its file and its own.
+RowName = Callable[[int, int], str]
+
+
+def row_number(_file_no: int, row_no: int) -> str:
+    """Name a row by its number."""
+    return str(row_no)
+
+
 class Tally:
     """Adds up what became of the rows of numbered files, and keeps each reason's first row."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], row_name: RowName = row_number) -> None:
         self._files = files
+        self._row_name = row_name
         self._read: Counter[int] = Counter()
         self._kept: Counter[int] = Counter()
         self._reasons: dict[str, list[Counter[str]]] = {
@@ -71,7 +81,7 @@ class Tally:
     def examples(self) -> dict[str, str]:
         """Give for each reason the first row it befell, as `file:row`."""
         return {
-            reason: f"{self._files[file_no]}:{row_no}"
+            reason: f"{self._files[file_no]}:{self._row_name(file_no, row_no)}"
             for reason, (file_no, row_no) in sorted(self._first.items())
         }
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from micromoment.errors import BundleError, NotEnoughDataError
 from micromoment.scoring.manifest import Manifest, read_manifest
-from micromoment.stores.bundles import find_bundle
+from micromoment.stores.bundles import find_bundle, is_pointer, tag_of
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.stores.log_rows import LoggedVisit
 from training.drift import Histogram, Shift, measure_shifts
@@ -30,8 +30,9 @@ _DAY_US: Final = 86_400 * _US_PER_SECOND
 class MonitorRequest:
     """What to read and how to look at it.
 
-    `bundle` is a tag, empty for the one that served last. Windows are `days` long and end at each
-    day. `wait_hours` is how long after a visit's end its orders may still be told from outside it.
+    `bundle` is a tag or a pointer of the store, empty for the one that served last. Windows are
+    `days` long and end at each day. `wait_hours` is how long after a visit's end its orders may
+    still be told from outside it.
     """
 
     visits: Iterable[LoggedVisit]
@@ -103,6 +104,8 @@ def monitor(request: MonitorRequest) -> LiveReport:
         raise NotEnoughDataError("the log holds no score of a visit before its order (log_scores)")
     # Of those that served, the one whose answer is the last.
     tag = request.bundle or served.bundles[int(served.last_bundle)]
+    if is_pointer(tag):
+        tag = tag_of(find_bundle(request.store, tag))
     if tag not in served.bundles:
         raise BundleError(tag, "no score in the log is of it")
     folder = find_bundle(request.store, tag)

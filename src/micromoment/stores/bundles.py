@@ -53,6 +53,11 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
+def is_pointer(tag: str) -> bool:
+    """Tell whether a tag's version is `latest` or `serving`, which the store says the rest of."""
+    return tag.partition(":")[2] in _ADVICE
+
+
 def tag_of(folder: Path) -> str:
     """Give the full name of the bundle in a folder of the store."""
     return f"{folder.parent.name}:{folder.name}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -68,6 +69,12 @@ def fields_of(row: LogRow, sequence: int) -> tuple[str | bytes | int, ...]:
     )  # fmt: skip
 
 
+def entry_id_of(position: int) -> str:
+    """Give the id of the entry at a row's position; a gap's is that of the entry after it."""
+    both = position >> 1
+    return f"{both >> _SAME_MS_BITS}-{both & (1 << _SAME_MS_BITS) - 1}"
+
+
 def read_stream(url: str, *, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedVisit]:
     """Go through the log in the Redis at `url`, in the order of arrival.
 
@@ -104,7 +111,19 @@ def read_entries(url: str, name: str) -> Iterator[tuple[bytes, dict[bytes, bytes
                 after = f"({page[-1][0].decode()}"
     except (RedisError, ValueError) as error:
         # Not its text: a URL may hold a password.
-        raise InvalidDataError("event log in Redis", type(error).__name__) from None
+        where = f"event log in Redis{_place(url)}"
+        raise InvalidDataError(where, type(error).__name__) from None
+
+
+def _place(url: str) -> str:
+    """Say where a Redis is, without what may be a password; nothing where that is in doubt."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    place = parts.netloc.rpartition("@")[2]
+    # A password with a slash or the like, not written as %2F, ends the part that names the host.
+    return f" at {place}" if place and "@" not in parts.path + parts.query + parts.fragment else ""
 
 
 def _visit(entry_id: bytes, fields: dict[bytes, bytes]) -> tuple[LoggedVisit, int]:

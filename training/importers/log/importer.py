@@ -37,7 +37,7 @@ def import_log(
     Raises `InvalidDataError` for a log that can't be read or is of several time zones; nothing is
     written then.
     """
-    tally = Tally(source.parts)
+    tally = Tally(source.parts, source.row_name)
     with event_folder(out) as folder, reporting(progress) as show:
         reader = LogReader(source, folder.work / "staged", time_zone, days or DayRange())
         reader.read(show)

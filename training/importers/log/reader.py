@@ -88,9 +88,16 @@ class LogReader:
     def read(self, show: ProgressHook) -> None:
         """Read the log to its end.
 
-        Raises `InvalidDataError` for a call that can't be read, and for one of another time zone.
+        Raises `InvalidDataError` for a call that can't be read, for one of another time zone, and
+        for a log without calls where no time zone is given.
         """
         visits = self._with_zone()
+        if not self.time_zone:
+            raise InvalidDataError(
+                f"event log {', '.join(map(str, self.source.parts))}",
+                "holds no call of a visit: nothing was served yet, or folder or --session-prefix"
+                " is another; for events from outside visits alone give --time-zone",
+            )
         self._zone = Shop(time_zone=self.time_zone).zone
         rows = heapq.merge(_placed(visits), _placed_outside(self.source.outside))
         with self.stage:

@@ -11,8 +11,9 @@ from micromoment.stores.event_log import OUTSIDE_FILE, LoggedEvent, read_outside
 from micromoment.stores.log_rows import LoggedVisit
 from micromoment.stores.log_segments import read_rows, segments
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
-from micromoment.stores.redis_log import is_redis, read_stream, stream_name
+from micromoment.stores.redis_log import entry_id_of, is_redis, read_stream, stream_name
 from micromoment.stores.redis_outside_visits import outside_stream_name, read_outside_stream
+from training.importers.tally import RowName, row_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,13 @@ class LogSource:
     """A log to read once, each part in order of arrival.
 
     `parts` names what rows are counted by; each row comes with its part's number. `outside` gives
-    the row's number in its part as well.
+    the row's number in its part as well. `row_name` says what reports call a row of a part.
     """
 
     parts: tuple[Path, ...]
     visits: Iterable[tuple[int, LoggedVisit]]
     outside: Iterable[tuple[int, int, LoggedEvent]] = ()
+    row_name: RowName = row_number
 
 
 def log_source(where: str, prefix: str = DEFAULT_PREFIX) -> LogSource:
@@ -38,7 +40,7 @@ def log_source(where: str, prefix: str = DEFAULT_PREFIX) -> LogSource:
         parts = (Path(stream_name(prefix)), Path(outside_stream_name(prefix)))
         visits = ((0, visit) for visit in read_stream(where, prefix=prefix))
         outside = ((1, *one) for one in read_outside_stream(where, prefix=prefix))
-        return LogSource(parts, visits, outside)
+        return LogSource(parts, visits, outside, _entry_name)
     folder = Path(where)
     files = tuple(segments(folder))
     outside_file = folder / OUTSIDE_FILE
@@ -59,6 +61,10 @@ def outside_of(where: str, prefix: str = DEFAULT_PREFIX) -> Iterator[LoggedEvent
     """Go through the events outside visits of a log, if there are any."""
     for _, _, event in log_source(where, prefix).outside:
         yield event
+
+
+def _entry_name(part: int, row: int) -> str:
+    return entry_id_of(row) if part == 0 else f"event {row}"
 
 
 def _visits(files: tuple[Path, ...]) -> Iterator[tuple[int, LoggedVisit]]:

@@ -20,6 +20,7 @@ from training.monitor import LiveReport, MonitorRequest, monitor
 from training.monitor.page import render_page, verdict
 from training.monitor.served import Reservoir, ServedScores, read_served
 from training.monitor.textfile import write_textfile
+from training.publishing.store import point_to
 
 BEGAN = RowKind.BEGAN
 HOUR_S = 3_600.0
@@ -257,6 +258,14 @@ def test_a_log_without_scores_says_so(store: tuple[Path, str]) -> None:
         look(store, [a_visit(1, "a", "1", kind=BEGAN)])
     with pytest.raises(BundleError, match="no score"):
         look(store, [scored(1, "a", "1", kind=BEGAN, bundle=store[1])], bundle="tiny:other")
+
+
+def test_a_pointer_is_the_bundle_that_it_names(store: tuple[Path, str]) -> None:
+    """`name:latest` is judged by what the store says it is."""
+    visits = [scored(1, "a", "1", kind=BEGAN, bundle=store[1])]
+    name, _, version = store[1].partition(":")
+    point_to(store[0], name, "latest", version)
+    assert look(store, visits, bundle=f"{name}:latest").tag == store[1]
 
 
 def test_kept_vectors_are_drawn_evenly() -> None:

@@ -226,3 +226,15 @@ def test_a_damaged_call_is_named(tmp_path: Path) -> None:
     broken = LoggedVisit(7, whole.received_time_us, BEGAN, "default", "a", "v", b"\xff\xff")
     with pytest.raises(InvalidDataError, match="row 7"):
         take(tmp_path, [broken])
+
+
+def test_a_log_without_calls_says_so(tmp_path: Path) -> None:
+    """A fresh server's, or another prefix's: it is not the time zone that is wrong.
+
+    Events from outside visits are imported all the same where a time zone is given.
+    """
+    for outside in ([], [told(an_order("o1"))]):
+        with pytest.raises(InvalidDataError, match=r"log\.sqlite.*holds no call"):
+            take(tmp_path, [], outside)
+    report, _ = take(tmp_path, [], [told(an_order("o1"))], time_zone="Europe/Berlin")
+    assert report.rows_kept == 1
