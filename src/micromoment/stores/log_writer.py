@@ -96,8 +96,8 @@ class LogWriter:
             _log.warning("log_not_rotated", reason=str(failure))
 
     def _keep_up(self) -> None:
-        """Merge, look whether the segment is full, and remove old ones, every second."""
-        merged = 0
+        """Remove old files, merge, and look whether the segment is full or gone, every second."""
+        merged = -1
         while not self._ended.wait(UPKEEP_S):
             last = self._segments.last_position
             if not self._segments.is_there() and not self._gone.is_set():
@@ -105,11 +105,17 @@ class LogWriter:
                 self._gone.set()
             if last == merged or self._gone.is_set():
                 continue
-            try:
-                self._segments.checkpoint()
-                if self._segments.is_full():
-                    self._full.set()
-                self._segments.prune()
+            # First of all: what is removed makes room for the rest.
+            if _done(self._segments.prune) and _done(self._segments.checkpoint):
                 merged = last
-            except (sqlite3.Error, OSError) as failure:
-                _log.warning("log_upkeep_failed", reason=str(failure))
+            if self._segments.is_full():
+                self._full.set()
+
+
+def _done(work: Callable[[], object]) -> bool:
+    try:
+        work()
+    except (sqlite3.Error, OSError) as failure:
+        _log.warning("log_upkeep_failed", reason=str(failure))
+        return False
+    return True
