@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -17,6 +18,7 @@ from micromoment.stores.log_segments import SegmentWriter
 
 UPKEEP_S: Final = 1.0
 _CLOSE_S: Final = 5.0
+_WARNING_PERIOD_S: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +39,7 @@ class LogWriter:
         self._ended = threading.Event()
         self._full = threading.Event()
         self._gone = threading.Event()
+        self._next_warning = float("-inf")
         self._writing = threading.Thread(target=self._write_all, daemon=True, name="event-log")
         self._upkeep = threading.Thread(target=self._keep_up, daemon=True, name="event-log-upkeep")
 
@@ -106,16 +109,18 @@ class LogWriter:
             if last == merged or self._gone.is_set():
                 continue
             # First of all: what is removed makes room for the rest.
-            if _done(self._segments.prune) and _done(self._segments.checkpoint):
+            if self._done(self._segments.prune) and self._done(self._segments.checkpoint):
                 merged = last
             if self._segments.is_full():
                 self._full.set()
 
-
-def _done(work: Callable[[], object]) -> bool:
-    try:
-        work()
-    except (sqlite3.Error, OSError) as failure:
-        _log.warning("log_upkeep_failed", reason=str(failure))
-        return False
-    return True
+    def _done(self, work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except (sqlite3.Error, OSError) as failure:
+            now = time.monotonic()
+            if now >= self._next_warning:
+                self._next_warning = now + _WARNING_PERIOD_S
+                _log.warning("log_upkeep_failed", reason=str(failure))
+            return False
+        return True
