@@ -12,17 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import structlog
 from google.protobuf.message import DecodeError
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.proto_codec import OutsideContractError
-from micromoment.features import reducer
-from micromoment.features.session import fold_batch
-from micromoment.features.state import new_state
-from micromoment.features.user_snapshot import UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall, SessionKey
+from micromoment.scoring.folding import fold_call
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call, stand
 from micromoment.stores.log_segments import (
@@ -38,7 +34,6 @@ from micromoment.v1 import log_pb2 as pb
 _US_PER_SECOND: Final = 1_000_000
 _PROGRESS_S: Final = 2.0
 _NOWHERE: Final = 1 << 63
-_NOBODY: Final = no_lookup(UserStatus.UNAVAILABLE)
 
 _log = structlog.get_logger(__name__)
 
@@ -209,18 +204,13 @@ def fold_logged(
     entry: SessionEntry | None, call: ScoreCall, logged: pb.LoggedCall, *, lost: bool
 ) -> SessionEntry:
     """Fold a logged call into its session as the server did, to the last bit."""
-    state = new_state() if entry is None else entry.copied_state()
-    if lost or (entry is None and (call.first_sequence or 1) > 1):
-        state[0]["state_lost"] = True
-    outcomes = fold_batch(
-        state,
-        call.batch,
-        call.user or _NOBODY,
-        logged.session_expiry_us,
-        logged.max_clock_skew_us,
+    folded = fold_call(
+        call,
+        entry,
+        lost=lost,
+        expiry_us=logged.session_expiry_us,
+        skew_us=logged.max_clock_skew_us,
     )
     if logged.standing:
-        stand(state, logged.standing)
-    accepted = np.flatnonzero(outcomes != reducer.DUPLICATE)
-    last = entry.last_event_id if entry else ""
-    return SessionEntry.of(state, call.event_ids[int(accepted[-1])] if len(accepted) else last)
+        stand(folded.state, logged.standing)
+    return folded.entry()

@@ -16,7 +16,6 @@ from micromoment.errors import (
     SessionNotFoundError,
 )
 from micromoment.events.record import EventBatch, RecordArray, empty_batch
-from micromoment.features import reducer
 from micromoment.features.points import (
     ACCEPTED,
     AS_OF,
@@ -30,12 +29,13 @@ from micromoment.features.points import (
     USER_STATUS,
     PointFolder,
 )
-from micromoment.features.session import fold_batch, takes_up_user
+from micromoment.features.session import takes_up_user
 from micromoment.features.state import new_state
-from micromoment.features.user_snapshot import UserStatus, no_lookup
+from micromoment.features.user_snapshot import UserStatus
 from micromoment.scoring.answers import EVENTS_SEEN, N_ANSWERED, answer_points
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.calls import Explanation, Score, ScoreCall, SessionKey
+from micromoment.scoring.folding import NOT_LOOKED_UP, fold_call, is_lost
 from micromoment.scoring.orders import OrderForecast
 from micromoment.scoring.point_judge import PointJudge
 from micromoment.scoring.reasons import explain as explanation_of
@@ -47,10 +47,9 @@ MAX_TOGETHER: Final = 64  # sessions in one pass
 
 Stage = Literal["features", "models"]
 
-_NOT_LOOKED_UP: Final = no_lookup(UserStatus.UNAVAILABLE)
 _NO_EVENTS: Final = empty_batch(0, 0)
 _NEW: Final = new_state().tobytes()
-_NOBODY: Final = _NOT_LOOKED_UP.row.tobytes()
+_NOBODY: Final = NOT_LOOKED_UP.row.tobytes()
 _TOO_EARLY: Final = (FieldViolation("as_of", "is before the session's last event"),)
 _LAST_EVENT: Final = -1
 _STATE_BYTES: Final = len(_NEW)
@@ -169,23 +168,16 @@ class Scorer:
         """
         if entry is None and not len(call.batch):
             raise SessionNotFoundError
-        state = new_state() if entry is None else entry.copied_state()
-        if _is_lost(call, entry, lost):
-            state[0]["state_lost"] = True
         bundle = self.bundle
-        outcomes = fold_batch(
-            state,
-            call.batch,
-            call.user or _NOT_LOOKED_UP,
-            bundle.session_expiry_us,
-            bundle.max_clock_skew_us,
+        folded = fold_call(
+            call,
+            entry,
+            lost=lost,
+            expiry_us=bundle.session_expiry_us,
+            skew_us=bundle.max_clock_skew_us,
         )
-        accepted = np.flatnonzero(outcomes != reducer.DUPLICATE)
-        last = entry.last_event_id if entry else ""
-        if len(accepted):
-            last = call.event_ids[int(accepted[-1])]
-        result = FoldResult(len(accepted), len(call.batch) - len(accepted))
-        return Folded(result, SessionEntry.of(state, last) if len(call.batch) else None)
+        result = FoldResult(folded.accepted, len(call.batch) - folded.accepted)
+        return Folded(result, folded.entry() if len(call.batch) else None)
 
     def session(self, entry: SessionEntry | None, *, explain: bool = False) -> Score:
         """Score a session as of its last event. Raises `SessionNotFoundError`."""
@@ -228,7 +220,7 @@ class Scorer:
         asked[at + END_EVENT] = first_event + len(call.event_ids)
         asked[at + FIRST_ITEM] = first_item
         asked[at + AS_OF] = _LAST_EVENT if call.as_of_us is None else call.as_of_us
-        asked[at + LOST] = _is_lost(call, entry, lost)
+        asked[at + LOST] = is_lost(call, entry, lost)
         asked[at + USER_STATUS] = user.status if user else UserStatus.UNAVAILABLE
 
     def _run(
@@ -292,10 +284,6 @@ class Scorer:
         if model is None or score.conversion is None:
             return None
         return explanation_of(model.at(events_seen), score.features, self.bundle.shop.currency)
-
-
-def _is_lost(call: ScoreCall, entry: SessionEntry | None, lost: bool) -> bool:
-    return lost or (entry is None and (call.first_sequence or 1) > 1)
 
 
 def _joined(arrays: Sequence[RecordArray]) -> RecordArray:

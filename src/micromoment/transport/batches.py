@@ -9,7 +9,7 @@ from typing import Final
 
 from micromoment.scoring.calls import Score
 from micromoment.transport.application import Application
-from micromoment.transport.keeping import say_not_kept
+from micromoment.transport.keeping import say_not_kept, settled
 from micromoment.transport.observer import Observer, note_answer
 from micromoment.transport.statuses import status_of
 from micromoment.transport.visitors import VisitCall
@@ -48,8 +48,8 @@ async def score_batch(
                 note_answer(observer, answer, visits[place].call)
         waiting.append((first, application.visit_log.barrier()))
         await _let_others_go(perf_counter() - started)
-    for first, kept in waiting:
-        if not (kept if isinstance(kept, bool) else await kept):
+    for first, barrier in waiting:
+        if not await settled(barrier):
             _say_not_kept(response, first, observer)
     return response
 

@@ -9,6 +9,7 @@ from micromoment.stores.event_log import LoggedEvent
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.decoding import TENANT
 from micromoment.transport.grpc_types import Context
+from micromoment.transport.keeping import settled
 from micromoment.transport.observer import Observer
 from micromoment.transport.statuses import status_of
 from micromoment.v1 import events_pb2 as pb
@@ -43,8 +44,7 @@ class EventService(EventServiceServicer):
 
 async def _fold(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
     result = await application.visits.fold(application.decoder.fold_call(request, events))
-    kept = application.visit_log.barrier()
-    if not (kept if isinstance(kept, bool) else await kept):
+    if not await settled(application.visit_log.barrier()):
         raise EventLogUnavailableError
     return result.accepted
 

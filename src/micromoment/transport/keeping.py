@@ -16,12 +16,24 @@ def when_kept(
     reply: pb.ScoreResponse, log: VisitLog, observer: Observer
 ) -> pb.ScoreResponse | Awaitable[pb.ScoreResponse]:
     """Give a reply at once, or what to wait for; where the log takes nothing, it says so."""
-    kept = log.barrier()
-    if isinstance(kept, asyncio.Future):
-        return _wait(reply, kept, observer)
-    if not kept:
+    barrier = log.barrier()
+    if not isinstance(barrier, bool):
+        return _wait(reply, barrier, observer)
+    if not barrier:
         say_not_kept(reply, observer)
     return reply
+
+
+async def kept(reply: pb.ScoreResponse, log: VisitLog, observer: Observer) -> pb.ScoreResponse:
+    """Give a reply once the log has what it tells of; where the log takes nothing, it says so."""
+    if not await settled(log.barrier()):
+        say_not_kept(reply, observer)
+    return reply
+
+
+async def settled(barrier: asyncio.Future[bool] | bool) -> bool:
+    """Wait, where there is something to wait for, until it is known whether rows are kept."""
+    return barrier if isinstance(barrier, bool) else await barrier
 
 
 def say_not_kept(reply: pb.ScoreResponse, observer: Observer) -> None:
@@ -31,8 +43,8 @@ def say_not_kept(reply: pb.ScoreResponse, observer: Observer) -> None:
 
 
 async def _wait(
-    reply: pb.ScoreResponse, kept: asyncio.Future[bool], observer: Observer
+    reply: pb.ScoreResponse, barrier: asyncio.Future[bool], observer: Observer
 ) -> pb.ScoreResponse:
-    if not await kept:
+    if not await barrier:
         say_not_kept(reply, observer)
     return reply

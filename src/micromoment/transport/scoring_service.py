@@ -11,7 +11,7 @@ from micromoment.scoring.calls import Score as Answer
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.batches import score_batch
 from micromoment.transport.grpc_types import Context
-from micromoment.transport.keeping import when_kept
+from micromoment.transport.keeping import kept, when_kept
 from micromoment.transport.observer import Observer, note_answer
 from micromoment.transport.shedding import NEVER, Shedding
 from micromoment.transport.streams import Streams
@@ -81,9 +81,7 @@ class ScoringService(ScoringServiceServicer):
         key = application.decoder.session_key(request)
         score = await application.visits.session(key, explain=request.explain)
         reply = application.encoder.session_response(request.session_id, score)
-        kept = when_kept(reply.scores, application.visit_log, self._observer)
-        if not isinstance(kept, pb.ScoreResponse):
-            await kept
+        await kept(reply.scores, application.visit_log, self._observer)
         return reply
 
     async def _score_later(
@@ -91,8 +89,7 @@ class ScoringService(ScoringServiceServicer):
     ) -> pb.ScoreResponse:
         score = await application.visits.score(visit)
         reply = self._reply(application, request, visit, score)
-        kept = when_kept(reply, application.visit_log, self._observer)
-        return kept if isinstance(kept, pb.ScoreResponse) else await kept
+        return await kept(reply, application.visit_log, self._observer)
 
     def _reply(
         self, application: Application, request: pb.ScoreRequest, visit: VisitCall, score: Answer
