@@ -27,7 +27,6 @@ from micromoment.stores.log_rows import LoggedVisit, RowKind, score_call
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_log import StreamLimits, read_stream
 from micromoment.v1 import log_pb2 as pb
-from tests.support.feature_stores import a_redis
 from tests.support.log_rows import a_row
 from tests.support.replicas import START, Shoppers, client_of, send, serving
 from tests.support.shared_sessions import PREFIX, Replica, a_replica, key_of
@@ -38,21 +37,6 @@ STREAM = f"{PREFIX}log"
 A_DAY = StreamLimits(86_400, 1_000_000)
 # Redis lets entries go by nodes, of which one holds so many at most.
 NODE = 100
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis for this module."""
-    with a_redis(tmp_path_factory.mktemp("redis")) as (_, port):
-        yield port
-
-
-@pytest.fixture
-def redis(port: int) -> Iterator[Redis]:
-    """The Redis itself, emptied."""
-    with Redis(port=port) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture

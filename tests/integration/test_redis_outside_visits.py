@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,21 +19,6 @@ from micromoment.stores.redis_outside_visits import RedisOutsideVisitLog, read_o
 from tests.support.feature_stores import a_redis
 
 A_DAY = StreamLimits(86_400, 1_000_000)
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis for this module."""
-    with a_redis(tmp_path_factory.mktemp("redis")) as (_, port):
-        yield port
-
-
-@pytest.fixture
-def redis(port: int) -> Iterator[Redis]:
-    """The Redis itself, emptied."""
-    with Redis(port=port) as client:
-        client.flushall()
-        yield client
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import numpy as np
@@ -17,23 +17,7 @@ from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.session_file import StateFormat
-from tests.support.feature_stores import a_redis
 from tests.support.shared_sessions import PREFIX, Replica, a_replica, another_dtype, key_of
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis for this module."""
-    with a_redis(tmp_path_factory.mktemp("redis")) as (_, port):
-        yield port
-
-
-@pytest.fixture
-def redis(port: int) -> Iterator[Redis]:
-    """The Redis itself, emptied."""
-    with Redis(port=port) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture
