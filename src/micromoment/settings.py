@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
+from micromoment.setting_types import (
+    Band,
+    OptionalCap,
+    OptionalError,
+    OptionalPath,
+    OptionalPort,
+    Port,
+    PositiveSeconds,
+    Seconds,
+    SecondsOrNever,
+    SessionStoreUrl,
+    Share,
+    default_bundle_copies,
+    default_event_log,
+    default_state_dir,
+)
 from micromoment.stores.bundles import default_bundle_store
 from micromoment.stores.durability import Durability
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
@@ -30,80 +38,6 @@ from micromoment.stores.redis_keys import DEFAULT_PREFIX
 PREFIX: Final = "MICROMOMENT_"
 # Variables with the prefix that are read elsewhere: the tests' real data.
 OTHER_VARIABLES: Final = frozenset({"MICROMOMENT_DATA_DIR"})
-
-_A_BAND: Final = "must be low:high with 0 <= low <= high <= 1, such as 0.25:0.35"
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _empty_is_zero(value: object) -> object:
-    return 0.0 if value == "" else value
-
-
-def _memory_is_none(value: object) -> object:
-    return None if value in {"", "memory"} else value
-
-
-def _check_store(url: SecretStr | None) -> SecretStr | None:
-    if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
-        raise ValueError("must be memory, redis://... or rediss://...")
-    return url
-
-
-def _band(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if value == "":
-        return None
-    low, _, high = value.partition(":")
-    try:
-        return float(low), float(high)
-    except ValueError:
-        raise ValueError(_A_BAND) from None
-
-
-def _check_band(band: tuple[float, float] | None) -> tuple[float, float] | None:
-    if band is not None and not 0 <= band[0] <= band[1] <= 1:
-        raise ValueError(_A_BAND)
-    return band
-
-
-def _default_state_dir() -> Path:
-    state_home = os.environ.get("XDG_STATE_HOME")
-    return (Path(state_home) if state_home else Path.home() / ".local" / "state") / "micromoment"
-
-
-def _default_event_log(fields: dict[str, Any]) -> Path | None:
-    state_dir = fields.get("state_dir")
-    return None if state_dir is None else state_dir / "event_log"
-
-
-def _default_bundle_copies(fields: dict[str, Any]) -> Path | None:
-    state_dir = fields.get("state_dir")
-    return None if state_dir is None else state_dir / "bundles"
-
-
-Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-SecondsOrNever = Annotated[Seconds, BeforeValidator(_empty_is_zero)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-# An empty environment variable switches off what is on by default.
-OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
-# Secret, because it may hold a password; the empty one is `memory`.
-SessionStoreUrl = Annotated[
-    SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)
-]
-Share = Annotated[float, Field(ge=0, le=1)]
-Band = Annotated[
-    tuple[float, float] | None, NoDecode, BeforeValidator(_band), AfterValidator(_check_band)
-]
-OptionalError = Annotated[
-    Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_empty_is_none)
-]
-OptionalCap = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_empty_is_none)]
-OptionalPort = Annotated[Port | None, BeforeValidator(_empty_is_none)]
 
 
 class Settings(BaseSettings):
@@ -185,7 +119,7 @@ class Settings(BaseSettings):
         "short.",
     )
     state_dir: Path = Field(
-        default_factory=_default_state_dir, description="Folder for what outlives a restart."
+        default_factory=default_state_dir, description="Folder for what outlives a restart."
     )
     state_file: OptionalPath = Field(
         None,
@@ -193,7 +127,7 @@ class Settings(BaseSettings):
         "Empty: they are lost. Not with Redis, which keeps them anyway.",
     )
     event_log: OptionalPath = Field(
-        default_factory=_default_event_log,
+        default_factory=default_event_log,
         description="Folder of the event log, one per server, by default in state_dir. Visits are "
         "logged in it, or with Redis there. Empty: nothing is logged, sessions do not outlive a "
         "crash, and events outside a visit are refused.",
@@ -228,7 +162,7 @@ class Settings(BaseSettings):
         description="Calls in the log beyond which the oldest are removed, in Redis alone.",
     )
     bundle_copies: OptionalPath = Field(
-        default_factory=_default_bundle_copies,
+        default_factory=default_bundle_copies,
         description="Folder for a copy of the bundle that answers, by default in state_dir: a "
         "server starts with it where the store is gone. Empty: it does not start then.",
     )
