@@ -62,7 +62,9 @@ class ApplicationMaker:
         self._observer = observer
         self._ids = ids
         self._clock_us = clock_us
-        self._visitors = Visitors(stores.users, settings.user_feature_timeout, observer)
+        self._visitors = Visitors(
+            stores.users, settings.user_feature_timeout, observer, settings.feature_tenant
+        )
         self._turns = Turns()
         self._score_ids = ScoreIds()
 

@@ -15,6 +15,7 @@ from structlog.typing import Processor
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.ending import end_process, exit_for_sure
 from micromoment.events.identity import IdEncoder
+from micromoment.exposure import check_exposure
 from micromoment.lifecycle import (
     Loaded,
     Service,
@@ -23,6 +24,7 @@ from micromoment.lifecycle import (
 )
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
+from micromoment.securing import open_security
 from micromoment.session_opening import open_link, open_sessions, stream_limits
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
@@ -48,7 +50,12 @@ def make_service(
     event_log: EventLog | None = None,
     clock_us: Callable[[], int] = now_us,
 ) -> Service:
-    """Put a server together without starting it; what is given replaces what settings name."""
+    """Put a server together without starting it; what is given replaces what settings name.
+
+    Raises `InvalidSettingError` for certificates and credentials that can't be used, and for an
+    address beyond loopback without them.
+    """
+    check_exposure(settings)
     around = None
     if settings.traces:
         # Imported where it is asked for: its packages are optional.
@@ -62,7 +69,7 @@ def make_service(
     def load() -> Loaded:
         return load_parts(settings, metrics, users=users, event_log=event_log, clock_us=clock_us)
 
-    return Service(settings, metrics, load, around)
+    return Service(settings, metrics, load, around, open_security(settings, metrics))
 
 
 def serve(settings: Settings, make: Callable[[Settings], Service] = make_service) -> NoReturn:

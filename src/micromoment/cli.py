@@ -18,6 +18,7 @@ import typer
 from micromoment import __version__
 from micromoment.cli_bundles import register as register_bundles
 from micromoment.cli_log import register as register_log
+from micromoment.cli_tokens import register as register_tokens
 from micromoment.errors import MicromomentError
 from micromoment.ports import LOOPBACK, check_port
 
@@ -79,9 +80,13 @@ def serve(
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    from micromoment.exposure import check_exposure  # noqa: PLC0415
+
+    check_exposure(settings)
     for setting, address, number in (
         ("port", settings.host, settings.port),
-        ("metrics_port", settings.host, settings.metrics_port),
+        ("metrics_port", settings.metrics_host, settings.metrics_port),
+        ("health_port", settings.metrics_host, settings.health_port),
         ("admin_port", LOOPBACK, settings.admin_port),
     ):
         if number is not None:
@@ -93,6 +98,7 @@ def serve(
 
 register_bundles(app)
 register_log(app)
+register_tokens(app)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from micromoment.errors import ServerCallError
 if TYPE_CHECKING:
     import grpc
 
+    from micromoment.client.admin import AdminClient
     from micromoment.v1 import models_pb2 as pb
 
 _MIB = 1_024 * 1_024
@@ -26,6 +28,15 @@ Port = Annotated[
         help="Admin port of the server on this machine.",
     ),
 ]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="MICROMOMENT_TOKEN_FILE",
+        help="File with a token of the role admin, where the server asks for one; or the variable "
+        "MICROMOMENT_TOKEN.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,14 +48,13 @@ def register(app: typer.Typer) -> None:
 def bundles(
     name: Annotated[str, typer.Argument(help="Name, such as shop; without it all.")] = "",
     port: Port = 50_052,
+    token_file: TokenFile = None,
 ) -> None:
     """List the bundles that a running server could answer with; * marks the one that does."""
     import grpc  # noqa: PLC0415 - the command line starts without it
     from rich.console import Console  # noqa: PLC0415
 
-    from micromoment.client.admin import AdminClient  # noqa: PLC0415
-
-    with AdminClient(f"127.0.0.1:{port}", deadline_s=10.0) as client:
+    with _connect(port, token_file, deadline_s=10.0) as client:
         try:
             reply = client.list_bundles(name)
         except grpc.RpcError as error:
@@ -65,13 +75,12 @@ def activate(
     bundle: Annotated[str, typer.Argument(help="name:version, name:latest or name:serving.")],
     port: Port = 50_052,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check it, change nothing.")] = False,
+    token_file: TokenFile = None,
 ) -> None:
     """Let a bundle answer on a running server, without a restart; status 1 when it is refused."""
     import grpc  # noqa: PLC0415 - the command line starts without it
 
-    from micromoment.client.admin import AdminClient  # noqa: PLC0415
-
-    with AdminClient(f"127.0.0.1:{port}") as client:
+    with _connect(port, token_file) as client:
         try:
             reply = client.activate_bundle(bundle, dry_run=dry_run)
         except grpc.RpcError as error:
@@ -89,6 +98,21 @@ def _told(reply: pb.ActivateBundleResponse, *, dry_run: bool) -> str:
     does = "could answer" if dry_run else "answers now"
     text = f"{reply.bundle} {does} in place of {reply.previous_bundle}: {checked}; {seconds:.1f} s"
     return "\n".join([text, *(f"note: {note}" for note in reply.notes)])
+
+
+def _connect(port: int, token_file: Path | None, deadline_s: float | None = None) -> AdminClient:
+    from micromoment.client.access import AccessOptions  # noqa: PLC0415 - as above
+    from micromoment.client.admin import DEFAULT_DEADLINE_S, AdminClient  # noqa: PLC0415
+
+    options: AccessOptions = {} if token_file is None else {"token_file": token_file}
+    try:
+        return AdminClient(
+            f"127.0.0.1:{port}", deadline_s=deadline_s or DEFAULT_DEADLINE_S, **options
+        )
+    except OSError as error:
+        raise ServerCallError(f"--token-file can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ServerCallError(str(error)) from None
 
 
 def _failed(error: grpc.RpcError, port: int) -> ServerCallError:

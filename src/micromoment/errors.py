@@ -59,6 +59,20 @@ class InvalidRequestError(MicromomentError):
         self.violations = tuple(violations)
 
 
+class UnauthenticatedError(MicromomentError):
+    """A call came without a token that is valid; which of the reasons it is, is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("a valid token is needed, as `authorization: Bearer ...` or `x-api-key`")
+
+
+class PermissionDeniedError(MicromomentError):
+    """A call's token is valid and lacks the role that the call needs."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"the token lacks the role {role}")
+
+
 class SessionNotFoundError(MicromomentError):
     """No state is kept for the session that was asked for."""
 

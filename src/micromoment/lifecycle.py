@@ -21,7 +21,9 @@ from micromoment.activation import BundleSwitch
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.bundle_poll import BundlePoll
 from micromoment.ending import exit_now
+from micromoment.exposure import warn_of_exposure
 from micromoment.scoring.manifest import Manifest
+from micromoment.securing import Security
 from micromoment.settings import Settings
 from micromoment.stores.bundle_copies import BundleCopies
 from micromoment.stores.bundle_list import trained_until
@@ -36,7 +38,8 @@ from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.grpc_types import RpcHandlers
-from micromoment.transport.server import GrpcServer, Limits, make_server
+from micromoment.transport.server import GrpcServer, Limits, make_health_server, make_server
+from micromoment.transport.tls import server_credentials
 
 _CLOSE_TIMEOUT_S: Final = 1.0
 _ADMIN_GRACE_S: Final = 0.2
@@ -61,7 +64,7 @@ class _Closable(Protocol):
 class Service:
     """One server. `load` runs in a thread, so that health answers meanwhile.
 
-    `around` is put around its methods, tracing say.
+    `around` is put around its methods, tracing say; `security` is what calls must bring.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class Service:
         metrics: Metrics,
         load: Callable[[], Loaded],
         around: Callable[[RpcHandlers], RpcHandlers] | None = None,
+        security: Security | None = None,
     ) -> None:
         self._settings = settings
+        self.security: Final = security or Security()
         self._metrics = metrics
         self._load = load
         self._around = around
@@ -82,6 +87,7 @@ class Service:
         self._grpc: GrpcServer | None = None
         self._metrics_server: MetricsServer | None = None
         self._admin: tuple[grpc.aio.Server, int] | None = None
+        self._probes: tuple[grpc.aio.Server, int] | None = None
 
     @property
     def slot(self) -> ApplicationSlot:
@@ -103,9 +109,16 @@ class Service:
         """The port for operators, once it is open; None without one."""
         return self._admin[1] if self._admin else None
 
+    @property
+    def health_port(self) -> int | None:
+        """The port for probes, once it is open; None without one."""
+        return self._probes[1] if self._probes else None
+
     async def listen(self) -> None:
         """Open the ports; health says NOT_SERVING. Raises `InvalidSettingError` for a taken one."""
         settings = self._settings
+        warn_of_exposure(settings)
+        security = self.security
         admission = Admission(settings.max_concurrent)
         self._metrics.watch_in_flight(lambda: admission.in_flight)
         self._grpc = make_server(
@@ -124,6 +137,8 @@ class Service:
             ),
             reflect=settings.reflection,
             around=self._around,
+            access=security.access,
+            credentials=server_credentials(security.tls) if security.tls else None,
         )
         served = self._grpc
         self._metrics.watch_load(
@@ -133,7 +148,7 @@ class Service:
         )
         if settings.metrics_port is not None:
             self._metrics_server = MetricsServer(
-                self._metrics, settings.host, settings.metrics_port
+                self._metrics, settings.metrics_host, settings.metrics_port
             )
         if settings.admin_port is not None:
             self._admin = make_admin_server(
@@ -141,9 +156,16 @@ class Service:
                 self._metrics,
                 port=settings.admin_port,
                 reflect=settings.reflection,
+                access=security.access,
             )
             await self._admin[0].start()
+        if settings.health_port is not None:
+            self._probes = make_health_server(
+                served.health, host=settings.metrics_host, port=settings.health_port
+            )
+            await self._probes[0].start()
         await self._grpc.start()
+        security.watch.start()
         _log.info("listening", host=settings.host, **self._ports())
 
     async def load(self) -> None:
@@ -196,9 +218,12 @@ class Service:
     async def close(self) -> None:
         """Close the port, finish calls in flight, keep the sessions, close the stores."""
         await self._withdraw_bundles()
+        self.security.watch.stop()
         if self._grpc is not None:
             self._grpc.end_streams()
             await self._grpc.stop(self._settings.drain_grace)
+        if self._probes is not None:
+            await self._probes[0].stop(_ADMIN_GRACE_S)
         if self._stores is not None:
             await self._close_stores(self._stores)
         if self._metrics_server is not None:
@@ -214,6 +239,7 @@ class Service:
             "port": self.port,
             "metrics_port": self.metrics_port,
             "admin_port": self.admin_port,
+            "health_port": self.health_port,
         }
 
     def _offer_bundles(self, loaded: Loaded) -> None:

@@ -11,7 +11,13 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
@@ -36,8 +42,10 @@ from micromoment.stores.durability import Durability
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 
 PREFIX: Final = "MICROMOMENT_"
-# Variables with the prefix that are read elsewhere: the tests' real data.
-OTHER_VARIABLES: Final = frozenset({"MICROMOMENT_DATA_DIR"})
+# Variables with the prefix that are read elsewhere: the tests' real data, a client's token.
+OTHER_VARIABLES: Final = frozenset(
+    {"MICROMOMENT_DATA_DIR", "MICROMOMENT_TOKEN", "MICROMOMENT_TOKEN_FILE"}
+)
 
 
 class Settings(BaseSettings):
@@ -48,14 +56,45 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address to listen on. Anything but loopback opens the service to the network.",
+        description="Address to listen on. Anything but loopback opens the service to the network "
+        "and needs `tls_certificate` and `credentials`, or `insecure`.",
     )
     port: Port = Field(50_051, description="gRPC port. 0 takes any free one and logs it.")
     http_port: Port = Field(
         3_000, description="Port of the HTTP front door (serve-http). 0 takes any free one."
     )
     metrics_port: OptionalPort = Field(
-        9_464, description="Prometheus port on the same address. 0 takes any; empty: no metrics."
+        9_464, description="Prometheus port. 0 takes any free one; empty: no metrics."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address of the ports for metrics and health, which ask for no token.",
+    )
+    health_port: OptionalPort = Field(
+        None,
+        description="gRPC port with health alone and without TLS, for probes that know none. "
+        "0 takes any free one and logs it; empty: health is on `port` alone.",
+    )
+    tls_certificate: OptionalPath = Field(
+        None,
+        description="The server's certificate and those between it and its issuer, PEM. Empty: "
+        "the ports speak plaintext.",
+    )
+    tls_key: OptionalPath = Field(None, description="Its key, PEM, without a password.")
+    tls_client_ca: OptionalPath = Field(
+        None,
+        description="Issuers of clients' certificates, PEM; clients without one are refused. "
+        "Empty: none is asked for.",
+    )
+    credentials: OptionalPath = Field(
+        None,
+        description="Who may call: tokens' hashes with tenants and roles, as `micromoment token` "
+        "writes them. Empty: whoever reaches the port, all of them as the tenant `default`.",
+    )
+    insecure: bool = Field(
+        False,
+        description="Listen beyond loopback without TLS or credentials, and warn at each start.",
     )
     admin_port: OptionalPort = Field(
         50_052,
@@ -78,6 +117,11 @@ class Settings(BaseSettings):
         None,
         description="Feature workspace with the users' features. Empty: every visit lacks them, "
         "and every reply says so.",
+    )
+    feature_tenant: str = Field(
+        "default",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$",
+        description="Tenant whose visitors the feature workspace knows; all others' are unknown.",
     )
     user_feature_timeout: PositiveSeconds = Field(
         0.05, description="Longest wait for a user's features; a visit that waited lacks them."
@@ -245,6 +289,18 @@ class Settings(BaseSettings):
         if value is not None and info.data.get("session_store") is not None:
             raise ValueError("must be empty: sessions are kept in session_store")
         return value
+
+    @model_validator(mode="after")
+    def _is_whole_tls(self) -> Settings:
+        given = self.tls_certificate, self.tls_key
+        if (given[0] is None) != (given[1] is None):
+            missing = "tls_certificate" if given[0] is None else "tls_key"
+            raise ValueError(
+                f"{missing} must be set too: tls_certificate and tls_key belong together"
+            )
+        if self.tls_client_ca is not None and given[0] is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self
 
 
 def load_settings(**given: object) -> Settings:

@@ -17,6 +17,7 @@ from micromoment.http.app import make_app
 from micromoment.http.door import Door
 from micromoment.http.methods import METHODS, Method
 from micromoment.http.service import FrontDoor
+from micromoment.security.access import Access
 from micromoment.settings import Settings
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
@@ -51,14 +52,18 @@ class HttpClient:
 
 @asynccontextmanager
 async def a_door(
-    application: Application | None, *, max_concurrent: int = 8, default_deadline_s: float = 5.0
+    application: Application | None,
+    *,
+    max_concurrent: int = 8,
+    default_deadline_s: float = 5.0,
+    access: Access | None = None,
 ) -> AsyncIterator[HttpClient]:
     """Serve the calls and pages of `application` without BentoML; None leaves it loading."""
     slot = ApplicationSlot()
     if application is not None:
         slot.fill(application)
     admission = Admission(max_concurrent)
-    door = Door(slot, admission, NoObserver(), default_deadline_s=default_deadline_s)
+    door = Door(slot, admission, NoObserver(), default_deadline_s=default_deadline_s, access=access)
     transport = httpx.ASGITransport(make_app(door, CollectorRegistry()))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as http:
         yield HttpClient(http)

@@ -30,6 +30,7 @@ from micromoment.scoring.calls import (
 from micromoment.scoring.lifecycle import Lifecycle
 from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
+from micromoment.security.access import Access
 from micromoment.stores.absent import NoEventLog, NoVisitLog
 from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import SessionStore, UserFeatureStore
@@ -239,6 +240,9 @@ async def a_server(
     stream_stall_s: float = 5.0,
     max_waiting: int = 128,
     around: Callable[[RpcHandlers], RpcHandlers] | None = None,
+    access: Access | None = None,
+    credentials: grpc.ServerCredentials | None = None,
+    reflect: bool = True,
 ) -> AsyncIterator[RunningServer]:
     """Serve `application` until the block ends; None leaves the server loading."""
     slot = ApplicationSlot()
@@ -256,8 +260,10 @@ async def a_server(
             stream_stall_s=stream_stall_s,
             max_waiting=max_waiting,
         ),
-        reflect=True,
+        reflect=reflect,
         around=around,
+        access=access,
+        credentials=credentials,
     )
     if application is not None:
         slot.fill(application)

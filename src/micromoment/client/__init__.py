@@ -11,6 +11,7 @@ with Client("localhost:50051", deadline_s=0.02) as client:
     print(reply.conversion)
 """
 
+from micromoment.client.access import AccessOptions
 from micromoment.client.aio import AsyncClient
 from micromoment.client.events import event, item
 from micromoment.client.fallback import Fallback, FallbackReason, is_fallback
@@ -19,6 +20,7 @@ from micromoment.client.stream import ScoreRefusedError, ScoreStream
 from micromoment.client.sync import Client
 
 __all__ = [
+    "AccessOptions",
     "AsyncClient",
     "Client",
     "Fallback",

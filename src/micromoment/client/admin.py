@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 import grpc
 
+from micromoment.client.access import AccessOptions, make_access
 from micromoment.v1 import models_pb2
 from micromoment.v1.models_pb2_grpc import ModelServiceStub
 
@@ -25,13 +26,23 @@ class AdminClient:
 
     Calls raise `grpc.RpcError` when there is no answer within `deadline_s` seconds, the store has
     no such bundle (NOT_FOUND), or the bundle is refused (FAILED_PRECONDITION); its `details()` say
-    why. `address` is as the setting `admin_port` says.
+    why. `address` is as the setting `admin_port` says; `options` are TLS and token, of which a
+    server with credentials asks for one of the role `admin`, see `AccessOptions`.
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, deadline_s: float = DEFAULT_DEADLINE_S
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        **options: Unpack[AccessOptions],
     ) -> None:
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        access = make_access(address, **options)
+        if access.credentials is None:
+            self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, access.credentials, options=_OPTIONS)
+        self._metadata = access.metadata
         self._deadline_s = deadline_s
         self._models = ModelServiceStub(self._channel)
 
@@ -53,16 +64,18 @@ class AdminClient:
     def list_bundles(self, name: str = "") -> models_pb2.ListBundlesResponse:
         """Ask for the bundles in the server's store, those that were added last first."""
         request = models_pb2.ListBundlesRequest(name=name)
-        return self._models.ListBundles(request, timeout=self._deadline_s)
+        return self._models.ListBundles(request, timeout=self._deadline_s, metadata=self._metadata)
 
     def get_bundle(self, bundle: str) -> models_pb2.GetBundleResponse:
         """Ask for all that is known of a bundle."""
         request = models_pb2.GetBundleRequest(bundle=bundle)
-        return self._models.GetBundle(request, timeout=self._deadline_s)
+        return self._models.GetBundle(request, timeout=self._deadline_s, metadata=self._metadata)
 
     def activate_bundle(
         self, bundle: str, *, dry_run: bool = False
     ) -> models_pb2.ActivateBundleResponse:
         """Let a bundle answer from now on, or only check it."""
         request = models_pb2.ActivateBundleRequest(bundle=bundle, dry_run=dry_run)
-        return self._models.ActivateBundle(request, timeout=self._deadline_s)
+        return self._models.ActivateBundle(
+            request, timeout=self._deadline_s, metadata=self._metadata
+        )

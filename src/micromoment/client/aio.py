@@ -11,6 +11,7 @@ from typing import Self, TypeVar, Unpack
 import grpc
 from google.protobuf.message import Message
 
+from micromoment.client.access import AccessOptions, make_access
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
 from micromoment.client.pushback import HeldBackError, Pushback
@@ -30,7 +31,8 @@ class AsyncClient:
     (the client's, or the call's own) or the request breaks the contract; its `details()` name the
     fields. After a server that is overloaded refused a call, some are not sent and raise the same
     at once. `score_or_fallback` never raises: it answers with a copy of `fallback` instead, by
-    default one without any score, and tells `on_fallback` why.
+    default one without any score, and tells `on_fallback` why. `options` are TLS and token, see
+    `AccessOptions`.
     """
 
     def __init__(
@@ -41,11 +43,14 @@ class AsyncClient:
         credentials: grpc.ChannelCredentials | None = None,
         fallback: scoring_pb2.ScoreResponse | None = None,
         on_fallback: OnFallback | None = None,
+        **options: Unpack[AccessOptions],
     ) -> None:
-        if credentials is None:
+        access = make_access(address, credentials, **options)
+        if access.credentials is None:
             self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         else:
-            self._channel = grpc.aio.secure_channel(address, credentials, options=OPTIONS)
+            self._channel = grpc.aio.secure_channel(address, access.credentials, options=OPTIONS)
+        self._metadata = access.metadata
         self._deadline_s = deadline_s
         self._pushback = Pushback()
         self._fallbacks = Fallbacks(fallback, on_fallback)
@@ -137,7 +142,7 @@ class AsyncClient:
 
     def stream(self) -> ScoreStream:
         """Give a stream for many visits; `async with` ends it."""
-        return ScoreStream(self._scoring, self._deadline_s)
+        return ScoreStream(self._scoring, self._deadline_s, self._metadata)
 
     async def batch_score(
         self,
@@ -187,7 +192,9 @@ class AsyncClient:
             ) from None
         try:
             reply = await method(
-                request, timeout=self._deadline_s if deadline_s is None else deadline_s
+                request,
+                timeout=self._deadline_s if deadline_s is None else deadline_s,
+                metadata=self._metadata,
             )
         except grpc.RpcError as error:
             self._pushback.failed(error)

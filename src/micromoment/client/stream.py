@@ -12,6 +12,7 @@ from typing import Any, Final, Self, Unpack
 import grpc
 from google.rpc.status_pb2 import Status
 
+from micromoment.client.access import Metadata
 from micromoment.client.requests import ScoreOptions, score_request
 from micromoment.v1 import events_pb2
 from micromoment.v1 import scoring_pb2 as pb
@@ -47,9 +48,12 @@ class ScoreStream:
     sent again: ids of events make that safe.
     """
 
-    def __init__(self, stub: ScoringServiceStub, deadline_s: float) -> None:
+    def __init__(
+        self, stub: ScoringServiceStub, deadline_s: float, metadata: Metadata = ()
+    ) -> None:
         self._stub: Any = stub
         self._deadline_s = deadline_s
+        self._metadata = metadata
         self._ids = count(1)
         self._waiting: dict[str, _Answer] = {}
         self._call: Any = None
@@ -125,7 +129,7 @@ class ScoreStream:
 
     def _open(self) -> None:
         if self._reader is None or self._reader.done():
-            self._call = self._stub.StreamScores()
+            self._call = self._stub.StreamScores(metadata=self._metadata)
             self._reader = asyncio.get_running_loop().create_task(self._read(self._call))
 
     async def _read(self, call: Any) -> None:  # noqa: ANN401 - grpc's call

@@ -10,6 +10,7 @@ from typing import Self, TypeVar, Unpack
 import grpc
 from google.protobuf.message import Message
 
+from micromoment.client.access import AccessOptions, make_access
 from micromoment.client.channel import DEFAULT_DEADLINE_S, OPTIONS
 from micromoment.client.fallback import FallbackReason, Fallbacks, OnFallback
 from micromoment.client.pushback import Pushback
@@ -28,7 +29,8 @@ class Client:
     (the client's, or the call's own) or the request breaks the contract; its `details()` name the
     fields. After a server that is overloaded refused a call, some are not sent and raise the same
     at once. `score_or_fallback` never raises: it answers with a copy of `fallback` instead, by
-    default one without any score, and tells `on_fallback` why.
+    default one without any score, and tells `on_fallback` why. `options` are TLS and token, see
+    `AccessOptions`.
     """
 
     def __init__(
@@ -39,11 +41,14 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         fallback: scoring_pb2.ScoreResponse | None = None,
         on_fallback: OnFallback | None = None,
+        **options: Unpack[AccessOptions],
     ) -> None:
-        if credentials is None:
+        access = make_access(address, credentials, **options)
+        if access.credentials is None:
             self._channel = grpc.insecure_channel(address, options=OPTIONS)
         else:
-            self._channel = grpc.secure_channel(address, credentials, options=OPTIONS)
+            self._channel = grpc.secure_channel(address, access.credentials, options=OPTIONS)
+        self._metadata = access.metadata
         self._deadline_s = deadline_s
         self._pushback = Pushback()
         self._fallbacks = Fallbacks(fallback, on_fallback)
@@ -167,7 +172,11 @@ class Client:
     ) -> _Reply:
         self._pushback.check()
         try:
-            reply = method(request, timeout=self._deadline_s if deadline_s is None else deadline_s)
+            reply = method(
+                request,
+                timeout=self._deadline_s if deadline_s is None else deadline_s,
+                metadata=self._metadata,
+            )
         except grpc.RpcError as error:
             self._pushback.failed(error)
             raise

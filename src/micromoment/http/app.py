@@ -19,6 +19,7 @@ from micromoment.http.methods import METHODS, Method
 from micromoment.http.openapi import openapi
 
 _JSON: Final = "application/json"
+_UNAUTHENTICATED: Final = 401
 # BentoML's own page would load a tag manager from the web.
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -31,24 +32,28 @@ _PAGE: Final = """<!DOCTYPE html>
 """
 
 
-def make_app(door: Door, registry: CollectorRegistry) -> Starlette:
-    """Put the addresses together: the calls, the page that describes them, the metrics."""
+def make_app(door: Door, registry: CollectorRegistry, *, describes: bool = True) -> Starlette:
+    """Put the addresses together: the calls, the metrics, and a page if it `describes` the calls.
+
+    Where calls need a token, everything needs one.
+    """
     description = openapi()
 
-    async def page(_: Request) -> Response:
-        return HTMLResponse(_PAGE)
+    async def page(request: Request) -> Response:
+        return _kept_out(door, request) or HTMLResponse(_PAGE)
 
-    async def docs(_: Request) -> Response:
-        return JSONResponse(description)
+    async def docs(request: Request) -> Response:
+        return _kept_out(door, request) or JSONResponse(description)
 
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        return _kept_out(door, request) or Response(
+            generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST}
+        )
 
     return Starlette(
         routes=[
             *(Route(one.path, _endpoint(door, one), methods=["POST"]) for one in METHODS),
-            Route("/", page),
-            Route("/docs.json", docs),
+            *((Route("/", page), Route("/docs.json", docs)) if describes else ()),
             Route("/metrics", metrics),
         ]
     )
@@ -56,6 +61,9 @@ def make_app(door: Door, registry: CollectorRegistry) -> Starlette:
 
 def _endpoint(door: Door, method: Method) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        kept_out = _kept_out(door, request, method)
+        if kept_out is not None:
+            return kept_out
         # A page of somebody else's can make a browser post anything else.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             return _response(_refused(415, f"Content-Type: must be {_JSON}"))
@@ -65,6 +73,16 @@ def _endpoint(door: Door, method: Method) -> Callable[[Request], Awaitable[Respo
         return _response(await door.answer(method, body))
 
     return endpoint
+
+
+def _kept_out(door: Door, request: Request, method: Method | None = None) -> Response | None:
+    refusal = door.refusal(request.headers.items(), method)
+    if refusal is None:
+        return None
+    response = _response(refusal)
+    if refusal.code == _UNAUTHENTICATED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 async def _body(request: Request) -> bytes | None:

@@ -37,6 +37,7 @@ def serve_http(
         )
         raise typer.Exit(1)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    from micromoment.exposure import check_exposure  # noqa: PLC0415
     from micromoment.settings import load_settings  # noqa: PLC0415
 
     if features is None and FEATURE_STORE_VARIABLE not in os.environ and WORKSPACE.is_dir():
@@ -49,6 +50,7 @@ def serve_http(
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    check_exposure(settings)
     check_port(settings.host, settings.http_port, "http_port")
     from micromoment.http.server import serve_http as run  # noqa: PLC0415 - heavy imports
 

@@ -12,9 +12,15 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
-from micromoment.errors import FieldViolation, InvalidRequestError
+from micromoment.errors import (
+    FieldViolation,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from micromoment.http.json_codec import parse_request, to_json
 from micromoment.http.methods import METHODS, Method
+from micromoment.security.access import Access, Metadata, Needs, needs_of
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
 from micromoment.transport.errors import DeadlineError
@@ -70,7 +76,9 @@ class Door:
         observer: Observer,
         *,
         default_deadline_s: float,
+        access: Access | None = None,
     ) -> None:
+        self._access = access
         # Streams are gRPC's alone.
         streams = Streams(
             admission,
@@ -90,6 +98,23 @@ class Door:
         self._admission = admission
         self._observer = observer
         self._default_deadline_s = default_deadline_s
+
+    def refusal(self, headers: Metadata, method: Method | None = None) -> HttpAnswer | None:
+        """Let in who may make a call, or without one see the pages; give the answer to all others.
+
+        The running task's tenant is the caller's afterwards. `headers` have names in lower case.
+        """
+        if self._access is None:
+            return None
+        try:
+            self._access.admit(Needs() if method is None else needs_of(method.service), headers)
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            status = status_of(error)
+            code = code_of(status)
+            if method is not None:
+                self._observer.call_ended(method.name, code.name, 0.0)
+            return HttpAnswer(HTTP_CODES[code], to_json(status))
+        return None
 
     async def answer(self, method: Method, body: bytes) -> HttpAnswer:
         """Answer one call. Never raises but when it is cancelled."""

@@ -16,6 +16,7 @@ import uvicorn
 
 from micromoment.ending import end_process, exit_for_sure
 from micromoment.http.service import FrontDoor
+from micromoment.http.tls import make_context
 from micromoment.ports import cannot_listen
 from micromoment.settings import Settings
 from micromoment.telemetry.logs import configure_logs
@@ -68,6 +69,9 @@ class _Server(uvicorn.Server):
             # Whole seconds; one more than needed rather than one less.
             timeout_graceful_shutdown=int(front_door.settings.drain_grace) + 1,
         )
+        if front_door.security.tls is not None:
+            tls = make_context(front_door.security.tls)
+            config.ssl_context_factory = lambda _config, _default: tls
         super().__init__(config)
         self._front_door = front_door
         self._listener = listener

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, Final
 
 import bentoml
 import structlog
 
 from micromoment.bootstrap import make_service
+from micromoment.exposure import warn_of_exposure
 from micromoment.http.app import make_app
 from micromoment.http.door import Door
 from micromoment.settings import Settings
@@ -33,6 +35,7 @@ class FrontDoor:
         self._sets_up_logs = sets_up_logs
         self._metrics = Metrics()
         self._service = make_service(settings, metrics=self._metrics)
+        self.security: Final = self._service.security
         self._loaded = False
         admission = Admission(settings.max_concurrent)
         self._metrics.watch_in_flight(lambda: admission.in_flight)
@@ -41,6 +44,7 @@ class FrontDoor:
             admission,
             self._metrics,
             default_deadline_s=settings.default_deadline,
+            access=self.security.access,
         )
         self.bento_service = self._as_bento_service()
 
@@ -58,6 +62,8 @@ class FrontDoor:
         """Load; ready afterwards. Raises `MicromomentError` for what can't be loaded."""
         if self._sets_up_logs:
             configure_logs(self.settings.log_level, self.settings.log_format)
+        warn_of_exposure(self.settings)
+        self.security.watch.start()
         _log.info("loading", bundle=self.settings.bundle)
         try:
             await self._service.load()
@@ -88,7 +94,9 @@ class FrontDoor:
             async def __is_ready__(self) -> bool:
                 return front_door.ready
 
-        mounted = bentoml.asgi_app(make_app(self._door, self._metrics.registry))(Scores)
+        mounted = bentoml.asgi_app(
+            make_app(self._door, self._metrics.registry, describes=self.settings.reflection)
+        )(Scores)
         return bentoml.service(
             mounted,
             name=NAME,
@@ -96,8 +104,23 @@ class FrontDoor:
             workers=1,
             # For `bentoml serve`, which knows no 0.
             http={"host": self.settings.host, "port": self.settings.http_port or _BENTOML_PORT},
+            ssl=_bentoml_tls(self.settings),
             # Ours are at /metrics.
             metrics={"enabled": False},
             # Calls are not logged, here as little as over gRPC.
             logging={"access": {"enabled": False}},
         )
+
+
+def _bentoml_tls(settings: Settings) -> dict[str, Any]:
+    """Give the same TLS for `bentoml serve`, which reads the files once."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return {"enabled": False}
+    tls: dict[str, Any] = {
+        "enabled": True,
+        "certfile": str(settings.tls_certificate),
+        "keyfile": str(settings.tls_key),
+    }
+    if settings.tls_client_ca is not None:
+        tls |= {"ca_certs": str(settings.tls_client_ca), "cert_reqs": int(ssl.CERT_REQUIRED)}
+    return tls

@@ -37,6 +37,8 @@ ACTIVATION_OUTCOMES: Final = (
     "activated", "unchanged", "checked", "refused", "not_found", "failed",
 )  # fmt: skip
 
+DENIAL_REASONS: Final = ("no_token", "unknown_token", "expired_token", "role")
+
 
 class Metrics:
     """The server's metrics. It takes measurements as a `transport.observer.Observer`."""
@@ -116,6 +118,25 @@ class Metrics:
         )
         for outcome in ACTIVATION_OUTCOMES:
             self._activations.labels(outcome)
+        self._denied = self._counter(
+            "micromoment_denied", "Calls that were not let in, by what their token lacks", "reason"
+        )
+        for reason in DENIAL_REASONS:
+            self._denied.labels(reason)
+        self._reloads = self._counter(
+            "micromoment_file_reloads", "Files of settings read again, by outcome",
+            "setting", "outcome",
+        )  # fmt: skip
+        self._stale = Gauge(
+            "micromoment_file_stale",
+            "1 while what the file of a setting holds can't be used and an earlier reading stands",
+            ("setting",), registry=self.registry,
+        )  # fmt: skip
+        self._certificate_end = self._gauge(
+            "micromoment_certificate_not_after_seconds",
+            "When the server's certificate expires, in seconds since 1970; NaN without TLS",
+        )
+        self._certificate_end.set(float("nan"))
         # Looking a label up takes longer than adding to it.
         self._event = cache(self._events.labels)
         self._lack = cache(self._degraded.labels)
@@ -131,6 +152,19 @@ class Metrics:
     def call_refused(self, method: str, reason: str) -> None:
         """Count a call that was too much."""
         self._refused.labels(method, reason).inc()
+
+    def caller_denied(self, reason: str) -> None:
+        """Count a call that was not let in."""
+        self._denied.labels(reason).inc()
+
+    def file_reloaded(self, setting: str, *, good: bool) -> None:
+        """Count a file that was read again, and show whether what it holds is used."""
+        self._reloads.labels(setting, "good" if good else "refused").inc()
+        self._stale.labels(setting).set(0 if good else 1)
+
+    def watch_certificate(self, not_after: Callable[[], float]) -> None:
+        """Show when the certificate of the moment expires whenever metrics are read."""
+        self._certificate_end.set_function(not_after)
 
     def stage_ended(self, stage: str, seconds: float) -> None:
         """Count the duration of a part of scoring."""

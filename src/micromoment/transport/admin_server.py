@@ -1,4 +1,4 @@
-"""The server for operators: loopback only, until callers have roles."""
+"""The server for operators: loopback only, and with credentials for those of the role `admin`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, cast
 import grpc
 
 from micromoment.ports import LOOPBACK
+from micromoment.security.access import Access
 from micromoment.transport.admission import Admission
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.guards import Guards
@@ -22,13 +23,15 @@ _SERVICE: Final = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_na
 
 
 def make_admin_server(
-    slot: BundlesSlot, observer: Observer, *, port: int, reflect: bool
+    slot: BundlesSlot, observer: Observer, *, port: int, reflect: bool, access: Access | None = None
 ) -> tuple[grpc.aio.Server, int]:
     """Make the server and bind its port, which it gives, too.
 
     Raises `InvalidSettingError` when the port is taken.
     """
-    guards = Guards(Admission(_MAX_CONCURRENT), observer, default_deadline_s=DEADLINE_S)
+    guards = Guards(
+        Admission(_MAX_CONCURRENT), observer, default_deadline_s=DEADLINE_S, access=access
+    )
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((guards,))
     guarded = cast(grpc.aio.Server, guards)

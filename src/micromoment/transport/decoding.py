@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from micromoment.events.field_rules import moment
 from micromoment.events.hashing import hash_id
@@ -21,10 +20,9 @@ from micromoment.events.proto_codec import (
 from micromoment.events.shop import Shop
 from micromoment.events.validation import check_get_session_request, check_score_request
 from micromoment.scoring.calls import ScoreCall, SessionKey
+from micromoment.security.callers import current_tenant
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
-
-TENANT: Final = "default"
 
 
 def now_us() -> int:
@@ -74,7 +72,7 @@ class RequestDecoder:
         return self.ids.encode(request.user_id or request.anonymous_id)
 
     def _key(self, session_id: str) -> SessionKey:
-        return SessionKey(TENANT, self.ids.encode(session_id))
+        return SessionKey(current_tenant(), self.ids.encode(session_id))
 
     def _visit(
         self,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from micromoment.errors import InvalidRequestError
 from micromoment.events.validation import check_ingest_request
+from micromoment.security.callers import current_tenant
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.transport.application import Application, ApplicationSlot
-from micromoment.transport.decoding import TENANT
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.keeping import settled
 from micromoment.transport.observer import Observer
@@ -52,11 +52,11 @@ async def _fold(application: Application, request: pb.IngestRequest, events: lis
 async def _log(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
     decoder = application.decoder
     visitor_id = decoder.visitor_id(request)
-    received_time_us = decoder.clock_us()
+    received_time_us, tenant = decoder.clock_us(), current_tenant()
     logged = [
         LoggedEvent(
             received_time_us=received_time_us,
-            tenant=TENANT,
+            tenant=tenant,
             visitor_id=visitor_id,
             event_id=event.event_id,
             event=event.SerializeToString(deterministic=True),

@@ -1,4 +1,4 @@
-"""What is around every method: admission, deadline, errors to statuses, measurement.
+"""What is around every method: who calls, admission, deadline, errors to statuses, measurement.
 
 Each method is wrapped once. It may answer at once, with a message, or with an awaitable of one. A
 request that can't be decoded reaches the guard as `Undecodable`, because what a deserializer raises
@@ -17,6 +17,8 @@ from typing import Any, Final, cast
 import grpc
 from google.protobuf.message import Message
 
+from micromoment.errors import PermissionDeniedError, UnauthenticatedError
+from micromoment.security.access import Access, Needs, needs_of
 from micromoment.transport.admission import Admission
 from micromoment.transport.errors import (
     DeadlineError,
@@ -44,8 +46,9 @@ _came: ContextVar[float] = ContextVar("came")
 class Guards(RpcHandlers):
     """Guards the methods of all services that are added to it, and is added to the server itself.
 
-    Calls of other packages (health, reflection) are always admitted. An interceptor would do the
-    same, but gRPC walks through those anew for each call.
+    With `access` a call must bring a token, which is looked at before its request is read. Calls of
+    other packages (health, reflection) are admitted however many they are. An interceptor would do
+    the same, but gRPC walks through those anew for each call.
     """
 
     def __init__(
@@ -55,14 +58,17 @@ class Guards(RpcHandlers):
         *,
         default_deadline_s: float,
         watch: OverloadWatch | None = None,
+        access: Access | None = None,
     ) -> None:
         self._admission = admission
         self._observer = observer
         self._watch = watch
+        self._access = access
+        self._needs: dict[str, Needs] = {}
         self._default_deadline_s = default_deadline_s
         self._services: list[RpcHandlers] = []
         self._guarded: dict[str, Handler] = {}
-        self._refusing: dict[str, Handler] = {}
+        self._refusing: dict[tuple[str, type[Exception]], Handler] = {}
 
     def add_generic_rpc_handlers(self, handlers: Iterable[RpcHandlers]) -> None:
         """Take services, as a `grpc.Server` does."""
@@ -84,14 +90,24 @@ class Guards(RpcHandlers):
             if handler is None:
                 return None  # gRPC answers UNIMPLEMENTED
             guarded = self._guarded[method] = self.guard(method, handler)
+            self._needs[method] = needs_of(method[1:].partition("/")[0])
+        if self._access is not None:
+            metadata = handler_call_details.invocation_metadata or ()
+            try:
+                self._access.admit(self._needs[method], metadata)
+            except (UnauthenticatedError, PermissionDeniedError) as error:
+                return self._refusal(method, error)
         if watch is None or not watch.shedding.is_on or not method.startswith(_OWN_PACKAGE):
             return guarded
-        return self._refusal(method) if watch.shedding.refuses() else guarded
+        if not watch.shedding.refuses():
+            return guarded
+        return self._refusal(method, OverloadedError("max_wait"))
 
-    def _refusal(self, method: str) -> Handler:
-        refusing = self._refusing.get(method)
+    def _refusal(self, method: str, error: Exception) -> Handler:
+        kind = method, type(error)
+        refusing = self._refusing.get(kind)
         if refusing is None:
-            refusing = self._refusing[method] = _refusing(_label(method), self._observer)
+            refusing = self._refusing[kind] = _refusing(_label(method), error, self._observer)
         return refusing
 
     def _find(self, details: grpc.HandlerCallDetails) -> Handler | None:
@@ -174,12 +190,13 @@ def _label(method: str) -> str:
     return method.rsplit("/", 1)[-1]
 
 
-def _refusing(label: str, observer: Observer) -> Handler:
+def _refusing(label: str, error: Exception, observer: Observer) -> Handler:
     """Refuse calls of any kind without reading their requests."""
-    status = status_of(OverloadedError("max_wait"))
+    status = status_of(error)
 
     async def refuse(_requests: Any, context: Context) -> None:  # noqa: ANN401 - any messages
-        observer.call_refused(label, "max_wait")
+        if isinstance(error, OverloadedError):
+            observer.call_refused(label, error.reason)
         observer.call_ended(label, code_of(status).name, perf_counter() - _came.get())
         await abort_with(context, status)
 

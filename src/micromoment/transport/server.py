@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from micromoment.ports import cannot_listen, check_port
+from micromoment.security.access import Access
 from micromoment.transport import arrivals
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
@@ -107,15 +108,25 @@ def make_server(
     limits: Limits,
     reflect: bool,
     around: Callable[[RpcHandlers], RpcHandlers] | None = None,
+    access: Access | None = None,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> GrpcServer:
     """Make the server and open its port; `around` is put around the guarded methods.
+
+    With `access` calls must bring a token, with `credentials` they come over TLS.
 
     Raises `InvalidSettingError` when the port is taken.
     """
     server = grpc.aio.server(options=(*OPTIONS, *arrivals.OPTIONS, *_queue_options(limits)))
     arrived = arrivals.Arrivals()
     watch = OverloadWatch(Shedding(limits.max_wait_s, limits.max_waiting), arrived.count)
-    guards = Guards(admission, observer, default_deadline_s=limits.default_deadline_s, watch=watch)
+    guards = Guards(
+        admission,
+        observer,
+        default_deadline_s=limits.default_deadline_s,
+        watch=watch,
+        access=access,
+    )
     server.add_generic_rpc_handlers((around(guards) if around else guards,))
     guarded = cast(grpc.aio.Server, guards)
     health = Health(SERVICES)
@@ -127,6 +138,7 @@ def make_server(
         idle_s=limits.stream_idle_s,
         stall_s=limits.stream_stall_s,
         deadline_s=limits.default_deadline_s,
+        check=access.check_again if access else lambda: None,
     )
     scoring = ScoringService(slot, observer, streams, watch.shedding)
     scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, guarded)
@@ -135,7 +147,7 @@ def make_server(
     health_pb2_grpc.add_HealthServicer_to_server(health, apart)
     if reflect:
         add_reflection((*SERVICES, _HEALTH), guarded)
-    bound = bind(server, host, port, setting="port")
+    bound = bind(server, host, port, setting="port", credentials=credentials)
     return GrpcServer(server, health, streams, watch, arrived, bound)
 
 
@@ -186,11 +198,33 @@ def add_reflection(services: Sequence[str], guarded: grpc.aio.Server) -> None:
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, guarded)
 
 
-def bind(server: grpc.aio.Server, host: str, port: int, *, setting: str) -> int:
+def make_health_server(
+    health: Health, *, host: str, port: int, options: Sequence[tuple[str, int]] = OPTIONS
+) -> tuple[grpc.aio.Server, int]:
+    """Make a server for probes that speak no TLS: nothing but health, and its port.
+
+    Raises `InvalidSettingError` when the port is taken.
+    """
+    server = grpc.aio.server(options=options)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    return server, bind(server, host, port, setting="health_port")
+
+
+def bind(
+    server: grpc.aio.Server,
+    host: str,
+    port: int,
+    *,
+    setting: str,
+    credentials: grpc.ServerCredentials | None = None,
+) -> int:
     """Bind a port and give it. Raises `InvalidSettingError` naming `setting` when it is taken."""
     # gRPC would log lines of its own about one that can't be had.
     check_port(host, port, setting)
     try:
-        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
     except RuntimeError:
         raise cannot_listen(host, port, "it is taken or not allowed", setting) from None

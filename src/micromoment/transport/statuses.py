@@ -23,8 +23,10 @@ from micromoment.errors import (
     InvalidSettingError,
     MicromomentError,
     NotEnoughDataError,
+    PermissionDeniedError,
     ServerCallError,
     SessionNotFoundError,
+    UnauthenticatedError,
     UserFeaturesUnavailableError,
 )
 from micromoment.stores.errors import (
@@ -74,6 +76,8 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     ActivationUnderWayError: Answer(grpc.StatusCode.ABORTED, "ACTIVATION_UNDER_WAY"),
     InvalidRequestError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
     UndecodableRequestError: Answer(grpc.StatusCode.INVALID_ARGUMENT, "UNDECODABLE_REQUEST"),
+    UnauthenticatedError: Answer(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    PermissionDeniedError: Answer(grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
     SessionNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND"),
     UserFeaturesUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "USER_FEATURES_UNAVAILABLE"),
     EventLogMissingError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "EVENT_LOG_MISSING"),

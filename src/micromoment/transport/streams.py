@@ -42,7 +42,8 @@ class Streams:
     """Serves up to `most` streams until they end, are idle for `idle_s`, or `close` is called.
 
     One whose peer does not read an answer for `stall_s` is broken off. Each request is admitted and
-    has `deadline_s` seconds, as a call of its own would.
+    has `deadline_s` seconds, as a call of its own would. `check` is called with each; what it
+    raises ends the stream.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Streams:
         idle_s: float,
         stall_s: float,
         deadline_s: float,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
+        self._check = check
         self._admission = admission
         self._observer = observer
         self._shedding = shedding
@@ -77,7 +80,7 @@ class Streams:
             self._observer.call_refused(METHOD, "max_streams")
             raise TooManyStreamsError
         answer = partial(self._answer, start)
-        stream = _Stream(context, answer, idle_s=self._idle_s, stall_s=self._stall_s)
+        stream = _Stream(context, answer, self._check, idle_s=self._idle_s, stall_s=self._stall_s)
         self._open.add(stream)
         try:
             await stream.run()
@@ -141,8 +144,17 @@ _Answer = Callable[
 
 
 class _Stream:
-    def __init__(self, context: Context, answer: _Answer, *, idle_s: float, stall_s: float) -> None:
+    def __init__(
+        self,
+        context: Context,
+        answer: _Answer,
+        check: Callable[[], object],
+        *,
+        idle_s: float,
+        stall_s: float,
+    ) -> None:
         self._context = context
+        self._check = check
         self._answer = answer
         self._idle_s = idle_s
         self._stall_s = stall_s
@@ -194,6 +206,7 @@ class _Stream:
             if message is _END:
                 return
             self._last_moved = self._loop.time()
+            self._check()
             if isinstance(message, Undecodable):
                 raise UndecodableRequestError(METHOD)
             self._take(message)

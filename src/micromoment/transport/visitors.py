@@ -10,6 +10,7 @@ from typing import Final
 
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall
+from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.transport.observer import Observer
 from micromoment.v1 import events_pb2 as pb
@@ -34,15 +35,27 @@ class VisitCall:
 
 
 class Visitors:
-    """Looks visitors up. A look-up longer than `timeout_s` counts as failed."""
+    """Looks visitors up. A look-up longer than `timeout_s` counts as failed.
 
-    def __init__(self, users: UserFeatureStore, timeout_s: float, observer: Observer) -> None:
+    The users are those of `tenant`; the visitors of all others are unknown.
+    """
+
+    def __init__(
+        self,
+        users: UserFeatureStore,
+        timeout_s: float,
+        observer: Observer,
+        tenant: str = DEFAULT_TENANT,
+    ) -> None:
+        self._tenant = tenant
         self._users = users
         self._timeout_s = timeout_s
         self._observer = observer
 
     async def added_to(self, visit: VisitCall) -> ScoreCall:
         """Give the call with what is known of its visitor."""
+        if visit.call.key.tenant != self._tenant:
+            return replace(visit.call, user=_UNKNOWN)
         started = time.perf_counter()
         user = await self._look_up(visit.visitor_ids)
         self._observer.stage_ended("user", time.perf_counter() - started)

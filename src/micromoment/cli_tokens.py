@@ -1,0 +1,135 @@
+"""The commands for tokens: make one, list them, revoke one."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from micromoment.security.callers import DEFAULT_TENANT, Role
+
+if TYPE_CHECKING:
+    from micromoment.security.credentials import Entry
+
+token = typer.Typer(help="Make and revoke the tokens of those who may call.", no_args_is_help=True)
+
+_DAYS: Final = re.compile(r"(\d{1,5})d")
+
+File = Annotated[
+    Path,
+    typer.Option(
+        "--credentials",
+        envvar="MICROMOMENT_CREDENTIALS",
+        help="The file of hashes that servers read (setting credentials).",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(token, name="token")
+
+
+@token.command()
+def new(
+    credentials: File,
+    role: Annotated[list[Role], typer.Option(help="What it may do; can be repeated.")],
+    tenant: Annotated[str, typer.Option(help="Whose sessions it reaches.")] = DEFAULT_TENANT,
+    token_id: Annotated[
+        str | None, typer.Option("--id", help="Name to speak of it by; else one is made up.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="As 90d, or a day as 2027-01-31 (its beginning, UTC).")
+    ] = None,
+) -> None:
+    """Make a token, print it this once, and add its hash to the file, which is made if need be."""
+    from pydantic import ValidationError  # noqa: PLC0415 - the command line starts without it
+
+    from micromoment.errors import InvalidSettingError  # noqa: PLC0415
+    from micromoment.security.credentials import (  # noqa: PLC0415
+        SETTING,
+        CredentialsFile,
+        new_token,
+        read_file,
+        write_file,
+    )
+
+    before = read_file(credentials) if credentials.exists() else CredentialsFile()
+    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        made, entry = new_token(
+            tenant, role, token_id=token_id, created=now, expires=_moment(expires, now)
+        )
+        content = CredentialsFile(tokens=(*before.tokens, entry))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        what = ".".join(map(str, first["loc"])) or "the token"
+        raise InvalidSettingError(SETTING, f"{what}: {first['msg']}") from None
+    write_file(credentials, content)
+    typer.echo(f"token {entry.id} of tenant {entry.tenant}; it is not shown again:", err=True)
+    typer.echo(made)
+
+
+@token.command("list")
+def list_tokens(credentials: File) -> None:
+    """List the tokens: ids, tenants, roles and when they end, but not themselves."""
+    from rich.console import Console  # noqa: PLC0415 - the command line starts without it
+    from rich.table import Table  # noqa: PLC0415
+
+    from micromoment.security.credentials import read_file  # noqa: PLC0415
+
+    table = Table("id", "tenant", "roles", "made (UTC)", "expires (UTC)")
+    now = datetime.now(UTC)
+    for entry in read_file(credentials).tokens:
+        table.add_row(*_row(entry, now))
+    Console().print(table, highlight=False)
+
+
+@token.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="Its id, as `token list` shows it.")],
+    credentials: File,
+) -> None:
+    """Take a token out of the file; servers that read it refuse the token within seconds."""
+    from micromoment.errors import InvalidSettingError  # noqa: PLC0415
+    from micromoment.security.credentials import (  # noqa: PLC0415
+        SETTING,
+        CredentialsFile,
+        read_file,
+        write_file,
+    )
+
+    before = read_file(credentials).tokens
+    left = tuple(entry for entry in before if entry.id != token_id)
+    if len(left) == len(before):
+        raise InvalidSettingError(SETTING, f"{credentials} holds no token with this id")
+    write_file(credentials, CredentialsFile(tokens=left))
+    typer.echo(f"token {token_id} is revoked")
+
+
+def _moment(text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    days = _DAYS.fullmatch(text)
+    try:
+        moment = (
+            now + timedelta(days=int(days[1]))
+            if days
+            else datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        )
+    except (ValueError, OverflowError):
+        raise typer.BadParameter("must be as 90d or 2027-01-31", param_hint="--expires") from None
+    if moment <= now:
+        raise typer.BadParameter("is over already", param_hint="--expires")
+    return moment
+
+
+def _row(entry: Entry, now: datetime) -> tuple[str, ...]:
+    expires = "" if entry.expires is None else f"{entry.expires.astimezone(UTC):%Y-%m-%d %H:%M}"
+    if entry.expires is not None and entry.expires <= now:
+        expires += " (over)"
+    created = "" if entry.created is None else f"{entry.created.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return entry.id, entry.tenant, ", ".join(sorted(entry.roles)), created, expires

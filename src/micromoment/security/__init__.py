@@ -1,0 +1,1 @@
+"""Who may call: certificates, tokens, tenants and roles, and the files that they come from."""
