@@ -1,4 +1,4 @@
-# Serves scores over gRPC. How to build, run and check it: docs/operations.md, "Container".
+# Serves scores over gRPC, with certificate and credentials from outside. How to build, run and check it: docs/operations.md, "Container".
 # BASE is a Debian with Python 3.11 as `python3`; the lock and the paths below rely on that version.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
 
@@ -46,11 +46,13 @@ ENV PATH=/opt/micromoment/bin:$PATH \
     NUMBA_CACHE_DIR=/opt/micromoment/machine-code \
     NUMBA_CACHE_LOCATOR_CLASSES=micromoment.features.sealed_cache.SealedCacheLocator \
     MICROMOMENT_HOST=0.0.0.0 \
+    MICROMOMENT_METRICS_HOST=0.0.0.0 \
+    MICROMOMENT_HEALTH_PORT=50053 \
     MICROMOMENT_BUNDLE_STORE=/bundles \
     MICROMOMENT_FEATURE_STORE=/features \
     MICROMOMENT_STATE_DIR=/var/lib/micromoment
 VOLUME /var/lib/micromoment
-EXPOSE 50051 9464
+EXPOSE 50051 9464 50053
 USER 10001:10001
 WORKDIR /var/lib/micromoment
 STOPSIGNAL SIGTERM

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from training.cli_shared import SessionPrefix, day_of
 
@@ -130,6 +131,7 @@ def import_log(
         bool, typer.Option("--replace", help="Replace days that the folder holds already.")
     ] = False,
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
+    tenant: Annotated[str, typer.Option(help="Whose calls are imported.")] = DEFAULT_TENANT,
 ) -> None:
     """Import the event log of a server: what was served can be learned from."""
     from training.importers.log import import_log as run  # noqa: PLC0415 - heavy imports
@@ -137,7 +139,7 @@ def import_log(
     from training.importers.visits import DayRange  # noqa: PLC0415
 
     report = run(
-        log_source(source, session_prefix),
+        log_source(source, session_prefix, tenant),
         out,
         time_zone=time_zone,
         days=DayRange(day_of(from_), day_of(to)),

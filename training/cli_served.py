@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from training.cli_shared import SessionPrefix, bundle_folder, store_or_default
 
@@ -136,6 +137,7 @@ def monitor(
         typer.Option(min=1e-6, max=0.5, help="Share of looks at an unchanged shop that may fail."),
     ] = 0.01,
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
+    tenant: Annotated[str, typer.Option(help="Whose scores are looked at.")] = DEFAULT_TENANT,
 ) -> None:
     """Compare served scores with what came of them; status 1 when a figure has dropped."""
     from training.importers.log import outside_of, visits_of  # noqa: PLC0415 - heavy imports
@@ -148,8 +150,8 @@ def monitor(
     with Steps(console).step("Join scores with what came of them"):
         report = run(
             MonitorRequest(
-                visits_of(log, session_prefix),
-                outside_of(log, session_prefix),
+                visits_of(log, session_prefix, tenant),
+                outside_of(log, session_prefix, tenant),
                 store_or_default(store),
                 bundle,
                 days,

@@ -60,7 +60,9 @@ def _status(reply: bytes) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m micromoment.health", description=__doc__)
     parser.add_argument("--host", default=os.environ.get("MICROMOMENT_HOST", "127.0.0.1"))
-    parser.add_argument("--port", default=os.environ.get("MICROMOMENT_PORT", "50051"))
+    # A port for probes alone speaks no TLS, whatever the other one does.
+    probed = os.environ.get("MICROMOMENT_HEALTH_PORT") or os.environ.get("MICROMOMENT_PORT")
+    parser.add_argument("--port", default=probed or "50051")
     parser.add_argument("--service", default="", help="one service instead of the whole server")
     parser.add_argument("--timeout", type=float, default=1.0, help="seconds")
     return parser

@@ -67,6 +67,7 @@ class Image:
         strict["process"]["args"] = list(command) or strict["process"]["args"]
         environment = dict(pair.split("=", 1) for pair in strict["process"]["env"])
         environment |= {
+            "MICROMOMENT_HOST": "127.0.0.1",
             "MICROMOMENT_DRAIN_LAG": str(DRAIN_LAG_S),
             "MICROMOMENT_DRAIN_GRACE": str(DRAIN_GRACE_S),
             **variables,
@@ -176,6 +177,18 @@ def check_early_stop(image: Image, report: Report) -> None:
         assert seconds < 2
 
 
+def check_exposed(image: Image, report: Report) -> None:
+    """Run the image as it is on all addresses: it must want certificate and credentials."""
+    with (
+        report.check("alone it does not open itself to a network") as tell,
+        image.container("exposed", MICROMOMENT_HOST="0.0.0.0") as container,  # noqa: S104 - refused
+    ):
+        status = container.wait(START_S)
+        tell(f"status {status}")
+        assert status == 1
+        assert "tls_certificate and credentials not set" in container.log, container.log
+
+
 def check_machine_code(image: Image, report: Report) -> None:
     """Run the server as on another processor, from files of another time."""
     for source in image.rootfs.glob("opt/micromoment/lib/python3*/site-packages/micromoment/**/*"):
@@ -264,6 +277,7 @@ def main() -> int:
         check_settings,
         check_service,
         check_early_stop,
+        check_exposed,
         check_machine_code,
         check_the_count,
     )

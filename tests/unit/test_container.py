@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from micromoment.errors import InvalidSettingError
+from micromoment.exposure import check_exposure
 from micromoment.settings import PREFIX, Settings, load_settings
 from tests.image.container import Mount, status_of, strict_config
 
@@ -110,7 +112,8 @@ def test_compose_services_are_strict(name: str) -> None:
 
 
 def test_compose_opens_nothing_to_the_network() -> None:
-    """Ports are bound to loopback, since they know no callers."""
+    """Ports are bound to loopback, since the server is told to be insecure."""
+    assert COMPOSE["services"]["server"]["environment"]["MICROMOMENT_INSECURE"] == "true"
     for service in COMPOSE["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
@@ -133,6 +136,7 @@ def test_compose_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(PREFIX):
             monkeypatch.setenv(name, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value))
     settings = load_settings()
+    check_exposure(settings)
     assert settings.bundle == "shop:latest"
     # Sessions outlive a restart on the Redis beside it.
     assert settings.session_store is not None
@@ -140,6 +144,17 @@ def test_compose_starts_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "redis" in server["depends_on"]
     # The image's command is what runs: none here goes before it.
     assert not {"command", "entrypoint", "user"} & server.keys()
+
+
+def test_the_image_alone_does_not_open_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run without certificate, credentials and `insecure`, it ends with their names."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    for name, value in variables(stages()[-1]).items():
+        if name.startswith(PREFIX):
+            monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettingError, match="tls_certificate and credentials not set"):
+        check_exposure(load_settings())
 
 
 def test_compose_mounts_what_the_image_reads() -> None:
@@ -163,7 +178,8 @@ def test_compose_publishes_what_the_image_exposes() -> None:
     ports = COMPOSE["services"]["server"]["ports"]
     assert [port.rpartition(":")[2] for port in ports] == exposed
     fields = Settings.model_fields
-    assert exposed == [str(fields[name].default) for name in ("port", "metrics_port")]
+    defaults = [str(fields[name].default) for name in ("port", "metrics_port")]
+    assert exposed == [*defaults, variables(stages()[-1])["MICROMOMENT_HEALTH_PORT"]]
 
 
 def test_the_checked_container_is_strict() -> None:

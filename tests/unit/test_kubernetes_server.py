@@ -17,6 +17,7 @@ MANIFESTS: dict[str, dict[str, Any]] = {
 SERVERS: dict[str, Any] = MANIFESTS["StatefulSet"]["spec"]
 POD: dict[str, Any] = SERVERS["template"]["spec"]
 (CONTAINER,) = POD["containers"]
+IMAGE = {"MICROMOMENT_HEALTH_PORT": 50_053}  # what the Dockerfile sets
 SET: dict[str, str] = {one["name"]: one.get("value", "") for one in CONTAINER["env"]}
 
 
@@ -51,16 +52,20 @@ def test_probes_ask_the_port_that_is_open() -> None:
     """Readiness and start by the server's health, liveness by what no dependency decides."""
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
     fields = Settings.model_fields
-    assert ports == {"grpc": fields["port"].default, "metrics": fields["metrics_port"].default}
+    assert ports == {
+        "grpc": fields["port"].default,
+        "metrics": fields["metrics_port"].default,
+        "health": IMAGE["MICROMOMENT_HEALTH_PORT"],
+    }
     probes = {
         name: CONTAINER[f"{name}Probe"]["grpc"] for name in ("startup", "readiness", "liveness")
     }
-    assert {probe["port"] for probe in probes.values()} == {ports["grpc"]}
+    assert {probe["port"] for probe in probes.values()} == {ports["health"]}
     assert "service" not in probes["startup"]
     assert "service" not in probes["readiness"]
     assert probes["liveness"]["service"]
     targets = {port["name"]: port["targetPort"] for port in MANIFESTS["Service"]["spec"]["ports"]}
-    assert set(targets.values()) == ports.keys()
+    assert set(targets.values()) == ports.keys() - {"health"}
 
 
 def test_it_is_strict() -> None:
@@ -81,7 +86,18 @@ def test_every_folder_is_mounted() -> None:
     mounts = {one["mountPath"]: one["name"] for one in CONTAINER["volumeMounts"]}
     claims = {one["metadata"]["name"]: one["spec"] for one in SERVERS["volumeClaimTemplates"]}
     assert set(mounts.values()) == {one["name"] for one in POD["volumes"]} | claims.keys()
-    folders = {"/bundles", "/features", "/var/lib/micromoment", "/tmp"}  # noqa: S108 - the container's
+    folders = {"/access", "/bundles", "/features", "/var/lib/micromoment", "/tmp"}  # noqa: S108 - the container's
     assert mounts.keys() == folders
     room = claims[mounts["/var/lib/micromoment"]]["resources"]["requests"]["storage"]
     assert int(room.removesuffix("Gi")) * 2**30 > Settings.model_fields["log_max_bytes"].default
+
+
+def test_callers_need_tls_and_a_token() -> None:
+    """It opens to the network with certificate and credentials of a Secret, not as insecure."""
+    assert "MICROMOMENT_INSECURE" not in SET
+    secret = next(one["secret"] for one in POD["volumes"] if one["name"] == "access")
+    assert secret["secretName"]
+    for name in ("TLS_CERTIFICATE", "TLS_KEY", "CREDENTIALS"):
+        assert SET[PREFIX + name].startswith("/access/")
+    # The key is for its user's group, and for nobody else.
+    assert secret["defaultMode"] == 0o440

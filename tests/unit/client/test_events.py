@@ -20,6 +20,7 @@ from micromoment.v1 import scoring_pb2
 def test_the_client_exports_what_it_means_to() -> None:
     """The names of the package are these."""
     assert set(client.__all__) == {
+        "AccessOptions",
         "AsyncClient",
         "Client",
         "ScoreRefusedError",

@@ -152,7 +152,12 @@ class LogReader:
             f"{count:,} sessions are left out ({reason}): {_WHY[reason]}"
             for reason, count in self._sessions.left_out()
         ]
-        return [f"gaps in the log: {self._gaps:,}", *left_out] if self._gaps else left_out
+        others = [
+            f"{count:,} {what} of other tenants are left out (--tenant)"
+            for what, count in sorted(self.source.others.items())
+        ]
+        gaps = [f"gaps in the log: {self._gaps:,}"] if self._gaps else []
+        return [*gaps, *left_out, *others]
 
     def _with_zone(self) -> Iterator[tuple[int, LoggedVisit]]:
         """Find the time zone that the first call names, where none was given."""
