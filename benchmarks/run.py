@@ -24,6 +24,7 @@ BENCHMARKS = (
     "front_door",
     "swap",
     "durability",
+    "security",
     "recovery",
     "overload",
 )

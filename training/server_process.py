@@ -26,6 +26,19 @@ class ServerFailedError(MicromomentError):
     """The server's process ended, or did not come to serve in time."""
 
 
+# Whatever the environment says: for this machine alone, so that no token is asked for.
+_ALONE: Final[Mapping[str, str]] = {
+    "host": "127.0.0.1",
+    "metrics_port": "",
+    "admin_port": "",
+    "health_port": "",
+    "tls_certificate": "",
+    "tls_key": "",
+    "tls_client_ca": "",
+    "credentials": "",
+}
+
+
 class ServerProcess:
     """Runs `micromoment serve` with settings, as their environment variables without prefix.
 
@@ -40,7 +53,8 @@ class ServerProcess:
         self.port = int(str(settings.get(self.port_setting, 0))) or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._log = log
-        given = {"metrics_port": "", "admin_port": "", **settings, "port": self.port}
+        given = {**_ALONE, **settings, "port": self.port}
+        self._probed = f"127.0.0.1:{given['health_port'] or self.port}"
         # Feast sets the second variable on import; a server that inherits it counts into files.
         self._environment = {
             **{k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"},
@@ -111,7 +125,7 @@ class ServerProcess:
         raise ServerFailedError(f"the server did not serve in time{self._where()}")
 
     def _is_serving(self) -> bool:
-        return health.check(self.address) == "SERVING"
+        return health.check(self._probed) == "SERVING"
 
     def _where(self) -> str:
         return f"; see {self._log}" if self._log else ""

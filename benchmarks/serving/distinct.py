@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +28,23 @@ _WAKE_EARLY_S: Final = 150e-6  # a sleep ends up to so much late
 
 class CallFailedError(BenchmarkError):
     """The server reset a call, closed the connection, or answered without a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """How a server is called: over TLS or plainly, with which headers more."""
+
+    tls: ssl.SSLContext | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def over(self, link: socket.socket) -> socket.socket:
+        """Give the connection that is spoken over."""
+        if self.tls is None:
+            return link
+        return self.tls.wrap_socket(link, server_hostname="localhost")
+
+
+PLAINLY: Final = Via()
 
 
 @dataclass(slots=True)
@@ -107,7 +125,12 @@ _Waiting = deque[bytes]
 
 
 def call_each(
-    port: int, path: str, bodies: Sequence[bytes], in_flight: int, seconds: float
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    in_flight: int,
+    seconds: float,
+    via: Via = PLAINLY,
 ) -> Answers:
     """Send the bodies, gRPC messages without prefix, until they or the seconds run out.
 
@@ -118,7 +141,7 @@ def call_each(
     def run(connection: _Connection, waiting: _Waiting) -> None:
         _keep_in_flight(connection, waiting, in_flight, time.perf_counter() + seconds)
 
-    return _called(port, path, bodies, run)
+    return _called(port, path, bodies, run, via)
 
 
 def call_at_rate(port: int, path: str, bodies: Sequence[bytes], rate: float) -> Answers:
@@ -135,12 +158,19 @@ def call_at_rate(port: int, path: str, bodies: Sequence[bytes], rate: float) -> 
 
 
 def _called(
-    port: int, path: str, bodies: Sequence[bytes], run: Callable[[_Connection, _Waiting], None]
+    port: int,
+    path: str,
+    bodies: Sequence[bytes],
+    run: Callable[[_Connection, _Waiting], None],
+    via: Via = PLAINLY,
 ) -> Answers:
     waiting = deque(map(h2.prefixed, bodies))
-    with socket.create_connection(("127.0.0.1", port), _TIMEOUT_S) as link:
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(link, h2.header_block(path, f"127.0.0.1:{port}"))
+    plain = socket.create_connection(("127.0.0.1", port), _TIMEOUT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with via.over(plain) as link:
+        scheme = "http" if via.tls is None else "https"
+        head = h2.header_block(path, f"127.0.0.1:{port}", more=via.headers, scheme=scheme)
+        connection = _Connection(link, head)
         link.sendall(h2.opening())
         gc.disable()
         started = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -69,14 +69,21 @@ def initial_window(settings: bytes, before: int) -> int:
     return int(stated.get(_INITIAL_WINDOW_SIZE, before))
 
 
-def header_block(path: str, authority: str, timeout_ms: int = 0) -> bytes:
+def header_block(
+    path: str,
+    authority: str,
+    timeout_ms: int = 0,
+    more: Sequence[tuple[str, str]] = (),
+    *,
+    scheme: str = "http",
+) -> bytes:
     """Write the headers of a gRPC call, each as a plain literal, so that one block fits all.
 
-    With `timeout_ms` the call has a deadline.
+    With `timeout_ms` the call has a deadline; `more` are further headers.
     """
     headers = [
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("te", "trailers"),
@@ -84,6 +91,7 @@ def header_block(path: str, authority: str, timeout_ms: int = 0) -> bytes:
     ]
     if timeout_ms:
         headers.append(("grpc-timeout", f"{timeout_ms}m"))
+    headers.extend(more)
     return b"".join(bytes([_PLAIN_LITERAL]) + _text(name) + _text(value) for name, value in headers)
 
 

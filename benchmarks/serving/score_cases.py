@@ -15,7 +15,7 @@ from benchmarks.serving import k6, score_calls
 from benchmarks.serving.answers import OfflineShop, WrongAnswerError, check_scores, check_taken
 from benchmarks.serving.answers import parsed as parsed_replies
 from benchmarks.serving.cases import Drive
-from benchmarks.serving.distinct import Answers, call_at_rate, call_each
+from benchmarks.serving.distinct import PLAINLY, Answers, Via, call_at_rate, call_each
 from benchmarks.serving.measures import Load
 from benchmarks.serving.score_calls import LATER_EVENTS, Shoppers, Visit
 from benchmarks.serving.streamed import call_streamed
@@ -35,11 +35,11 @@ _K6_VISITS: Final = 256
 _MOST_AT_ONCE: Final = 64
 
 
-def begin(port: int, visits: Sequence[Visit]) -> list[pb.ScoreResponse]:
+def begin(port: int, visits: Sequence[Visit], via: Via = PLAINLY) -> list[pb.ScoreResponse]:
     """Send the first events of visits and give the replies. Raises `WrongAnswerError`."""
     requests = [visit.first() for visit in visits]
     bodies = [request.SerializeToString() for request in requests]
-    answers = call_each(port, SCORE, bodies, _PREPARING, _LIMIT_S)
+    answers = call_each(port, SCORE, bodies, _PREPARING, _LIMIT_S, via)
     if len(answers.bodies) != len(bodies):
         raise WrongAnswerError(f"{len(bodies)} visits could not be begun in {_LIMIT_S:.0f} s")
     check_taken(requests, answers.bodies)
@@ -102,6 +102,7 @@ class NewEvents:
     shoppers: Shoppers
     name: str
     counts: bool = True
+    via: Via = PLAINLY
     _runs: count[int] = field(default_factory=count)
     _rates: dict[int, float] = field(default_factory=dict)
 
@@ -111,7 +112,8 @@ class NewEvents:
         bodies = [request.SerializeToString() for request in requests]
 
         def drive() -> Load:
-            load = self._checked(requests, call_each(self.port, SCORE, bodies, in_flight, seconds))
+            answers = call_each(self.port, SCORE, bodies, in_flight, seconds, self.via)
+            load = self._checked(requests, answers)
             self._rates[in_flight] = load.calls / load.seconds
             return load
 
@@ -155,7 +157,7 @@ class NewEvents:
         number = max(math.ceil(calls / LATER_EVENTS), at_once)
         visits = score_calls.visits(self.shoppers, f"{self.name}-{next(self._runs)}", number)
         if self.counts:
-            begin(self.port, visits)
+            begin(self.port, visits, self.via)
         return score_calls.new_events(visits)
 
     def _checked(self, requests: list[pb.ScoreRequest], answers: Answers) -> Load:
