@@ -13,7 +13,7 @@ from micromoment.cli import WORKSPACE
 from training import cli_cold_start, cli_promotion, cli_served
 from training.cli_audience import audience
 from training.cli_imports import imports
-from training.cli_shared import bundle_folder, day_of
+from training.cli_shared import SignKey, bundle_folder, day_of, signing_key
 
 console = Console(stderr=True)
 
@@ -58,6 +58,7 @@ def train(
     max_decision_points: Annotated[
         int, typer.Option(min=1, help="Beyond, a sample of visitors is learned from.")
     ] = 1_500_000,
+    sign_key: SignKey = None,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -83,6 +84,7 @@ def train(
         acknowledged=check_names(acknowledge_leak or ()),
         max_decision_points=max_decision_points,
         cluster=None if dask is None else DaskCluster(dask),
+        sign_key=signing_key(sign_key),
     )
     report = run(request, Steps(console))
     console.print(

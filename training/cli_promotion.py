@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
-from training.cli_shared import day_of, store_or_default
+from training.cli_shared import SignKey, day_of, signing_key, store_or_default
 
 if TYPE_CHECKING:
     from training.promotion.checks import Check
@@ -59,6 +59,7 @@ def promote(
         int, typer.Option(min=2, help="Visits with an order below which nothing is judged.")
     ] = 20,
     bootstrap: Annotated[int, typer.Option(min=1, help="Replicates of the intervals.")] = 500,
+    sign_key: SignKey = None,
     store: Annotated[Path | None, _STORE] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
@@ -72,7 +73,13 @@ def promote(
     if events is not None:
         later = LaterDays(events, day_of(from_), day_of(to), min_buyers, bootstrap, workers=workers)
     request = PromoteRequest(
-        bundle, store_or_default(store), later, force=force, who=by, reason=reason
+        bundle,
+        store_or_default(store),
+        later,
+        force=force,
+        who=by,
+        reason=reason,
+        sign_key=signing_key(sign_key),
     )
     report = run(request, Steps(console))
     if report.unchanged:
@@ -157,6 +164,7 @@ def retrain(
         Path | None, typer.Option(help="Folder for cards and checks, one folder a day.")
     ] = None,
     by: Annotated[str, _BY] = "",
+    sign_key: SignKey = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Take new days in, train, judge and promote, as a schedule does it each night.
@@ -192,7 +200,15 @@ def retrain(
         acknowledged=check_names(acknowledge_leak or ()),
     )
     request = RetrainRequest(
-        training, hold_out, train_every, min_new_days, min_buyers, bootstrap, reports, by
+        training,
+        hold_out,
+        train_every,
+        min_new_days,
+        min_buyers,
+        bootstrap,
+        reports,
+        by,
+        signing_key(sign_key),
     )
     try:
         report = run(request, Steps(console))

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from micromoment.stores.signing_keys import SigningKey
+
+SignKey = Annotated[
+    Path | None, typer.Option(help="Private key that signs the bundle (`bundle keygen`).")
+]
 SessionPrefix = Annotated[str, typer.Option(help="In Redis, what the servers' keys begin with.")]
+
+
+def signing_key(path: Path | None) -> SigningKey | None:
+    """Read the key that a command was given. Raises `InvalidDataError` for what is none."""
+    from micromoment.stores.signing_keys import load_signing_key  # noqa: PLC0415 - where it is used
+
+    return None if path is None else load_signing_key(path)
 
 
 def day_of(moment: datetime | None) -> date | None:

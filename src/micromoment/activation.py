@@ -19,8 +19,13 @@ import structlog
 
 from micromoment.applications import ApplicationMaker
 from micromoment.bundle_trial import try_bundle
-from micromoment.errors import BundleError, BundleNotFoundError, BundleRefusedError
-from micromoment.scoring.bundle import check_files
+from micromoment.errors import (
+    BundleError,
+    BundleNotFoundError,
+    BundleRefusedError,
+    BundleUntrustedError,
+)
+from micromoment.scoring.bundle import check_files, load_bundle
 from micromoment.scoring.golden import GoldenReport
 from micromoment.scoring.manifest import MANIFEST_FILE, Manifest
 from micromoment.stores.bundle_list import (
@@ -29,8 +34,9 @@ from micromoment.stores.bundle_list import (
     stored_bundles,
     trained_until,
 )
+from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.bundles import find_bundle, tag_of
-from micromoment.stores.loading import load_stored_bundle, read_stored_manifest
+from micromoment.stores.loading import ANYBODY, read_stored_manifest
 from micromoment.threads import in_daemon_thread
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.bundles import Activation
@@ -52,7 +58,10 @@ class ActivationObserver(Protocol):
     """Takes note of activations."""
 
     def activation_ended(self, outcome: str) -> None:
-        """Take note of one: activated, unchanged, checked, refused, not_found, failed."""
+        """Take note of one.
+
+        It was activated, unchanged, checked, refused, untrusted, not_found, failed.
+        """
 
     def answers_with(self, bundle: str, trained_until: float) -> None:
         """Take note of the bundle that answers from now on, and of the end of its data."""
@@ -84,7 +93,8 @@ class BundleSwitch:
         active: Manifest,
         *,
         keep: Callable[[Path], None] = lambda _folder: None,
-        try_out: Callable[[Path, float], GoldenReport] = try_bundle,
+        trust: BundleTrust = ANYBODY,
+        try_out: Callable[[Path, str, float], GoldenReport] = try_bundle,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
         self._store = store
@@ -93,6 +103,7 @@ class BundleSwitch:
         self._observer = observer
         self._active = active
         self._keep = keep
+        self._trust = trust
         self._try_out = try_out
         self._timeout_s = timeout_s
         self._under_way: tuple[str, asyncio.Task[Activation]] | None = None
@@ -104,11 +115,15 @@ class BundleSwitch:
 
     async def list_bundles(self, name: str, limit: int) -> list[StoredBundle]:
         """Give those that were added last first, of one name or, for the empty one, of all."""
-        return await in_daemon_thread(lambda: stored_bundles(self._store, name, limit), "bundles")
+        return await in_daemon_thread(
+            lambda: stored_bundles(self._store, name, limit, self._trust), "bundles"
+        )
 
     async def get_bundle(self, tag: str) -> StoredBundle:
         """Give one. Raises `BundleNotFoundError`."""
-        return await in_daemon_thread(lambda: stored_bundle(self._store, tag), "bundles")
+        return await in_daemon_thread(
+            lambda: stored_bundle(self._store, tag, self._trust), "bundles"
+        )
 
     async def activate(self, tag: str, *, dry_run: bool = False) -> Activation:
         """Let a bundle answer, or only check it.
@@ -140,7 +155,8 @@ class BundleSwitch:
             self._failed("not_found", error)
             raise
         except BundleError as error:
-            self._failed("refused", error)
+            untrusted = isinstance(error, BundleUntrustedError)
+            self._failed("untrusted" if untrusted else "refused", error)
             if isinstance(error, BundleRefusedError):
                 raise
             raise BundleRefusedError(error.bundle, error.detail) from error
@@ -170,13 +186,14 @@ class BundleSwitch:
             raise BundleRefusedError(tag_of(folder), f"{MANIFEST_FILE} is no file")
         try:
             manifest = read_stored_manifest(folder)
+            self._trust.check(folder, manifest)
             notes = _compare(self._active, manifest)
             check_files(folder, manifest)
-            golden = self._try_out(folder, TRIAL_TIMEOUT_S)
+            golden = self._try_out(folder, manifest.digest, TRIAL_TIMEOUT_S)
             if dry_run:
                 return _Ready(manifest, golden, None, notes)
             with _short_turns():
-                bundle = load_stored_bundle(folder)
+                bundle = load_bundle(folder, manifest)
                 application = self._maker.make(bundle, warm_up_rounds=_WARM_UP_ROUNDS)
             self._keep(folder)
         except OSError as error:

@@ -20,6 +20,7 @@ from micromoment.lifecycle import (
     Loaded,
     Service,
     bundle_copies,
+    bundle_trust,
     run_until_stopped,
 )
 from micromoment.scoring.bundle import LoadedBundle
@@ -28,6 +29,7 @@ from micromoment.securing import open_security
 from micromoment.session_opening import open_link, open_sessions, stream_limits
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
+from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.event_log import OUTSIDE_FILE, EventLog, OutsideVisitLog
 from micromoment.stores.id_keys import load_id_keys
 from micromoment.stores.interfaces import UserFeatureStore
@@ -103,10 +105,12 @@ def load_parts(
 ) -> Loaded:
     """Load the bundle, check and warm it, open the stores.
 
-    Raises `BundleError` for a bundle that is missing, damaged or gives wrong answers.
+    Raises `BundleError` for a bundle that is missing, damaged, untrusted or gives wrong answers.
     """
+    trust = bundle_trust(settings)
+    trust.read_keys()  # a setting that can't work is told as such
     ids = IdEncoder(load_id_keys(settings.id_key_file) if settings.id_key_file else ())
-    bundle = bundle_copies(settings).load(_load_checked)
+    bundle = bundle_copies(settings).load(lambda folder: _load_checked(folder, trust))
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
     users = users or _open_user_features(settings)
@@ -121,8 +125,8 @@ def load_parts(
     return Loaded(application, bundle.manifest, stores, maker)
 
 
-def _load_checked(folder: Path) -> LoadedBundle:
-    bundle = load_stored_bundle(folder)
+def _load_checked(folder: Path, trust: BundleTrust) -> LoadedBundle:
+    bundle = load_stored_bundle(folder, trust)
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     return bundle

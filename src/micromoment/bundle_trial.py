@@ -17,12 +17,14 @@ from micromoment.stores.bundles import tag_of
 _MODULE = "micromoment.bundle_trial_run"
 
 
-def try_bundle(folder: Path, timeout_s: float) -> GoldenReport:
+def try_bundle(folder: Path, digest: str, timeout_s: float) -> GoldenReport:
     """Load a bundle and score its golden sessions elsewhere, at the lowest priority; waits.
+
+    It is loaded if its manifest still has that digest.
 
     Raises `BundleRefusedError` saying what is wrong with it.
     """
-    command = [sys.executable, "-P", "-m", _MODULE, str(folder), str(timeout_s)]
+    command = [sys.executable, "-P", "-m", _MODULE, str(folder), digest, str(timeout_s)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False

@@ -1,4 +1,4 @@
-"""The process that tries a bundle: `python -m micromoment.bundle_trial_run FOLDER SECONDS`.
+"""The process that tries a bundle: `python -m micromoment.bundle_trial_run FOLDER DIGEST SECONDS`.
 
 It prints a JSON object: how many golden answers were compared, or what is wrong, with status 3.
 """
@@ -20,8 +20,8 @@ CPU_LIMIT_S: Final = 60
 _LOWEST_PRIORITY: Final = 19
 
 
-def main(folder: str, timeout_s: str) -> int:
-    """Load the bundle in a folder and score its golden sessions."""
+def main(folder: str, digest: str, timeout_s: str) -> int:
+    """Score the golden sessions of the bundle in a folder whose manifest has that digest."""
     # Nobody may be left to end this process, and a library that hangs lets no handler run.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, float(timeout_s))
@@ -30,10 +30,10 @@ def main(folder: str, timeout_s: str) -> int:
     os.nice(_LOWEST_PRIORITY)
     from micromoment.errors import BundleError  # noqa: PLC0415
     from micromoment.scoring.golden import check_golden  # noqa: PLC0415
-    from micromoment.stores.loading import load_stored_bundle  # noqa: PLC0415
+    from micromoment.stores.loading import load_judged_bundle  # noqa: PLC0415
 
     try:
-        report = check_golden(load_stored_bundle(Path(folder)))
+        report = check_golden(load_judged_bundle(Path(folder), digest))
     except BundleError as error:
         sys.stdout.write(json.dumps({"detail": error.detail}))
         return REFUSED

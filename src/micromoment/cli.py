@@ -18,6 +18,7 @@ import typer
 from micromoment import __version__
 from micromoment.cli_bundles import register as register_bundles
 from micromoment.cli_log import register as register_log
+from micromoment.cli_signing import register as register_signing
 from micromoment.cli_tokens import register as register_tokens
 from micromoment.errors import MicromomentError
 from micromoment.ports import LOOPBACK, check_port
@@ -98,6 +99,7 @@ def serve(
 
 register_bundles(app)
 register_log(app)
+register_signing(app)
 register_tokens(app)
 
 

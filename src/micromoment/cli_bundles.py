@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from micromoment.v1 import models_pb2 as pb
 
 _MIB = 1_024 * 1_024
+_SHOWN_OF_KEY = 12  # characters; the rest says no more to people
 
 Port = Annotated[
     int,
@@ -126,10 +127,16 @@ def _row(bundle: pb.Bundle) -> tuple[str, ...]:
     added = bundle.added_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
     marks = ("*" if bundle.active else "", bundle.bundle, ", ".join(bundle.pointers), added)
     if bundle.problem:
-        return (*marks, "", "", bundle.problem)
+        return (*marks, "", "", bundle.problem, "")
     through = "starter" if bundle.starter else bundle.trained_through
     models = ", ".join(_models(bundle.models))
-    return (*marks, through, f"{bundle.size_bytes / _MIB:.1f}", models)
+    signers = ", ".join(map(_signer, bundle.signers))
+    return (*marks, through, f"{bundle.size_bytes / _MIB:.1f}", models, signers)
+
+
+def _signer(signer: pb.BundleSigner) -> str:
+    key = signer.key_id[:_SHOWN_OF_KEY]
+    return f"{signer.key_name} ({key})" if signer.trusted else f"not trusted ({key})"
 
 
 def _models(models: Iterable[pb.BundleModel]) -> Iterable[str]:
@@ -146,7 +153,16 @@ def _table(rows: Iterable[tuple[str, ...]]) -> object:
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=box.SIMPLE_HEAD)
-    for head in ("", "bundle", "named by", "added (UTC)", "trained through", "MiB", "models"):
+    for head in (
+        "",
+        "bundle",
+        "named by",
+        "added (UTC)",
+        "trained through",
+        "MiB",
+        "models",
+        "signed by",
+    ):
         table.add_column(head, overflow="fold", no_wrap=head == "bundle")
     for row in rows:
         table.add_row(*map(Text, row))

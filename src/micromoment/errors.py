@@ -97,6 +97,17 @@ class BundleRefusedError(BundleError):
     """A bundle was to answer in place of another and must not; the other answers on."""
 
 
+class BundleUntrustedError(BundleRefusedError):
+    """No key of the setting `bundle_keys` vouches for a bundle.
+
+    `reason` is UNSIGNED, UNKNOWN_KEY, WRONG_SIGNATURE, UNREADABLE_SIGNATURES or NO_KEYS.
+    """
+
+    def __init__(self, bundle: str, reason: str, detail: str) -> None:
+        super().__init__(bundle, f"{reason}: {detail}")
+        self.reason = reason
+
+
 class UserFeaturesUnavailableError(MicromomentError):
     """The store of user features did not answer."""
 

@@ -27,6 +27,7 @@ from micromoment.securing import Security
 from micromoment.settings import Settings
 from micromoment.stores.bundle_copies import BundleCopies
 from micromoment.stores.bundle_list import trained_until
+from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.session_file import save_sessions
 from micromoment.stores.sessions import MemorySessionStore
@@ -252,6 +253,7 @@ class Service:
             self._metrics,
             loaded.manifest,
             keep=bundle_copies(settings).keep,
+            trust=bundle_trust(settings),
         )
         self._bundles.fill(switch)
         if settings.bundle_poll:
@@ -301,6 +303,11 @@ class Service:
 def bundle_copies(settings: Settings) -> BundleCopies:
     """Give where copies of the bundle that answers are kept."""
     return BundleCopies(settings.bundle_copies, settings.bundle_store, settings.bundle)
+
+
+def bundle_trust(settings: Settings) -> BundleTrust:
+    """Give whose bundles may answer."""
+    return BundleTrust(settings.bundle_keys)
 
 
 async def run_until_stopped(service: Service) -> int:

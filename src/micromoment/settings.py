@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         default_factory=default_bundle_store,
         description="Folder `models` of the BentoML store that holds the bundle.",
     )
+    bundle_keys: OptionalPath = Field(
+        None,
+        description="Public keys, a PEM file or a folder of them: a bundle answers only if one of "
+        "them signed it. They are read anew for each bundle. Empty: any bundle answers.",
+    )
     feature_store: OptionalPath = Field(
         None,
         description="Feature workspace with the users' features. Empty: every visit lacks them, "

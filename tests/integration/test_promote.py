@@ -9,9 +9,12 @@ import pytest
 
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.manifest import SIGNATURES_FILE
+from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.bundles import find_bundle
 from tests.support.bundles import bundle_parts, tiny_conversion
 from tests.support.planted import with_level, with_other_training
+from tests.support.signing import a_key
 from training.promotion.checks import Check, failures
 from training.promotion.gate import GateRequest, run_gate
 from training.promotion.later import served_as_of
@@ -124,3 +127,21 @@ def test_a_tag_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     publish(bundle_parts(), tmp_path)
     with pytest.raises(BundleError, match="isn't in the store"):
         ask(tmp_path, "tiny:0123456789abcdef")
+
+
+def test_what_is_promoted_is_signed(tmp_path: Path) -> None:
+    """What the gate refuses is not; what serves already is signed as well."""
+    key, trust = a_key(tmp_path, "release"), BundleTrust(tmp_path / "trusted")
+    store = tmp_path / "store"
+    first = publish(bundle_parts(), store)
+    folder = find_bundle(store, first.tag)
+    model = folder / "conversion.txt"
+    whole = model.read_bytes()
+    model.write_bytes(b"tree")
+    assert not promote(PromoteRequest(first.tag, store, sign_key=key)).promoted
+    assert trust.signers(folder, first) == ()
+    model.write_bytes(whole)
+    for _ in range(2):
+        promote(PromoteRequest(first.tag, store, sign_key=key))
+        trust.check(folder, first)
+        (folder / SIGNATURES_FILE).unlink()

@@ -1,14 +1,20 @@
 """Bundles in the BentoML model store."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import load_bundle
+from micromoment.scoring.calibration import PlattCalibrator
 from micromoment.scoring.golden import check_golden
+from micromoment.scoring.manifest import SIGNATURES_FILE
+from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.bundles import find_bundle
-from tests.support.bundles import bundle_parts
+from tests.support.bundles import bundle_parts, calibration_track
+from tests.support.signing import a_key
+from training.publishing.revise import Revision, publish_revision
 from training.publishing.store import publish
 
 
@@ -46,3 +52,20 @@ def test_a_bundle_that_is_not_there(tmp_path: Path) -> None:
     """The message says where it was looked for and how one gets there."""
     with pytest.raises(BundleError, match=r"tiny:latest: isn't in the store .*micromoment train"):
         find_bundle(tmp_path, "tiny:latest")
+
+
+def test_a_bundle_is_signed_as_it_is_published(tmp_path: Path) -> None:
+    """By the time that a pointer names it; published again, it has the earlier signatures, too.
+
+    A revision of it begins without any.
+    """
+    store, trust = tmp_path / "store", BundleTrust(tmp_path / "trusted")
+    for name in ("2025", "2026"):
+        manifest = publish(bundle_parts(), store, a_key(tmp_path, name))
+    folder = find_bundle(store, "tiny:latest")
+    assert [one.name for one in trust.signers(folder, manifest)] == ["2025", "2026"]
+    assert SIGNATURES_FILE not in manifest.files
+    track = calibration_track(PlattCalibrator(1.3, -0.4))
+    revised = publish_revision(folder, Revision(date(2024, 5, 7), track), store)
+    assert SIGNATURES_FILE not in revised.files
+    assert trust.signers(find_bundle(store, revised.tag), revised) == ()

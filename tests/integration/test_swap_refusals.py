@@ -147,7 +147,7 @@ async def test_an_activation_that_hangs_gives_way_to_others(originals: Path) -> 
     """A store that hangs costs the activation that met it; it is counted, and the next may try."""
     hangs = threading.Event()
 
-    def try_out(_folder: Path, _timeout_s: float) -> GoldenReport:
+    def try_out(_folder: Path, _digest: str, _timeout_s: float) -> GoldenReport:
         hangs.wait(30.0)
         raise AssertionError("nobody waits any more")
 

@@ -20,6 +20,7 @@ from typing import Final
 from micromoment.errors import BundleError, InvalidSettingError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import SERVING, default_bundle_store, find_bundle
+from micromoment.stores.signing_keys import SigningKey
 from training.card import write_card
 from training.event_files import EventDays, event_days
 from training.outputs import make_folder
@@ -56,7 +57,7 @@ class RetrainRequest:
 
     `hold_out` days at most are judged on; models are trained anew when they would learn
     `train_every` days more than those that serve; below `min_new_days` of new days nothing is done.
-    `reports` gets the candidate's card and checks.
+    `reports` gets the candidate's card and checks. What is promoted is signed with `sign_key`.
     """
 
     training: TrainRequest
@@ -67,6 +68,7 @@ class RetrainRequest:
     bootstrap: int = BOOTSTRAP
     reports: Path | None = None
     who: str = ""
+    sign_key: SigningKey | None = None
 
     @property
     def store(self) -> Path:
@@ -263,6 +265,7 @@ class _Run:
             grounds=grounds,
             who=self.request.who,
             reason=f"retrain: {reason}",
+            sign_key=self.request.sign_key,
         )
         return promote(request, self.steps)
 

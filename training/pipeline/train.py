@@ -20,6 +20,7 @@ from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import LATEST, default_bundle_store
+from micromoment.stores.signing_keys import SigningKey
 from training.churn.model import ChurnParams
 from training.cluster import DaskCluster
 from training.event_files import EventDays, event_days
@@ -53,6 +54,7 @@ class TrainRequest:
     Clusters take their ids over from the bundle that the store's pointer `takes_over` names.
     With more than `max_decision_points`, models learn from a sample of the visitors: fitting takes
     about 2.5 KB of memory for each point. `cluster` does the replay, the joins and the trees.
+    `sign_key` signs the bundle before anybody sees it.
     """
 
     events: Path
@@ -74,6 +76,7 @@ class TrainRequest:
     takes_over: str = LATEST
     max_decision_points: int = 1_500_000
     cluster: DaskCluster | None = None
+    sign_key: SigningKey | None = None
 
     @property
     def replay(self) -> ReplaySettings:
@@ -170,7 +173,7 @@ def _train(
         write_bundle(draft, bundle)
         portraits = portray_training(load_bundle(draft), report.outputs)
     with steps.step("Publish the bundle"):
-        manifest = publish(replace(bundle, portraits=portraits), request.store)
+        manifest = publish(replace(bundle, portraits=portraits), request.store, request.sign_key)
     with steps.step("Materialize user features for serving"):
         materialize(workspace, _publish_time(settings, next_day, request.publish_lag))
     return TrainReport(

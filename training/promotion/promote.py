@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from micromoment.errors import BundleError, MicromomentError
+from micromoment.stores.bundle_signatures import sign_bundle
 from micromoment.stores.bundles import SERVING, find_bundle
+from micromoment.stores.loading import read_stored_manifest
+from micromoment.stores.signing_keys import SigningKey
 from training.outputs import make_folder
 from training.progress import Steps
 from training.promotion.checks import Check, failures
@@ -38,7 +41,8 @@ class PromoteRequest:
     """Which bundle, `name:version`, of which store; what to judge on; who asks, and why.
 
     `judged` as in `GateRequest`; `grounds` are the checks that it passed, for the log. `force`
-    promotes what fails a check, unless no server could start with it.
+    promotes what fails a check, unless no server could start with it. What is promoted, or serves
+    already, is signed with `sign_key`.
     """
 
     tag: str
@@ -49,6 +53,7 @@ class PromoteRequest:
     force: bool = False
     who: str = ""
     reason: str = ""
+    sign_key: SigningKey | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def promote(request: PromoteRequest, steps: Steps | None = None) -> PromotionRep
     with _turn(request.store, name):
         before = serving_version(request.store, name)
         if before == candidate.name:
+            _sign(candidate, request)
             tag = f"{name}:{before}"
             return PromotionReport(tag, tag, (), promoted=False)
         gate = GateRequest(
@@ -104,6 +110,7 @@ def promote(request: PromoteRequest, steps: Steps | None = None) -> PromotionRep
         forced = bool(failed) and request.force and failed[0].name != "loads"
         promoted = not failed or forced
         if promoted:
+            _sign(candidate, request)
             record = record_now("promote", before, candidate.name, request.who)
             plain = tuple(one.to_dict() for one in (*request.grounds, *checks))
             move(
@@ -146,6 +153,11 @@ def move(store: Path, name: str, record: Record) -> None:
     """
     append_record(store, name, record)
     point_to(store, name, SERVING, record.after)
+
+
+def _sign(candidate: Path, request: PromoteRequest) -> None:
+    if request.sign_key is not None:
+        sign_bundle(candidate, read_stored_manifest(candidate), request.sign_key)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from micromoment.scoring.golden import EVENTS_FILE, EXPECTED_FILE, USERS_FILE, s
 from micromoment.scoring.manifest import (
     FORMAT,
     MANIFEST_FILE,
+    SIGNATURES_FILE,
     ChurnRecord,
     ChurnTarget,
     ConversionRecord,
@@ -167,7 +168,7 @@ def _with_digests(folder: Path, manifest: Manifest) -> Manifest:
     digests = {
         path.relative_to(folder).as_posix(): digest_file(path)
         for path in paths
-        if path.name not in (MANIFEST_FILE, BENTOML_FILE)
+        if path.name not in (MANIFEST_FILE, BENTOML_FILE, SIGNATURES_FILE)
     }
     return manifest.model_copy(update={"files": digests})
 

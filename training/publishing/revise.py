@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from micromoment.features.tables import Tables, tables_to_arrays
-from micromoment.scoring.manifest import Manifest, read_manifest
+from micromoment.scoring.manifest import SIGNATURES_FILE, Manifest, read_manifest
 from micromoment.stores.bundles import default_bundle_store
 from training.models.calibration_track import CalibrationTrack
 from training.publishing.bundle import (
@@ -50,7 +50,7 @@ def publish_revision(source: Path, revision: Revision, store: Path | None = None
 def write_revision(source: Path, folder: Path, revision: Revision) -> Manifest:
     """Write the revised bundle into a new folder and give its manifest."""
     manifest = read_manifest(source)
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(BENTOML_FILE))
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(BENTOML_FILE, SIGNATURES_FILE))
     training = dict(manifest.training)
     training.setdefault("revision_of", manifest.version)
     changes: dict[str, Any] = {"training": training}

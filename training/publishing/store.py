@@ -12,15 +12,24 @@ from typing import Final
 from micromoment.errors import BundleError
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import Manifest
+from micromoment.stores.bundle_signatures import (
+    SignatureFile,
+    read_signatures,
+    sign_bundle,
+    write_signatures,
+)
 from micromoment.stores.bundles import LATEST, default_bundle_store
+from micromoment.stores.signing_keys import SigningKey
 from training.outputs import make_folder
 from training.publishing.bundle import BENTOML_FILE, BundleParts, write_bundle
 
 _ABANDONED_S: Final = 3_600.0
 
 
-def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
-    """Write a bundle and add it to the store as its name's latest version.
+def publish(
+    parts: BundleParts, store: Path | None = None, sign_key: SigningKey | None = None
+) -> Manifest:
+    """Write a bundle and add it to the store as its name's latest version, signed with a key.
 
     `store` is the `models` folder of a BentoML home; the default is BentoML's own. Content that the
     store holds already is only made the latest again.
@@ -28,6 +37,8 @@ def publish(parts: BundleParts, store: Path | None = None) -> Manifest:
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "bundle"
         manifest = write_bundle(folder, parts)
+        if sign_key is not None:
+            sign_bundle(folder, manifest, sign_key)
         add_to_store(folder, manifest, store or default_bundle_store())
     return manifest
 
@@ -52,7 +63,19 @@ def add_to_store(folder: Path, manifest: Manifest, store: Path) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         sync_path(place.parent)
+    else:
+        _add_signatures(folder, manifest, place)
     point_to(store, manifest.name, LATEST, manifest.version)
+
+
+def _add_signatures(folder: Path, manifest: Manifest, place: Path) -> None:
+    """Let what the store holds already have the signatures of what was to be added, too."""
+    added = read_signatures(folder, manifest).signatures
+    if added:
+        keys = {one.key for one in added}
+        before = read_signatures(place, manifest).signatures
+        kept = tuple(one for one in before if one.key not in keys)
+        write_signatures(place, SignatureFile(signatures=(*kept, *added)))
 
 
 def _copy(folder: Path, manifest: Manifest, unfinished: Path) -> None:

@@ -166,19 +166,27 @@ class Audiences:
 
 def read_audiences(path: Path) -> AudienceFile:
     """Read a file of audiences. Raises `ValueError` naming the audience and field at fault."""
-    content = path.read_bytes()
+    return _audience_file(path.read_bytes())
+
+
+def load_audiences(
+    file: str, content: bytes, feature_names: Sequence[str], bundle: str
+) -> Audiences:
+    """Make and check audiences of a file's content.
+
+    Raises `BundleError` naming the audience that is wrong.
+    """
+    try:
+        return Audiences(_audience_file(content), feature_names)
+    except ValueError as error:
+        raise BundleError(bundle, f"{file}: {error}") from None
+
+
+def _audience_file(content: bytes) -> AudienceFile:
     try:
         return AudienceFile.model_validate_json(content)
     except ValidationError as error:
         raise ValueError(first_error(error, content)) from None
-
-
-def load_audiences(path: Path, feature_names: Sequence[str], bundle: str) -> Audiences:
-    """Read and check audiences. Raises `BundleError` naming the audience that is wrong."""
-    try:
-        return Audiences(read_audiences(path), feature_names)
-    except ValueError as error:
-        raise BundleError(bundle, f"{path.name}: {error}") from None
 
 
 def _variables(file: AudienceFile, feature_names: Sequence[str]) -> Mapping[str, cel.Type]:

@@ -1,6 +1,7 @@
 """A bundle as the scorer uses it: checked files, loaded model, tables.
 
-Every file's size and digest is compared with the manifest before anything parses it.
+Every file's size and digest is compared with the manifest before anything parses it, and what is
+parsed are the bytes that were compared.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from micromoment.scoring.audiences import Audiences, load_audiences
 from micromoment.scoring.calibration import DepthCalibrator, PlattCalibrator
 from micromoment.scoring.clusters import Clusters, load_clusters
 from micromoment.scoring.lightgbm_model import LightGbmModel
-from micromoment.scoring.manifest import Manifest, ModelRecord, digest_file, read_manifest
+from micromoment.scoring.manifest import Manifest, ModelRecord, read_file, read_manifest
 from micromoment.scoring.models import (
     ELIGIBLE_BY,
     ORDER_FEATURES,
@@ -73,9 +74,12 @@ class LoadedBundle:
         return full[:, self.feature_index]
 
 
-def load_bundle(folder: Path) -> LoadedBundle:
-    """Load a bundle from its folder. Raises `BundleError` saying what is missing or damaged."""
-    manifest = read_manifest(folder)
+def load_bundle(folder: Path, manifest: Manifest | None = None) -> LoadedBundle:
+    """Load a bundle from its folder. Raises `BundleError` saying what is missing or damaged.
+
+    A `manifest` that was read and judged before is taken in place of the folder's.
+    """
+    manifest = manifest or read_manifest(folder)
     check_files(folder, manifest)
     names = _known_features(manifest)
     return LoadedBundle(
@@ -90,12 +94,8 @@ def load_bundle(folder: Path) -> LoadedBundle:
         fingerprint=vector_fingerprint(names),
         conversion=_load_conversion(folder, manifest),
         churn=_load_churn(folder, manifest),
-        clusters=load_clusters(folder / manifest.clusters, names, manifest.tag)
-        if manifest.clusters
-        else None,
-        audiences=load_audiences(folder / manifest.audiences, names, manifest.tag)
-        if manifest.audiences
-        else None,
+        clusters=_load_clusters(folder, manifest, names),
+        audiences=_load_audiences(folder, manifest, names),
     )
 
 
@@ -107,12 +107,8 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name in used:
         if name not in manifest.files:
             raise BundleError(manifest.tag, f"{name} is used but not listed among the files")
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(manifest.tag, f"{name} is missing")
-        if path.stat().st_size != expected.size or digest_file(path) != expected:
-            raise BundleError(manifest.tag, f"{name} is damaged: size or SHA-256 differ")
+    for name in manifest.files:
+        read_file(folder, manifest, name)
 
 
 def _known_features(manifest: Manifest) -> tuple[str, ...]:
@@ -128,12 +124,26 @@ def _known_features(manifest: Manifest) -> tuple[str, ...]:
 def _load_tables(folder: Path, manifest: Manifest) -> Tables:
     arrays = {}
     for name, file in manifest.tables.items():
-        content = BytesIO((folder / file).read_bytes())
+        content = BytesIO(read_file(folder, manifest, file))
         arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
     try:
         return tables_from_arrays(arrays)
     except ValueError as error:
         raise BundleError(manifest.tag, str(error)) from None
+
+
+def _load_clusters(folder: Path, manifest: Manifest, names: tuple[str, ...]) -> Clusters | None:
+    file = manifest.clusters
+    if file is None:
+        return None
+    return load_clusters(file, read_file(folder, manifest, file), names, manifest.tag)
+
+
+def _load_audiences(folder: Path, manifest: Manifest, names: tuple[str, ...]) -> Audiences | None:
+    file = manifest.audiences
+    if file is None:
+        return None
+    return load_audiences(file, read_file(folder, manifest, file), names, manifest.tag)
 
 
 def _load_conversion(folder: Path, manifest: Manifest) -> ConversionModel | None:
@@ -175,7 +185,7 @@ def _load_model(folder: Path, manifest: Manifest, record: ModelRecord) -> Calibr
     missing = [name for name in record.features if name not in names]
     if missing:
         raise BundleError(manifest.tag, f"{record.file} needs the feature {missing[0]}")
-    text = (folder / record.file).read_bytes()
+    text = read_file(folder, manifest, record.file)
     try:
         trees = LightGbmModel(text, len(record.features))
     except (ValueError, RuntimeError) as error:

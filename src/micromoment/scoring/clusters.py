@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -120,15 +119,16 @@ class Clusters:
         return self._by_number.get(number)
 
 
-def load_clusters(path: Path, feature_names: tuple[str, ...], bundle: str) -> Clusters:
-    """Read clusters. Raises `BundleError` saying what is wrong with them."""
-    content = path.read_bytes()
+def load_clusters(
+    file: str, content: bytes, feature_names: tuple[str, ...], bundle: str
+) -> Clusters:
+    """Make clusters of a file's content. Raises `BundleError` saying what is wrong with them."""
     try:
         return Clusters(ClusterFile.model_validate_json(content), feature_names)
     except ValidationError as error:
-        raise BundleError(bundle, f"{path.name}, {first_error(error, content)}") from None
+        raise BundleError(bundle, f"{file}, {first_error(error, content)}") from None
     except ValueError as error:
-        raise BundleError(bundle, f"{path.name}: {error}") from None
+        raise BundleError(bundle, f"{file}: {error}") from None
 
 
 @compiled

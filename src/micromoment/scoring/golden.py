@@ -20,6 +20,7 @@ from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import USER_SNAPSHOT, UserLookup, UserStatus
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.scoring.manifest import read_file
 from micromoment.scoring.outcome import outcomes_of, point_states
 
 EVENTS_FILE: Final = "golden/events.parquet"
@@ -122,7 +123,7 @@ def check_golden(bundle: LoadedBundle) -> GoldenReport:
 def _read_table(bundle: LoadedBundle, name: str) -> pa.Table:
     if name not in bundle.manifest.files:
         raise BundleError(bundle.tag, f"{name} is needed but not listed among the files")
-    return pq.read_table(bundle.path / name)
+    return pq.read_table(pa.BufferReader(read_file(bundle.path, bundle.manifest, name)))
 
 
 def _count_inexact(got: RecordArray, want: RecordArray) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -17,6 +17,8 @@ from micromoment.errors import BundleError
 from micromoment.scoring.records import FrozenRecord
 
 MANIFEST_FILE: Final = "manifest.json"
+# Who vouches for the manifest; no part of the content, so that it changes no version.
+SIGNATURES_FILE: Final = "signatures.json"
 FORMAT: Final = 3
 NAME_PATTERN: Final = "^[a-z0-9][a-z0-9_.-]{0,62}$"
 _VERSION_LENGTH = 16
@@ -143,11 +145,25 @@ class Manifest(FrozenRecord):
     training: dict[str, Any]
     files: dict[str, FileDigest]
 
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, FileDigest]) -> dict[str, FileDigest]:
+        for name in files:
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError("a file lies outside the bundle")
+        return files
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole manifest, and so of every file, in 64 hexadecimal characters."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
     @property
     def version(self) -> str:
-        """Digest of the whole manifest, and so of every file, in 16 hexadecimal characters."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:_VERSION_LENGTH]
+        """The first 16 characters of the digest."""
+        return self.digest[:_VERSION_LENGTH]
 
     @property
     def tag(self) -> str:
@@ -157,7 +173,26 @@ class Manifest(FrozenRecord):
 
 def digest_file(path: Path) -> FileDigest:
     """Measure a file."""
-    content = path.read_bytes()
+    return _digest(path.read_bytes())
+
+
+def read_file(folder: Path, manifest: Manifest, name: str) -> bytes:
+    """Read a file of a bundle; what it gives is what was checked.
+
+    Raises `BundleError` when it is missing or differs from what the manifest says.
+    """
+    path, expected = folder / name, manifest.files[name]
+    if not path.is_file():
+        raise BundleError(manifest.tag, f"{name} is missing")
+    # The size first: nobody reads what is far too long.
+    if path.stat().st_size == expected.size:
+        content = path.read_bytes()
+        if _digest(content) == expected:
+            return content
+    raise BundleError(manifest.tag, f"{name} is damaged: size or SHA-256 differ")
+
+
+def _digest(content: bytes) -> FileDigest:
     return FileDigest(size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 

@@ -18,9 +18,9 @@ from typing import Final, TypeVar
 import structlog
 
 from micromoment.errors import BundleError
-from micromoment.scoring.bundle import check_files
+from micromoment.scoring.manifest import SIGNATURES_FILE
 from micromoment.stores.bundles import LATEST, SERVING, find_bundle, pointers_of, tag_of
-from micromoment.stores.loading import read_stored_manifest
+from micromoment.stores.loading import check_stored_files
 from micromoment.threads import within
 
 # To read and check all files; a store that takes longer counts as gone where there is a copy.
@@ -88,7 +88,7 @@ class BundleCopies:
 
 
 def _read(folder: Path) -> None:
-    check_files(folder, read_stored_manifest(folder))
+    check_stored_files(folder)
 
 
 def _copy(folder: Path, copies: Path, pointer: str) -> None:
@@ -96,6 +96,7 @@ def _copy(folder: Path, copies: Path, pointer: str) -> None:
     if not _is_whole(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         _move_in(folder, place)
+    _follow_signatures(folder, place)
     if pointer in (LATEST, SERVING):
         unfinished = _unfinished(place.with_name(pointer))
         unfinished.write_text(place.name, encoding="utf-8")
@@ -116,6 +117,17 @@ def _move_in(folder: Path, place: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
         if not _is_whole(place):  # another server with this folder may have been faster
             raise
+
+
+def _follow_signatures(folder: Path, place: Path) -> None:
+    """Let a copy from before have the signatures of now: keys are exchanged, content stays."""
+    now, before = ((one / SIGNATURES_FILE) for one in (folder, place))
+    if not now.is_file():
+        before.unlink(missing_ok=True)
+    elif not before.is_file() or now.read_bytes() != before.read_bytes():
+        unfinished = _unfinished(before)
+        shutil.copyfile(now, unfinished)
+        unfinished.replace(before)
 
 
 def _unfinished(place: Path) -> Path:

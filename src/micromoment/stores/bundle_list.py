@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from micromoment.errors import BundleError
 from micromoment.scoring.manifest import MANIFEST_FILE, Manifest
+from micromoment.stores.bundle_signatures import BundleTrust, Signer
 from micromoment.stores.bundles import find_bundle, is_tag, pointers_of, tag_of
-from micromoment.stores.loading import read_stored_manifest
+from micromoment.stores.loading import ANYBODY, read_stored_manifest
 
 _METRICS_FILE: Final = "metrics.json"
 
@@ -47,6 +48,7 @@ class StoredBundle:
     manifest: Manifest | None
     problem: str
     quality: tuple[Quality, ...]
+    signers: tuple[Signer, ...]
 
     @property
     def size(self) -> int:
@@ -54,18 +56,22 @@ class StoredBundle:
         return sum(file.size for file in self.manifest.files.values()) if self.manifest else 0
 
 
-def stored_bundles(store: Path, name: str = "", limit: int | None = None) -> list[StoredBundle]:
+def stored_bundles(
+    store: Path, name: str = "", limit: int | None = None, trust: BundleTrust = ANYBODY
+) -> list[StoredBundle]:
     """Give the bundles of the store, or those of one name, that were added last first."""
     found = sorted(_folders(store, name), key=lambda pair: (-pair[1], pair[0]))
     names = {folder.parent.name for folder, _ in found}
     pointers = {one: pointers_of(store, one) for one in names}
-    return [_describe(folder, at, pointers[folder.parent.name]) for folder, at in found[:limit]]
+    return [
+        _describe(folder, at, pointers[folder.parent.name], trust) for folder, at in found[:limit]
+    ]
 
 
-def stored_bundle(store: Path, tag: str) -> StoredBundle:
+def stored_bundle(store: Path, tag: str, trust: BundleTrust = ANYBODY) -> StoredBundle:
     """Give one bundle. Raises `BundleNotFoundError` when the store doesn't hold it."""
     folder = find_bundle(store, tag)
-    return _describe(folder, _added(folder), pointers_of(store, folder.parent.name))
+    return _describe(folder, _added(folder), pointers_of(store, folder.parent.name), trust)
 
 
 def trained_days(manifest: Manifest) -> tuple[date, date] | None:
@@ -106,14 +112,17 @@ def _added(folder: Path) -> float:
     return 0.0
 
 
-def _describe(folder: Path, added_s: float, pointers: dict[str, str]) -> StoredBundle:
+def _describe(
+    folder: Path, added_s: float, pointers: dict[str, str], trust: BundleTrust
+) -> StoredBundle:
     named_by = tuple(pointer for pointer, version in pointers.items() if version == folder.name)
     try:
         manifest = read_stored_manifest(folder)
     except BundleError as error:
-        return StoredBundle(tag_of(folder), folder, added_s, named_by, None, error.detail, ())
+        return StoredBundle(tag_of(folder), folder, added_s, named_by, None, error.detail, (), ())
     quality = _quality(folder, manifest)
-    return StoredBundle(tag_of(folder), folder, added_s, named_by, manifest, "", quality)
+    signers = trust.signers(folder, manifest)
+    return StoredBundle(tag_of(folder), folder, added_s, named_by, manifest, "", quality, signers)
 
 
 def _quality(folder: Path, manifest: Manifest) -> tuple[Quality, ...]:

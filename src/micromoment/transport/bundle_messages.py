@@ -34,6 +34,10 @@ def bundle_message(stored: StoredBundle, active: str) -> pb.Bundle:
     if days is not None:
         message.trained_from, message.trained_through = (day.isoformat() for day in days)
     message.models.extend(_models(manifest))
+    message.signers.extend(
+        pb.BundleSigner(key_id=one.key_id, trusted=bool(one.name), key_name=one.name)
+        for one in stored.signers
+    )
     message.quality.extend(map(_quality, stored.quality))
     return message
 

@@ -27,35 +27,37 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmicromoment/v1/models.proto\x12\x0emicromoment.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x01\n\x0b\x42undleModel\x12,\n\tpredicted\x18\x01 \x01(\x0e\x32\x19.micromoment.v1.Predicted\x12\x0f\n\x07present\x18\x02 \x01(\x08\x12\x15\n\rabsent_reason\x18\x03 \x01(\t\x12\x15\n\rfeature_count\x18\x04 \x01(\x05\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x14\n\x0chorizon_days\x18\x06 \x01(\x05\"\xca\x01\n\x0eQualityAtDepth\x12\x13\n\x0b\x65vents_seen\x18\x01 \x01(\x05\x12\x0e\n\x06visits\x18\x02 \x01(\x03\x12\x0e\n\x06\x62uyers\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61libration_error\x18\x04 \x01(\x01\x12\x13\n\x06pr_auc\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07roc_auc\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nlift_at_10\x18\x07 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_pr_aucB\n\n\x08_roc_aucB\r\n\x0b_lift_at_10\"\xad\x02\n\x06\x42undle\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x10\n\x08pointers\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12.\n\nadded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07starter\x18\x06 \x01(\x08\x12\x14\n\x0ctrained_from\x18\x07 \x01(\t\x12\x17\n\x0ftrained_through\x18\x08 \x01(\t\x12+\n\x06models\x18\t \x03(\x0b\x32\x1b.micromoment.v1.BundleModel\x12/\n\x07quality\x18\n \x03(\x0b\x32\x1e.micromoment.v1.QualityAtDepth\x12\x0f\n\x07problem\x18\x0b \x01(\t\">\n\nBundleFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\"\n\x12ListBundlesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"h\n\x13ListBundlesResponse\x12\'\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x16.micromoment.v1.Bundle\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x12\x15\n\ractive_bundle\x18\x03 \x01(\t\"\"\n\x10GetBundleRequest\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\"\xae\x02\n\x11GetBundleResponse\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.micromoment.v1.Bundle\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x31\n\x0esession_expiry\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0emax_clock_skew\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12)\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x1a.micromoment.v1.BundleFile\x12)\n\x08training\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"8\n\x15\x41\x63tivateBundleRequest\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\xbe\x01\n\x16\x41\x63tivateBundleResponse\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x17\n\x0fprevious_bundle\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0egolden_answers\x18\x05 \x01(\x05\x12\x16\n\x0egolden_inexact\x18\x06 \x01(\x05\x12\r\n\x05notes\x18\x07 \x03(\t*\x86\x01\n\tPredicted\x12\x19\n\x15PREDICTED_UNSPECIFIED\x10\x00\x12\x18\n\x14PREDICTED_CONVERSION\x10\x01\x12\x13\n\x0fPREDICTED_CHURN\x10\x02\x12\x16\n\x12PREDICTED_CLUSTERS\x10\x03\x12\x17\n\x13PREDICTED_AUDIENCES\x10\x04\x32\x99\x02\n\x0cModelService\x12V\n\x0bListBundles\x12\".micromoment.v1.ListBundlesRequest\x1a#.micromoment.v1.ListBundlesResponse\x12P\n\tGetBundle\x12 .micromoment.v1.GetBundleRequest\x1a!.micromoment.v1.GetBundleResponse\x12_\n\x0e\x41\x63tivateBundle\x12%.micromoment.v1.ActivateBundleRequest\x1a&.micromoment.v1.ActivateBundleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmicromoment/v1/models.proto\x12\x0emicromoment.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa0\x01\n\x0b\x42undleModel\x12,\n\tpredicted\x18\x01 \x01(\x0e\x32\x19.micromoment.v1.Predicted\x12\x0f\n\x07present\x18\x02 \x01(\x08\x12\x15\n\rabsent_reason\x18\x03 \x01(\t\x12\x15\n\rfeature_count\x18\x04 \x01(\x05\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x14\n\x0chorizon_days\x18\x06 \x01(\x05\"\xca\x01\n\x0eQualityAtDepth\x12\x13\n\x0b\x65vents_seen\x18\x01 \x01(\x05\x12\x0e\n\x06visits\x18\x02 \x01(\x03\x12\x0e\n\x06\x62uyers\x18\x03 \x01(\x03\x12\x19\n\x11\x63\x61libration_error\x18\x04 \x01(\x01\x12\x13\n\x06pr_auc\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07roc_auc\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nlift_at_10\x18\x07 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_pr_aucB\n\n\x08_roc_aucB\r\n\x0b_lift_at_10\"A\n\x0c\x42undleSigner\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0f\n\x07trusted\x18\x02 \x01(\x08\x12\x10\n\x08key_name\x18\x03 \x01(\t\"\xdc\x02\n\x06\x42undle\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x10\n\x08pointers\x18\x03 \x03(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12.\n\nadded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07starter\x18\x06 \x01(\x08\x12\x14\n\x0ctrained_from\x18\x07 \x01(\t\x12\x17\n\x0ftrained_through\x18\x08 \x01(\t\x12+\n\x06models\x18\t \x03(\x0b\x32\x1b.micromoment.v1.BundleModel\x12/\n\x07quality\x18\n \x03(\x0b\x32\x1e.micromoment.v1.QualityAtDepth\x12\x0f\n\x07problem\x18\x0b \x01(\t\x12-\n\x07signers\x18\x0c \x03(\x0b\x32\x1c.micromoment.v1.BundleSigner\">\n\nBundleFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\"\n\x12ListBundlesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"h\n\x13ListBundlesResponse\x12\'\n\x07\x62undles\x18\x01 \x03(\x0b\x32\x16.micromoment.v1.Bundle\x12\x11\n\ttruncated\x18\x02 \x01(\x08\x12\x15\n\ractive_bundle\x18\x03 \x01(\t\"\"\n\x10GetBundleRequest\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\"\xae\x02\n\x11GetBundleResponse\x12&\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x16.micromoment.v1.Bundle\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x31\n\x0esession_expiry\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0emax_clock_skew\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x66\x65\x61tures\x18\x06 \x03(\t\x12)\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x1a.micromoment.v1.BundleFile\x12)\n\x08training\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\"8\n\x15\x41\x63tivateBundleRequest\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"\xbe\x01\n\x16\x41\x63tivateBundleResponse\x12\x0e\n\x06\x62undle\x18\x01 \x01(\t\x12\x17\n\x0fprevious_bundle\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12+\n\x08\x64uration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0egolden_answers\x18\x05 \x01(\x05\x12\x16\n\x0egolden_inexact\x18\x06 \x01(\x05\x12\r\n\x05notes\x18\x07 \x03(\t*\x86\x01\n\tPredicted\x12\x19\n\x15PREDICTED_UNSPECIFIED\x10\x00\x12\x18\n\x14PREDICTED_CONVERSION\x10\x01\x12\x13\n\x0fPREDICTED_CHURN\x10\x02\x12\x16\n\x12PREDICTED_CLUSTERS\x10\x03\x12\x17\n\x13PREDICTED_AUDIENCES\x10\x04\x32\x99\x02\n\x0cModelService\x12V\n\x0bListBundles\x12\".micromoment.v1.ListBundlesRequest\x1a#.micromoment.v1.ListBundlesResponse\x12P\n\tGetBundle\x12 .micromoment.v1.GetBundleRequest\x1a!.micromoment.v1.GetBundleResponse\x12_\n\x0e\x41\x63tivateBundle\x12%.micromoment.v1.ActivateBundleRequest\x1a&.micromoment.v1.ActivateBundleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'micromoment.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PREDICTED']._serialized_start=1613
-  _globals['_PREDICTED']._serialized_end=1747
+  _globals['_PREDICTED']._serialized_start=1727
+  _globals['_PREDICTED']._serialized_end=1861
   _globals['_BUNDLEMODEL']._serialized_start=143
   _globals['_BUNDLEMODEL']._serialized_end=303
   _globals['_QUALITYATDEPTH']._serialized_start=306
   _globals['_QUALITYATDEPTH']._serialized_end=508
-  _globals['_BUNDLE']._serialized_start=511
-  _globals['_BUNDLE']._serialized_end=812
-  _globals['_BUNDLEFILE']._serialized_start=814
-  _globals['_BUNDLEFILE']._serialized_end=876
-  _globals['_LISTBUNDLESREQUEST']._serialized_start=878
-  _globals['_LISTBUNDLESREQUEST']._serialized_end=912
-  _globals['_LISTBUNDLESRESPONSE']._serialized_start=914
-  _globals['_LISTBUNDLESRESPONSE']._serialized_end=1018
-  _globals['_GETBUNDLEREQUEST']._serialized_start=1020
-  _globals['_GETBUNDLEREQUEST']._serialized_end=1054
-  _globals['_GETBUNDLERESPONSE']._serialized_start=1057
-  _globals['_GETBUNDLERESPONSE']._serialized_end=1359
-  _globals['_ACTIVATEBUNDLEREQUEST']._serialized_start=1361
-  _globals['_ACTIVATEBUNDLEREQUEST']._serialized_end=1417
-  _globals['_ACTIVATEBUNDLERESPONSE']._serialized_start=1420
-  _globals['_ACTIVATEBUNDLERESPONSE']._serialized_end=1610
-  _globals['_MODELSERVICE']._serialized_start=1750
-  _globals['_MODELSERVICE']._serialized_end=2031
+  _globals['_BUNDLESIGNER']._serialized_start=510
+  _globals['_BUNDLESIGNER']._serialized_end=575
+  _globals['_BUNDLE']._serialized_start=578
+  _globals['_BUNDLE']._serialized_end=926
+  _globals['_BUNDLEFILE']._serialized_start=928
+  _globals['_BUNDLEFILE']._serialized_end=990
+  _globals['_LISTBUNDLESREQUEST']._serialized_start=992
+  _globals['_LISTBUNDLESREQUEST']._serialized_end=1026
+  _globals['_LISTBUNDLESRESPONSE']._serialized_start=1028
+  _globals['_LISTBUNDLESRESPONSE']._serialized_end=1132
+  _globals['_GETBUNDLEREQUEST']._serialized_start=1134
+  _globals['_GETBUNDLEREQUEST']._serialized_end=1168
+  _globals['_GETBUNDLERESPONSE']._serialized_start=1171
+  _globals['_GETBUNDLERESPONSE']._serialized_end=1473
+  _globals['_ACTIVATEBUNDLEREQUEST']._serialized_start=1475
+  _globals['_ACTIVATEBUNDLEREQUEST']._serialized_end=1531
+  _globals['_ACTIVATEBUNDLERESPONSE']._serialized_start=1534
+  _globals['_ACTIVATEBUNDLERESPONSE']._serialized_end=1724
+  _globals['_MODELSERVICE']._serialized_start=1864
+  _globals['_MODELSERVICE']._serialized_end=2145
 # @@protoc_insertion_point(module_scope)

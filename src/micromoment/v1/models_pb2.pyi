@@ -154,6 +154,38 @@ class QualityAtDepth(_message.Message):
 Global___QualityAtDepth: _TypeAlias = QualityAtDepth  # noqa: Y015
 
 @_typing.final
+class BundleSigner(_message.Message):
+    """BundleSigner is somebody whose signature a bundle carries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    TRUSTED_FIELD_NUMBER: _builtins.int
+    KEY_NAME_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.str
+    """SHA-256 of the public key, 64 hexadecimal digits."""
+    trusted: _builtins.bool
+    """The key is one of the server's setting bundle_keys and the signature is of this very content.
+    False: nobody vouches for it, or the server trusts every bundle.
+    """
+    key_name: _builtins.str
+    """Name of the key's file there, without its ending. Empty unless trusted."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.str = ...,
+        trusted: _builtins.bool = ...,
+        key_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "key_name", b"key_name", "trusted", b"trusted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BundleSigner: _TypeAlias = BundleSigner  # noqa: Y015
+
+@_typing.final
 class Bundle(_message.Message):
     """Bundle is what one should know of a bundle before it answers."""
 
@@ -170,6 +202,7 @@ class Bundle(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    SIGNERS_FIELD_NUMBER: _builtins.int
     bundle: _builtins.str
     """Its name and version, name:version, as in ScoreResponse.bundle."""
     active: _builtins.bool
@@ -202,6 +235,10 @@ class Bundle(_message.Message):
     def quality(self) -> _containers.RepeatedCompositeFieldContainer[Global___QualityAtDepth]:
         """The conversion model's quality by number of events seen. Empty: not measured."""
 
+    @_builtins.property
+    def signers(self) -> _containers.RepeatedCompositeFieldContainer[Global___BundleSigner]:
+        """Who signed it. Empty: nobody, or its signatures can't be read."""
+
     def __init__(
         self,
         *,
@@ -216,10 +253,11 @@ class Bundle(_message.Message):
         models: _abc.Iterable[Global___BundleModel] | None = ...,
         quality: _abc.Iterable[Global___QualityAtDepth] | None = ...,
         problem: _builtins.str = ...,
+        signers: _abc.Iterable[Global___BundleSigner] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["added_time", b"added_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "added_time", b"added_time", "bundle", b"bundle", "models", b"models", "pointers", b"pointers", "problem", b"problem", "quality", b"quality", "size_bytes", b"size_bytes", "starter", b"starter", "trained_from", b"trained_from", "trained_through", b"trained_through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "added_time", b"added_time", "bundle", b"bundle", "models", b"models", "pointers", b"pointers", "problem", b"problem", "quality", b"quality", "signers", b"signers", "size_bytes", b"size_bytes", "starter", b"starter", "trained_from", b"trained_from", "trained_through", b"trained_through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

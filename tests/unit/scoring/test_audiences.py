@@ -168,13 +168,12 @@ def test_a_rule_that_fails_does_not_hold_and_spoils_no_other() -> None:
         ("// nothing", "Syntax error"),
     ],
 )
-def test_a_bad_rule_is_refused_by_name(rule: str, message: str, tmp_path: Path) -> None:
+def test_a_bad_rule_is_refused_by_name(rule: str, message: str) -> None:
     """Loading says which audience, in which bundle, and what CEL has against its rule."""
     file = audience_file(audience(0, "fine", "true"), audience(1, "at-fault", rule), some=1.0)
-    path = tmp_path / "audiences.json"
-    path.write_text(file.model_dump_json())
+    content = file.model_dump_json().encode()
     with pytest.raises(BundleError) as caught:
-        load_audiences(path, FEATURE_NAMES, "shop:1")
+        load_audiences("audiences.json", content, FEATURE_NAMES, "shop:1")
     text = str(caught.value)
     assert "shop:1" in text
     assert "audiences.json: audience at-fault: " in text
@@ -210,12 +209,10 @@ def change(path: tuple[Any, ...], value: object) -> bytes:
         (b"{", "Invalid JSON"),
     ],
 )
-def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_bad_file_says_what_is_wrong(content: bytes, message: str) -> None:
     """The bundle, the file and the audience at fault are named."""
-    path = tmp_path / "audiences.json"
-    path.write_bytes(content)
     with pytest.raises(BundleError) as caught:
-        load_audiences(path, FEATURE_NAMES, "shop:1")
+        load_audiences("audiences.json", content, FEATURE_NAMES, "shop:1")
     assert "shop:1" in str(caught.value)
     assert "audiences.json" in str(caught.value)
     assert message in str(caught.value)

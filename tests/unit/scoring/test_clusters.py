@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,21 +147,17 @@ def change(path: tuple[Any, ...], value: object) -> bytes:
         (b"", "Invalid JSON"),
     ],
 )
-def test_a_bad_file_says_what_is_wrong(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_bad_file_says_what_is_wrong(content: bytes, message: str) -> None:
     """The bundle, the file and the cluster at fault are named."""
-    path = tmp_path / "clusters.json"
-    path.write_bytes(content)
     with pytest.raises(BundleError) as caught:
-        load(path, FEATURE_NAMES, "shop:1")
+        load("clusters.json", content, FEATURE_NAMES, "shop:1")
     assert "shop:1" in str(caught.value)
     assert "clusters.json" in str(caught.value)
     assert message in str(caught.value)
 
 
-def test_a_centroid_that_is_no_number_is_refused(tmp_path: Path) -> None:
+def test_a_centroid_that_is_no_number_is_refused() -> None:
     """Neither infinity nor NaN can be a coordinate."""
-    path = tmp_path / "clusters.json"
     content = two_clusters().model_dump_json().replace("-1.0", "NaN", 1)
-    path.write_text(content)
     with pytest.raises(BundleError, match=r"clusters\.few\.centroid"):
-        load(path, FEATURE_NAMES, "shop:1")
+        load("clusters.json", content.encode(), FEATURE_NAMES, "shop:1")
