@@ -6,9 +6,12 @@ import asyncio
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 from typer.testing import CliRunner
 
 from micromoment.cli import app
@@ -92,8 +95,14 @@ async def test_a_refusal_has_its_own_reason(settings: Settings) -> None:
         request = models_pb2.ActivateBundleRequest(bundle="shop:latest", dry_run=True)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await served.models.ActivateBundle(request)
-    details = dict(caught.value.trailing_metadata() or ())["grpc-status-details-bin"]
-    assert b"BUNDLE_UNTRUSTED" in bytes(details)
+    status = Status()
+    trailers: Any = caught.value.trailing_metadata()
+    for key, value in trailers:
+        if key == "grpc-status-details-bin":
+            status.ParseFromString(value)
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.reason == "BUNDLE_UNTRUSTED"
 
 
 async def test_a_poll_takes_a_bundle_once_it_is_signed(

@@ -26,3 +26,14 @@ class SessionStoreUnavailableError(MicromomentError):
 
     def __init__(self) -> None:
         super().__init__("the session store did not answer; send the events again")
+
+
+class RegistryCodeError(MicromomentError):
+    """A Feast registry holds code where only definitions belong; it was not executed."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"Feast's registry holds code, which is not executed: {place}; take it out with "
+            "`feast delete`, or apply the definitions to a new registry"
+        )
+        self.place = place

@@ -2,7 +2,8 @@
 
 `import feast` (0.67) points `PROMETHEUS_MULTIPROC_DIR` at a new temporary folder, which moves every
 metric of this process and of its children into files there, and it replaces the warning filters.
-Both are undone here, so nothing else imports feast before this module. It takes most of a second:
+Both are undone here, so nothing else imports feast before this module; and from here on Feast runs
+no code that it finds in a registry (`feast_registry`). It takes most of a second:
 import it inside the functions that need it. It would take four, because Feast has typeguard write
 checks of types into its classes, every time; typeguard's own advice is to do without in production.
 """
@@ -16,6 +17,8 @@ from typing import Final, TypeVar
 
 # Keeps metrics in memory if nobody has imported it yet: it looks at the environment when imported.
 import prometheus_client  # noqa: F401
+
+from micromoment.stores.feast_registry import guard_feast
 
 _Target = TypeVar("_Target")
 _VARIABLES: Final = ("PROMETHEUS_MULTIPROCESS_DIR", "PROMETHEUS_MULTIPROC_DIR")
@@ -43,6 +46,7 @@ def _unchecked(target: _Target) -> _Target:
 
 
 _import_feast()
+guard_feast()
 
 from feast import (  # noqa: E402 - the guarded import comes first
     Entity,

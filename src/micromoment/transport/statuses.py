@@ -33,6 +33,7 @@ from micromoment.errors import (
 from micromoment.stores.errors import (
     EventLogMissingError,
     EventLogUnavailableError,
+    RegistryCodeError,
     SessionStoreUnavailableError,
 )
 from micromoment.transport.errors import (
@@ -71,6 +72,7 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     InvalidDataError: None,
     BundleError: None,
     NotEnoughDataError: None,
+    RegistryCodeError: None,
     ServerCallError: None,
     BundleNotFoundError: Answer(grpc.StatusCode.NOT_FOUND, "BUNDLE_NOT_FOUND"),
     BundleRefusedError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
