@@ -30,6 +30,7 @@ class ShopServer:
     admin: AdminClient
     address: str
     metrics_port: int
+    admin_address: str
 
     @property
     def rss(self) -> int:
@@ -83,9 +84,10 @@ def a_shop_server(
     with servers(store, state_dir) as start:
         server = start(("-c", script), admin_port="0", metrics_port="0", **settings)
         ports = server.await_event("serving")
-        with AdminClient(f"127.0.0.1:{ports['admin_port']}") as admin:
+        admin_address = f"127.0.0.1:{ports['admin_port']}"
+        with AdminClient(admin_address) as admin:
             address = f"127.0.0.1:{ports['port']}"
-            yield ShopServer(server, store, admin, address, ports["metrics_port"])
+            yield ShopServer(server, store, admin, address, ports["metrics_port"], admin_address)
 
 
 class Visits:

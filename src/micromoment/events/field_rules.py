@@ -40,6 +40,7 @@ class MessageRules:
     ) -> None:
         self.message_type = message_type
         self.field_names = frozenset(rules)
+        self.required = frozenset(required)
         self.inside = dict(inside or {})
         fields = message_type.DESCRIPTOR.fields_by_name
         self._required = {fields[name].number: name for name in required}

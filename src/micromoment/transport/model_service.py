@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from micromoment.errors import FieldViolation, InvalidRequestError
-from micromoment.scoring.manifest import NAME_PATTERN
-from micromoment.stores.bundles import is_tag
 from micromoment.transport.bundle_messages import (
     activation_message,
     bundle_message,
@@ -15,11 +11,15 @@ from micromoment.transport.bundle_messages import (
 )
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.grpc_types import Context
+from micromoment.transport.request_rules import (
+    check_activate_bundle_request,
+    check_get_bundle_request,
+    check_list_bundles_request,
+)
 from micromoment.v1 import models_pb2 as pb
 from micromoment.v1.models_pb2_grpc import ModelServiceServicer
 
 MAX_LISTED: Final = 500
-_MAX_TAG_BYTES: Final = 256
 
 
 class ModelService(ModelServiceServicer):
@@ -33,7 +33,7 @@ class ModelService(ModelServiceServicer):
     ) -> pb.ListBundlesResponse:
         """Tell of the bundles in the store."""
         bundles = self._slot.current()
-        _check_name(request.name)
+        check_list_bundles_request(request)
         found = await bundles.list_bundles(request.name, MAX_LISTED + 1)
         return pb.ListBundlesResponse(
             bundles=[bundle_message(one, bundles.active) for one in found[:MAX_LISTED]],
@@ -46,7 +46,7 @@ class ModelService(ModelServiceServicer):
     ) -> pb.GetBundleResponse:
         """Tell all that is known of one bundle."""
         bundles = self._slot.current()
-        _check_tag(request.bundle)
+        check_get_bundle_request(request)
         return details_message(await bundles.get_bundle(request.bundle), bundles.active)
 
     async def ActivateBundle(  # noqa: N802 - the contract's name
@@ -54,22 +54,6 @@ class ModelService(ModelServiceServicer):
     ) -> pb.ActivateBundleResponse:
         """Let a bundle answer from now on."""
         bundles = self._slot.current()
-        _check_tag(request.bundle)
+        check_activate_bundle_request(request)
         activation = await bundles.activate(request.bundle, dry_run=request.dry_run)
         return activation_message(activation)
-
-
-def _check_tag(tag: str) -> None:
-    if not tag:
-        raise _violation("bundle", "is required")
-    if len(tag.encode()) > _MAX_TAG_BYTES or not is_tag(tag):
-        raise _violation("bundle", "must have the form name:version")
-
-
-def _check_name(name: str) -> None:
-    if name and not re.fullmatch(NAME_PATTERN, name):
-        raise _violation("name", "is no name of a bundle")
-
-
-def _violation(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError([FieldViolation(field, description)])

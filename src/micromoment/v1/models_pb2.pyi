@@ -301,7 +301,9 @@ class ListBundlesRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the bundles, the part before the colon, at most 63 characters. Empty: all names."""
+    """Name of the bundles, the part before the colon: at most 63 of a-z, 0-9, "_", "." and "-", the
+    first a letter or digit. Empty: all names.
+    """
     def __init__(
         self,
         *,

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class ModelServiceStub:
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     def __init__(self, channel):
@@ -55,7 +56,8 @@ class ModelServiceStub:
 
 class ModelServiceServicer:
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     def ListBundles(self, request, context):
@@ -111,7 +113,8 @@ def add_ModelServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     @staticmethod

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class ModelServiceStub:
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     @_typing.overload
@@ -50,7 +51,8 @@ class ModelServiceStub:
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -68,7 +70,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """ModelService tells of the bundles in a server's store and lets another one answer, without a
-    restart. It is for operators: it listens on the loopback address alone, on a port of its own.
+    restart. It is for operators: it listens on the loopback address alone, on a port of its own. A
+    request has at most 256 KiB.
     """
 
     @_abc_1.abstractmethod

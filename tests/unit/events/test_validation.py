@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from micromoment.errors import InvalidRequestError
@@ -14,7 +13,6 @@ from micromoment.events.field_rules import MAX_VIOLATIONS
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from micromoment.events.validation import (
-    ALL_RULES,
     check_batch_score_request,
     check_get_session_request,
     check_ingest_request,
@@ -22,8 +20,10 @@ from micromoment.events.validation import (
     check_stream_scores_request,
 )
 from micromoment.transport.decoding import RequestDecoder
+from micromoment.transport.request_rules import ALL_RULES
 from micromoment.v1 import events_pb2 as events
 from micromoment.v1 import scoring_pb2 as scoring
+from tests.support.contract_limits import is_own_message, request_messages
 
 GOOD_TIME = Timestamp(seconds=1_700_000_000)
 SECRET = "s3cr3t"
@@ -285,35 +285,6 @@ def test_outside_a_visit_facts_are_taken_and_behaviour_is_not(
     """Without a session id only the types that the contract lists pass."""
     request = events.IngestRequest(user_id="u", events=[an_event(type=event_type)])
     assert (check_ingest_request(request) == {}) is taken
-
-
-def request_messages() -> Iterator[Descriptor]:
-    """Give every message that a caller can send, those inside of others included."""
-    services = [
-        *events.DESCRIPTOR.services_by_name.values(),
-        *scoring.DESCRIPTOR.services_by_name.values(),
-    ]
-    waiting = [method.input_type for service in services for method in service.methods]
-    seen = set()
-    while waiting:
-        message = waiting.pop()
-        if message.full_name in seen:
-            continue
-        seen.add(message.full_name)
-        yield message
-        waiting.extend(
-            f.message_type for f in message.fields if f.message_type and is_own_message(f)
-        )
-
-
-def is_own_message(field: FieldDescriptor) -> bool:
-    """Tell whether a field holds a message of this contract; maps are judged as a whole."""
-    message = field.message_type
-    return bool(
-        message
-        and message.full_name.startswith("micromoment.")
-        and not message.GetOptions().map_entry
-    )
 
 
 def test_every_field_that_a_caller_can_send_has_a_rule() -> None:
