@@ -48,7 +48,8 @@ class EventServiceServicer:
 
     def Ingest(self, request, context):
         """Ingest folds events into their sessions without scoring them. It also takes what happens
-        outside a visit: an order or a refund that the order service reports (no session id).
+        outside a visit: an order or a refund that the order service reports (no session id);
+        FAILED_PRECONDITION for those when the server has no event log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

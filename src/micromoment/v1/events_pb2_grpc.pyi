@@ -35,7 +35,8 @@ class EventServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EventServiceAsyncStub: ...
     Ingest: _grpc.UnaryUnaryMultiCallable[_events_pb2.IngestRequest, _events_pb2.IngestResponse]
     """Ingest folds events into their sessions without scoring them. It also takes what happens
-    outside a visit: an order or a refund that the order service reports (no session id).
+    outside a visit: an order or a refund that the order service reports (no session id);
+    FAILED_PRECONDITION for those when the server has no event log.
     """
 
 @_typing.type_check_only
@@ -45,7 +46,8 @@ class EventServiceAsyncStub(EventServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ingest: _aio.UnaryUnaryMultiCallable[_events_pb2.IngestRequest, _events_pb2.IngestResponse]  # type: ignore[assignment]
     """Ingest folds events into their sessions without scoring them. It also takes what happens
-    outside a visit: an order or a refund that the order service reports (no session id).
+    outside a visit: an order or a refund that the order service reports (no session id);
+    FAILED_PRECONDITION for those when the server has no event log.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -58,7 +60,8 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_events_pb2.IngestResponse, _abc.Awaitable[_events_pb2.IngestResponse]]:
         """Ingest folds events into their sessions without scoring them. It also takes what happens
-        outside a visit: an order or a refund that the order service reports (no session id).
+        outside a visit: an order or a refund that the order service reports (no session id);
+        FAILED_PRECONDITION for those when the server has no event log.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

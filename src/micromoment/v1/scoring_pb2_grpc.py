@@ -65,6 +65,7 @@ class ScoringServiceServicer:
 
     def Score(self, request, context):
         """Score takes the events that just happened in one session, folds all of them, then scores once.
+        NOT_FOUND for a request without events when the session is not known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +90,8 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """GetSession tells what is known of a session and why it was scored as it was.
+        """GetSession tells what is known of a session and why it was scored as it was. NOT_FOUND for one
+        that is not known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,9 @@ class ScoringServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScoringServiceAsyncStub: ...
     Score: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreResponse]
-    """Score takes the events that just happened in one session, folds all of them, then scores once."""
+    """Score takes the events that just happened in one session, folds all of them, then scores once.
+    NOT_FOUND for a request without events when the session is not known.
+    """
     BatchScore: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
     StreamScores: _grpc.StreamStreamMultiCallable[_scoring_pb2.StreamScoresRequest, _scoring_pb2.StreamScoresResponse]
@@ -47,7 +49,9 @@ class ScoringServiceStub:
     whose server is about to stop: nothing that was read is left unanswered, open another.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.GetSessionRequest, _scoring_pb2.GetSessionResponse]
-    """GetSession tells what is known of a session and why it was scored as it was."""
+    """GetSession tells what is known of a session and why it was scored as it was. NOT_FOUND for one
+    that is not known.
+    """
 
 @_typing.type_check_only
 class ScoringServiceAsyncStub(ScoringServiceStub):
@@ -57,7 +61,9 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Score: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreResponse]  # type: ignore[assignment]
-    """Score takes the events that just happened in one session, folds all of them, then scores once."""
+    """Score takes the events that just happened in one session, folds all of them, then scores once.
+    NOT_FOUND for a request without events when the session is not known.
+    """
     BatchScore: _aio.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]  # type: ignore[assignment]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
     StreamScores: _aio.StreamStreamMultiCallable[_scoring_pb2.StreamScoresRequest, _scoring_pb2.StreamScoresResponse]  # type: ignore[assignment]
@@ -68,7 +74,9 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     whose server is about to stop: nothing that was read is left unanswered, open another.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_scoring_pb2.GetSessionRequest, _scoring_pb2.GetSessionResponse]  # type: ignore[assignment]
-    """GetSession tells what is known of a session and why it was scored as it was."""
+    """GetSession tells what is known of a session and why it was scored as it was. NOT_FOUND for one
+    that is not known.
+    """
 
 class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """ScoringService folds the newest events into a session and answers with its scores. A request has
@@ -81,7 +89,9 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.ScoreRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.ScoreResponse, _abc.Awaitable[_scoring_pb2.ScoreResponse]]:
-        """Score takes the events that just happened in one session, folds all of them, then scores once."""
+        """Score takes the events that just happened in one session, folds all of them, then scores once.
+        NOT_FOUND for a request without events when the session is not known.
+        """
 
     @_abc_1.abstractmethod
     def BatchScore(
@@ -110,6 +120,8 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.GetSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.GetSessionResponse, _abc.Awaitable[_scoring_pb2.GetSessionResponse]]:
-        """GetSession tells what is known of a session and why it was scored as it was."""
+        """GetSession tells what is known of a session and why it was scored as it was. NOT_FOUND for one
+        that is not known.
+        """
 
 def add_ScoringServiceServicer_to_server(servicer: ScoringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,136 @@
+"""E1: hostile requests, and what else a server reads that others wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+
+from micromoment.client import AsyncClient
+from tests.promises.conftest import Form, Reached
+from tests.support.contract_calls import Caller, Outcome, calling
+from tests.support.fuzzed import Fuzz, shrunk
+from tests.support.shop_server import ShopServer, Visits, a_shop_server
+
+COMMENTS: dict[str, str] = json.loads(
+    (Path(__file__).parents[2] / "src/micromoment/http/comments.json").read_text("utf-8")
+)
+# Whatever a caller sends. What a method says in the contract beside it is said of what it looks up.
+ALWAYS = {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
+SEED = 20_260_105
+REQUESTS = 10_000
+WARM_UP = 6_000
+TOGETHER = 16
+MOST_GROWTH_MB = 5.0
+# Users are nobody, as golden sessions have it; sessions fill their places in the warm-up.
+SERVER = """
+import collections, functools
+from micromoment.bootstrap import make_service, serve
+from micromoment.settings import load_settings
+from tests.support.serving import SlowUsers
+
+users = SlowUsers(asked=collections.deque(maxlen=1))
+serve(load_settings(), functools.partial(make_service, users=users))
+"""
+
+
+@dataclass
+class Fuzzed:
+    """What came of requests: how often each status, and what should not have been."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    wrong: list[tuple[MethodDescriptor, bytes, str]] = field(default_factory=list)
+
+
+def allowed(method: MethodDescriptor) -> set[str]:
+    """Give the statuses that a method's own comment in the contract names, and those of all."""
+    said = " ".join(
+        COMMENTS[name]
+        for name in (method.full_name, "micromoment.v1.ScoringService.Score")
+        if name == method.full_name or method.name in {"BatchScore", "StreamScores"}
+    )
+    return ALWAYS | {code.name for code in grpc.StatusCode if re.search(rf"\b{code.name}\b", said)}
+
+
+def unexpected(method: MethodDescriptor, outcome: Outcome) -> str:
+    """Name a status that a request must not end with, empty for none."""
+    return " ".join(sorted({code.name for code in outcome.codes} - allowed(method)))
+
+
+async def send(caller: Caller, fuzz: Fuzz, requests: int) -> Fuzzed:
+    """Send so many requests, some at once."""
+    came, numbers = Fuzzed(), iter(range(requests))
+
+    async def send_some() -> None:
+        for _ in numbers:
+            method, data = fuzz.request()
+            outcome = await caller.call(method, data)
+            came.codes.update(code.name for code in outcome.codes)
+            wrong = unexpected(method, outcome)
+            if wrong:
+                came.wrong.append((method, data, wrong))
+
+    await asyncio.gather(*(send_some() for _ in range(TOGETHER)))
+    return came
+
+
+async def least(caller: Caller, came: Fuzzed) -> list[str]:
+    """Tell the first few inputs that went wrong, each as small as it still goes wrong."""
+
+    async def told(method: MethodDescriptor, data: bytes, wrong: str) -> str:
+        async def fails(less: bytes) -> bool:
+            return bool(unexpected(method, await caller.call(method, less)))
+
+        small = await shrunk(data, fails) if await fails(data) else data
+        return f"{method.name} {wrong}: {small.hex()}"
+
+    return [await told(*one) for one in itertools.islice(came.wrong, 5)]
+
+
+@pytest.fixture(scope="module")
+def fuzzed_server(
+    originals: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ShopServer]:
+    """A server in a process of its own."""
+    folder = tmp_path_factory.mktemp("fuzzed")
+    settings = {"max_sessions": "2000", "max_wait": "5", "default_deadline": "30"}
+    with a_shop_server(originals, folder, SERVER, bundle="shop:serving", **settings) as server:
+        yield server
+
+
+async def test_e1_fuzzed_requests_are_answered_or_refused(
+    fuzzed_server: ShopServer, form: Form, reached: Reached
+) -> None:
+    """10,000 fuzzed requests: OK, INVALID_ARGUMENT or RESOURCE_EXHAUSTED only; RSS < +5 MB.
+
+    And what the contract says of a method that looks something up. Afterwards the process lives and
+    its answers are right to the bit.
+    """
+    server, requests = fuzzed_server, form(REQUESTS, 30 * REQUESTS)
+    async with calling(server.address, server.admin_address) as caller:
+        await send(caller, Fuzz(SEED), WARM_UP)
+        before = server.rss
+        came = await send(caller, Fuzz(SEED + 1), requests)
+        growth = (server.rss - before) / 2**20
+        assert not await least(caller, came), f"seed {SEED + 1}"
+    assert server.server.process.poll() is None
+    async with AsyncClient(server.address, deadline_s=30) as client:
+        visits = Visits(client, server.store, "shop:serving")
+        for number in range(8):
+            await visits.call(number)
+    assert not visits.wrong
+    told = ", ".join(f"{code} {count}" for code, count in came.codes.most_common())
+    reached("E1", f"{requests} requests, seed {SEED + 1}: {told}; RSS {growth:+.1f} MB")
+    assert growth < MOST_GROWTH_MB
+    # Without those that are taken nothing behind the checks would have been asked.
+    assert came.codes["OK"] > requests / 10
+    assert came.codes["INVALID_ARGUMENT"] > requests / 10
