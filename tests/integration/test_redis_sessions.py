@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from redis import Redis
+from xxhash import xxh3_64_intdigest
 
 from micromoment.errors import InvalidSettingError, SessionNotFoundError
-from micromoment.features.state import STATE_VERSION, new_state
+from micromoment.features.state import STATE, STATE_VERSION, new_state
 from micromoment.scoring.calls import Degraded, SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionStoreUnavailableError
@@ -173,15 +175,49 @@ async def test_a_state_whose_count_is_gone_is_not_trusted(replica: Replica, redi
     assert (await replica.store.fetch(key_of("s1"))).lost is False
 
 
-@pytest.mark.parametrize("value", [b"", b"x" * 17, b"x" * 5_000], ids=["empty", "short", "long"])
+def flipped(place: int) -> Callable[[bytes], bytes]:
+    """Give what flips a bit of a value, places counted from its end where negative."""
+
+    def flip(value: bytes) -> bytes:
+        damaged = bytearray(value)
+        damaged[place] ^= 1
+        return bytes(damaged)
+
+    return flip
+
+
+def forged(value: bytes) -> bytes:
+    """Let a state say that it has more pages than it has places for, under a right digest."""
+    state = np.frombuffer(bytearray(value[-STATE.itemsize :]), STATE)
+    state["n_page_slots"] = 17
+    content = value[24 : -STATE.itemsize] + state.tobytes()
+    return value[:16] + struct.pack("<Q", xxh3_64_intdigest(content)) + content
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "short": lambda _: b"x" * 17,
+    "long": lambda _: b"x" * 5_000,
+    "cut": lambda value: value[:-1],
+    "longer": lambda value: value + b"x",
+    **{f"bit at {place}": flipped(place) for place in (16, 24, 32, 34, -1, -700, -1_400, -2_100)},
+    "forged": forged,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 async def test_a_damaged_value_is_never_answered_from(
-    replica: Replica, redis: Redis, value: bytes
+    replica: Replica, port: int, redis: Redis, damage: Callable[[bytes], bytes]
 ) -> None:
-    """It stays as it is; the call is answered from its own events and says so."""
+    """It stays as it is; a server that reads it answers from the call's own events and says so."""
     await replica.score("s1", "a")
     (name,) = redis.scan_iter(b"*}:v*")
+    written = redis.get(name)
+    assert isinstance(written, bytes)
+    value = damage(written)
     redis.set(name, value)
-    score = await replica.score("s1", "b")
+    async with a_replica(port) as other:
+        score = await other.score("s1", "b")
     assert score.degraded == (Degraded.STATE_UNAVAILABLE,)
     assert (score.events_seen, score.last_event_id) == (1, "b")
     assert redis.get(name) == value

@@ -1,11 +1,12 @@
 """Sessions on Redis, shared by all servers that use it: compared before they are set.
 
 Each session has two keys, which expire together. `<prefix>{<tenant>:<session id>}:writes` counts
-its writes, by servers of any version. `<prefix>{<tenant>:<session id>}:v<state version>.<layout>.2`
+its writes, by servers of any version. `<prefix>{<tenant>:<session id>}:v<state version>.<layout>.3`
 is its state as servers with that format of the state left it; other formats are neither read nor
-overwritten. Value: 16 random bytes that are new with every write, the write's number (u64), the
-length of the last event's id (u16), both little-endian, that id in UTF-8, and the state. A value
-whose number is not the count lacks what another format wrote meanwhile.
+overwritten. Value: 16 random bytes that are new with every write, XXH3 of all that follows (u64),
+the write's number (u64), the length of the last event's id (u16), all little-endian, that id in
+UTF-8, and the state. A value whose number is not the count lacks what another format wrote
+meanwhile; one that is not what it was written as is never answered from.
 
 Random versions beside the count: a session that was lost and began anew can never pass for the one
 remembered.
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 import structlog
 from redis.exceptions import NoScriptError
+from xxhash import xxh3_64_intdigest
 
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
@@ -37,8 +39,9 @@ from micromoment.stores.unsaid_losses import UnsaidLosses
 _VERSION_BYTES: Final = 16
 _HEAD: Final = struct.Struct("<QH")
 _SEQUENCE: Final = struct.Struct("<Q")
+_DIGEST: Final = struct.Struct("<Q")
 # Of the value above, as its key says it.
-_VALUE_FORMAT: Final = 2
+_VALUE_FORMAT: Final = 3
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
 
@@ -212,14 +215,19 @@ class RedisSessionStore:
         self._recalled.put(key, SessionEntry(data, entry.last_event_id))
 
     def _parsed(self, value: bytes) -> tuple[int, SessionEntry]:
-        start = _VERSION_BYTES + _HEAD.size
-        sequence, length = _HEAD.unpack_from(value, _VERSION_BYTES)
-        state = value[start + length :]
-        if len(state) != self._format.dtype.itemsize:
+        (digest,) = _DIGEST.unpack_from(value, _VERSION_BYTES)
+        content = value[_VERSION_BYTES + _DIGEST.size :]
+        if digest != xxh3_64_intdigest(content):
             raise ValueError
-        return sequence, SessionEntry(state, value[start : start + length].decode())
+        sequence, length = _HEAD.unpack_from(content)
+        state = content[_HEAD.size + length :]
+        # Whoever can write to Redis can write a digest, too.
+        if not self._format.can_be(state):
+            raise ValueError
+        return sequence, SessionEntry(state, content[_HEAD.size : _HEAD.size + length].decode())
 
 
 def _value(version: bytes, sequence: int, entry: SessionEntry) -> bytes:
     event_id = entry.last_event_id.encode()
-    return version + _HEAD.pack(sequence, len(event_id)) + event_id + entry.data
+    content = _HEAD.pack(sequence, len(event_id)) + event_id + entry.data
+    return version + _DIGEST.pack(xxh3_64_intdigest(content)) + content

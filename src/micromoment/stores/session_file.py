@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from micromoment.errors import InvalidDataError
-from micromoment.features.state import STATE, STATE_VERSION
+from micromoment.features.state import STATE, STATE_VERSION, is_sound
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.sessions import MemorySessionStore
@@ -49,6 +49,12 @@ class StateFormat:
     def layout(self) -> str:
         """A digest of the fields' names, types and places."""
         return hashlib.sha256(repr(self.dtype).encode()).hexdigest()[:16]
+
+    def can_be(self, data: bytes) -> bool:
+        """Tell whether bytes can be a state of this format, as far as that is known of it."""
+        if self.dtype == STATE:
+            return is_sound(data)
+        return len(data) == self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from micromoment.events.vocabulary import EventType
+from micromoment.events.vocabulary import EventType, JourneyStage
 from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
@@ -26,6 +26,8 @@ STATE_FIELDS = [
     ("payment_errors", "i4"),
     ("checkout_time", "i8"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {"stage": max(JourneyStage), "max_stage": max(JourneyStage)}
 
 _STAGES = {
     1: "looking things up",

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from micromoment.events.limits import LAST_SECOND
 from micromoment.features._compile import compiled
 
 # A duplicate is known by 32 bits of its id's hash among the session's last 256 events.
@@ -24,6 +25,15 @@ STATE_FIELDS = [
     ("recent_keys", "u4", (REMEMBERED_EVENTS,)),
     ("n_remembered", "i8"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {
+    "events_seen": 2**63 - 1,
+    "epoch": 2**31 - 1,
+    "first_time": LAST_SECOND * 1_000_000,
+    "last_time": LAST_SECOND * 1_000_000,
+    "folded_time": LAST_SECOND * 1_000_000,
+    "n_remembered": 2**63 - 1,
+}
 
 _KEY_BITS = np.uint64(0xFFFF_FFFF)
 

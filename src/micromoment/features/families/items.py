@@ -51,6 +51,13 @@ STATE_FIELDS = [
     ("last_search_terms", "u8"),  # and the time, of the last search whose terms are known
     ("last_search_time", "i8"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {
+    "n_item_slots": SLOTS,
+    "n_category_slots": SLOTS,
+    "n_view_prices": 2**31 - 1,
+    "category_views": 2**15 - 1,
+}
 
 _PRICE_BANDS = {1: "among the cheapest tenth of the shop's", 10: "among the dearest tenth"} | {
     tenth: f"in the {nth} tenth of prices, from the cheapest"

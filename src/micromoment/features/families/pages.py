@@ -33,6 +33,8 @@ STATE_FIELDS = [
     ("last_page_type", "u1"),
     ("has_scroll", "u1"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {"n_page_slots": SLOTS}
 
 _PAGES = {
     1: "the front page",

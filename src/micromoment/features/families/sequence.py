@@ -22,6 +22,8 @@ STATE_FIELDS = [
     ("symbols", "u1", (RING,)),
     ("n_symbols", "i4"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {"symbols": N_EVENT_GROUPS - 1, "n_symbols": 2**31 - 1}
 
 _STEPS = {
     0: "something else",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from micromoment.events.limits import LAST_SECOND
 from micromoment.features import wording
 from micromoment.features._compile import compiled
 from micromoment.features.spec import FeatureSpec
@@ -44,6 +45,12 @@ STATE_FIELDS = [
     ("user_order_age_days", "f4"),
     ("user_order_value", "f4"),
 ]
+# Least 0, greatest this: kernels take them for places, ends of loops, codes and times.
+STATE_CAPS = {
+    "user_status": max(UserStatus),
+    "user_snapshot_time": LAST_SECOND * 1_000_000,
+    "user_taken_up": LAST_SECOND * 1_000_000,
+}
 
 _UNAVAILABLE = "store did not answer"
 _NO_GAP = "no order, or no gap known"
