@@ -179,13 +179,15 @@ class _Folder:
             self.states.pop(visit.key, None)
             return
         try:
-            logged = visit.call()
-            call = score_call(visit, logged)
+            self._fold(visit)
         except (DecodeError, OutsideContractError):
             _log.error("log_damaged", reason=f"row {visit.position} is no call")
             self.states.pop(visit.key, None)
             self._live.lost.add(visit.key)
-            return
+
+    def _fold(self, visit: LoggedVisit) -> None:
+        logged = visit.call()
+        call = score_call(visit, logged)
         if not call.event_ids:
             return
         entry = None if visit.kind == RowKind.BEGAN else self.states.get(visit.key)

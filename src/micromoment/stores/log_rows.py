@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from micromoment.errors import InvalidSettingError
 from micromoment.events.hashing import hash_id
-from micromoment.events.proto_codec import events_from_proto
+from micromoment.events.proto_codec import OutsideContractError, events_from_proto
 from micromoment.events.record import RecordArray
 from micromoment.events.shop import Shop
 from micromoment.features.families import assignment
@@ -84,7 +85,10 @@ class LoggedVisit:
 
 
 def score_call(visit: LoggedVisit, logged: pb.LoggedCall) -> ScoreCall:
-    """Give a logged call as the scorer took it, with the bits that it had."""
+    """Give a logged call as the scorer took it, with the bits that it had.
+
+    Raises `OutsideContractError` for one that no server logged.
+    """
     visitor = hash_id(visit.visitor_id)
     batch = events_from_proto(
         logged.events,
@@ -111,9 +115,15 @@ def standing_of(state: bytes) -> list[int]:
 
 
 def stand(state: RecordArray, standing: Sequence[int]) -> None:
-    """Let a visit's state, shape (1,), stand where its log says."""
-    for (name, _), value in zip(assignment.STATE_FIELDS, standing, strict=True):
-        state[name] = value
+    """Let a visit's state, shape (1,), stand where its log says.
+
+    Raises `OutsideContractError` for what no server logged.
+    """
+    try:
+        for (name, _), value in zip(assignment.STATE_FIELDS, standing, strict=True):
+            state[name] = value
+    except (ValueError, OverflowError):
+        raise OutsideContractError from None
 
 
 def logged_user(user: UserLookup) -> pb.LoggedUser:
@@ -125,7 +135,10 @@ def logged_user(user: UserLookup) -> pb.LoggedUser:
 
 
 def _user(message: pb.LoggedUser) -> UserLookup:
-    lookup = no_lookup(UserStatus(message.status))
+    try:
+        lookup = no_lookup(UserStatus(message.status))
+    except ValueError:
+        raise OutsideContractError from None
     if message.snapshot:
         # Columns are added at the end: a log of an older version lacks the last ones.
         values = lookup.row.view(np.int64)
@@ -136,4 +149,7 @@ def _user(message: pb.LoggedUser) -> UserLookup:
 
 @lru_cache(maxsize=64)
 def _shop(currency: str, time_zone: str) -> Shop:
-    return Shop(currency, time_zone or "UTC")
+    try:
+        return Shop(currency, time_zone or "UTC")
+    except InvalidSettingError:
+        raise OutsideContractError from None
