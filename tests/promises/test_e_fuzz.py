@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +14,18 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
 
 from micromoment.client import AsyncClient
+from micromoment.http.methods import METHODS
 from tests.promises.conftest import Form, Reached
 from tests.support.contract_calls import Caller, Outcome, calling
+from tests.support.contract_limits import methods
+from tests.support.front_door import a_door
 from tests.support.fuzzed import Fuzz, shrunk
+from tests.support.serving import an_application
 from tests.support.shop_server import ShopServer, Visits, a_shop_server
 
 COMMENTS: dict[str, str] = json.loads(
@@ -31,6 +38,12 @@ REQUESTS = 10_000
 WARM_UP = 6_000
 TOGETHER = 16
 MOST_GROWTH_MB = 5.0
+JSON_PIECES = (
+    b"null", b"NaN", b"-Infinity", b"1e999", b"9223372036854775808", b"-0.5", b"[]", b"{}", b'""',
+    b'"\\ud800"', b'"\\u0000"', b"\xff", b"{" * 200, b"[" * 200, b'{"a":' * 50, b"1" * 500,
+    b'"events":', b'"@type": "type.googleapis.com/google.protobuf.Any",', b",", b"}", b"/**/",
+)  # fmt: skip
+INPUTS = {method.full_name: method.input_type for method in methods()}
 # Users are nobody, as golden sessions have it; sessions fill their places in the warm-up.
 SERVER = """
 import collections, functools
@@ -94,6 +107,41 @@ async def least(caller: Caller, came: Fuzzed) -> list[str]:
         return f"{method.name} {wrong}: {small.hex()}"
 
     return [await told(*one) for one in itertools.islice(came.wrong, 5)]
+
+
+async def test_e1_fuzzed_json_is_answered_or_refused(form: Form, reached: Reached) -> None:
+    """The same over HTTP, with JSON that is broken as text: never a status of 500 or above."""
+    fuzz, codes = Fuzz(SEED + 2), Counter[int]()
+    pick = random.Random(SEED + 2)
+    async with a_door(an_application(), default_deadline_s=30) as door:
+        for number in range(form(3_000, 100_000)):
+            way = METHODS[number % len(METHODS)]
+            body = json_of(fuzz.message(INPUTS[way.full_name]))
+            if pick.random() < 0.5:
+                body = (broken_json(body, pick) if pick.random() < 0.7 else fuzz.broken(body))[
+                    :4096
+                ]
+            answer = await door.post(way, body)
+            codes[answer.status_code] += 1
+            assert answer.status_code < 500, (SEED + 2, way.path, body)
+    reached("E1", f"over HTTP {codes.total()} bodies, seed {SEED + 2}: {dict(codes.most_common())}")
+    assert codes[200] > codes.total() / 20
+    assert codes[400] > codes.total() / 4
+
+
+def json_of(message: Message) -> bytes:
+    """Write a message as JSON, without the times that JSON has no form for."""
+    try:
+        return json_format.MessageToJson(message, indent=None).encode()
+    except json_format.Error:
+        return b'{"sessionId": "s1", "asOf": "9999-99-99T99:99:99Z"}'
+
+
+def broken_json(body: bytes, pick: random.Random) -> bytes:
+    """Put what JSON has, and what it hasn't, in a place of another."""
+    place = pick.choice([*(found.start() for found in re.finditer(rb'["\d{[]', body)), 0])
+    piece = pick.choice(JSON_PIECES)
+    return body[:place] + piece + body[place + pick.choice([0, 1, len(piece)]) :]
 
 
 @pytest.fixture(scope="module")
