@@ -17,6 +17,7 @@ QUICK ?=
 UPGRADE ?=
 
 PROTO_OUT := src/micromoment/v1
+RELEASED := tests/contract/released.txtpb
 PROTO_COMMENTS := src/micromoment/http/comments.json
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -90,6 +91,7 @@ lint: setup ## Check style, types, import directions, protos and the Dockerfile
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/buf breaking --against $(RELEASED)
 	$(BIN)/hadolint Dockerfile deploy/training.Dockerfile
 
 .PHONY: format
@@ -111,6 +113,10 @@ proto-check: setup ## Fail where the generated code is not what protos/ says
 	@diff --recursive --brief --exclude=__init__.py --exclude=__pycache__ $(PROTO_OUT) build/proto/micromoment/v1 \
 		&& $(call comments,build/comments.json) && diff --brief build/comments.json $(PROTO_COMMENTS) \
 		|| { echo "error: run 'make proto' and commit what it changes" >&2; exit 1; }
+
+.PHONY: proto-release
+proto-release: setup ## Take the contract as released: make lint refuses what would break its callers
+	@$(BIN)/buf build --path protos/micromoment --exclude-source-info --output $(RELEASED)
 
 .PHONY: bench
 bench: setup ## Measure serving beside its peers (QUICK=1: two minutes), or others (ARGS="replay latency")
