@@ -14,7 +14,6 @@ from structlog.typing import Processor
 
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.ending import end_process, exit_for_sure
-from micromoment.events.identity import IdEncoder
 from micromoment.exposure import check_exposure
 from micromoment.lifecycle import (
     Loaded,
@@ -31,7 +30,7 @@ from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
 from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.event_log import OUTSIDE_FILE, EventLog, OutsideVisitLog
-from micromoment.stores.id_keys import load_id_keys
+from micromoment.stores.id_keys import id_encoder
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.redis_outside_visits import RedisOutsideVisitLog
@@ -109,7 +108,8 @@ def load_parts(
     """
     trust = bundle_trust(settings)
     trust.read_keys()  # a setting that can't work is told as such
-    ids = IdEncoder(load_id_keys(settings.id_key_file) if settings.id_key_file else ())
+    keys = settings.id_keys
+    ids = id_encoder(settings.id_key_file, keys.get_secret_value() if keys else None)
     bundle = bundle_copies(settings).load(lambda folder: _load_checked(folder, trust))
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")

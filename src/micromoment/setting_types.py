@@ -72,6 +72,7 @@ SecondsOrNever = Annotated[Seconds, BeforeValidator(_empty_is_zero)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # An empty environment variable switches off what is on by default.
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 # Secret, because it may hold a password; the empty one is `memory`.
 SessionStoreUrl = Annotated[
     SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)

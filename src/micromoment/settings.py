@@ -27,6 +27,7 @@ from micromoment.setting_types import (
     OptionalError,
     OptionalPath,
     OptionalPort,
+    OptionalSecret,
     Port,
     PositiveSeconds,
     Seconds,
@@ -219,6 +220,11 @@ class Settings(BaseSettings):
         None,
         description="Keys that turn ids into pseudonyms, one `key_id:secret` a line, the current "
         "one first. Empty: ids are kept as they come.",
+    )
+    id_keys: OptionalSecret = Field(
+        None,
+        description="The same keys themselves, with white space between them, in place of a file. "
+        "Never logged.",
     )
     abstain_below_evidence: int = Field(
         0,

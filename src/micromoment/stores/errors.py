@@ -37,3 +37,7 @@ class RegistryCodeError(MicromomentError):
             "`feast delete`, or apply the definitions to a new registry"
         )
         self.place = place
+
+
+class SessionElsewhereError(Exception):
+    """The session is kept under another key for pseudonyms by now; never leaves the server."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,15 +51,25 @@ class SharedSessionStore(Protocol):
     def recall(self, key: SessionKey) -> Held | None:
         """Give the session as this server last saw it; None when it doesn't remember it."""
 
-    async def fetch(self, key: SessionKey) -> Held:
-        """Read a session."""
+    async def fetch_first(self, keys: Sequence[SessionKey]) -> tuple[int, Held]:
+        """Read a session that is at one of `keys` at most, in one round trip; give which, and it.
+
+        It is the first where the session is nowhere.
+        """
 
     async def replace(
-        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None = None
+        self,
+        key: SessionKey,
+        held: Held,
+        entry: SessionEntry,
+        row: LogRow | None = None,
+        *,
+        others: Sequence[SessionKey] = (),
     ) -> Held | None:
         """Keep `entry` in place of `held`, log `row`, and give None.
 
-        Where something else is there by now, do neither and give that.
+        Where something else is there by now, do neither and give that. Raises
+        `SessionElsewhereError` where the session is at one of `others` by now.
         """
 
     def was_lost(self, key: SessionKey) -> bool:

@@ -18,6 +18,7 @@ import hashlib
 import os
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -26,7 +27,7 @@ from xxhash import xxh3_64_intdigest
 
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.errors import SessionStoreUnavailableError
+from micromoment.stores.errors import SessionElsewhereError, SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held
 from micromoment.stores.log_rows import LogRow
 from micromoment.stores.lost_sessions import LostSessions
@@ -60,7 +61,20 @@ redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
 return 1
 """
-_REPLACE_SHA: Final = hashlib.sha1(_REPLACE, usedforsecurity=False).hexdigest()
+# The same where the session may have begun under another of its ids: their counts are the last
+# keys, their number the last argument. Answers 0 when one of them is there.
+_BEGIN: Final = (
+    b"""
+for _ = 1, tonumber(table.remove(ARGV)) do
+  if redis.call('EXISTS', table.remove(KEYS)) == 1 then return 0 end
+end
+"""
+    + _REPLACE
+)
+_ELSEWHERE: Final = 0
+_SHAS: Final = {
+    one: hashlib.sha1(one, usedforsecurity=False).hexdigest() for one in (_REPLACE, _BEGIN)
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -124,16 +138,37 @@ class RedisSessionStore:
 
     async def fetch(self, key: SessionKey) -> Held:
         """Read a session. Raises `SessionStoreUnavailableError`."""
-        value, count = await self._link.ask(b"MGET", *self._names(key))
+        return (await self.fetch_first((key,)))[1]
+
+    async def fetch_first(self, keys: Sequence[SessionKey]) -> tuple[int, Held]:
+        """Read a session that is at one of `keys` at most, in one round trip; give which, and it.
+
+        One whose state is gone counts where none has a state; the first where nothing is known of
+        any. Raises `SessionStoreUnavailableError`.
+        """
+        names = [name for key in keys for name in self._names(key)]
+        values = await self._link.ask(b"MGET", *names)
         self._unsaid.say()
-        return self._met(key, value, count)
+        pairs = list(zip(values[::2], values[1::2], strict=True))
+        for is_there in (lambda value, _: value is not None, lambda _, count: count is not None):
+            for place, pair in enumerate(pairs):
+                if is_there(*pair):
+                    return place, self._met(keys[place], *pair)
+        return 0, self._met(keys[0], *pairs[0])
 
     async def replace(
-        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None = None
+        self,
+        key: SessionKey,
+        held: Held,
+        entry: SessionEntry,
+        row: LogRow | None = None,
+        *,
+        others: Sequence[SessionKey] = (),
     ) -> Held | None:
         """Keep `entry` in place of what was `held`, log `row`, and give None.
 
-        Where the store holds something else by now, nothing is kept or logged and that is given.
+        Where the store holds something else by now, nothing is kept or logged and that is given;
+        `SessionElsewhereError` is raised where it holds the session at one of `others` by now.
         Raises `SessionStoreUnavailableError`; both may then have been kept, or neither.
         """
         version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
@@ -149,7 +184,14 @@ class RedisSessionStore:
         if row is not None and self._limits is not None:
             names.append(self._stream)
             arguments += [*trimming(self._limits), *fields_of(row, sequence)]
-        reply = await self._run(len(names), *names, *arguments)
+        script = _REPLACE
+        if others:
+            script = _BEGIN
+            names += [self._names(one)[1] for one in others]
+            arguments.append(len(others))
+        reply = await self._run(script, len(names), *names, *arguments)
+        if reply == _ELSEWHERE:
+            raise SessionElsewhereError
         if reply != _KEPT:
             return self._met(key, *reply)
         self._remember(key, version, sequence, entry)
@@ -183,11 +225,11 @@ class RedisSessionStore:
         await self._unsaid.close()
         await self._link.close()
 
-    async def _run(self, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - Redis's
+    async def _run(self, script: bytes, *arguments: str | bytes | int) -> Any:  # noqa: ANN401 - Redis's
         try:
-            return await self._link.ask(b"EVALSHA", _REPLACE_SHA, *arguments)
+            return await self._link.ask(b"EVALSHA", _SHAS[script], *arguments)
         except NoScriptError:
-            return await self._link.ask(b"EVAL", _REPLACE, *arguments)
+            return await self._link.ask(b"EVAL", script, *arguments)
 
     def _names(self, key: SessionKey) -> tuple[bytes, bytes]:
         # A tenant with a colon must not reach into another's sessions.

@@ -62,17 +62,14 @@ class RequestDecoder:
         """Decode those `events` of a request that are to be folded."""
         return self._visit(request, events)
 
-    def session_key(self, request: scoring_pb2.GetSessionRequest) -> SessionKey:
-        """Decode a request for a session. Raises `InvalidRequestError`."""
+    def session_keys(self, request: scoring_pb2.GetSessionRequest) -> tuple[SessionKey, ...]:
+        """Give where a session may be kept, most likely first. Raises `InvalidRequestError`."""
         check_get_session_request(request)
-        return self._key(request.session_id)
+        return tuple([SessionKey(TENANT, one) for one in self.ids.candidates(request.session_id)])
 
     def visitor_id(self, request: events_pb2.IngestRequest) -> str:
         """Give the id under which the visitor of a request is stored."""
         return self.ids.encode(request.user_id or request.anonymous_id)
-
-    def _key(self, session_id: str) -> SessionKey:
-        return SessionKey(current_tenant(), self.ids.encode(session_id))
 
     def _visit(
         self,
@@ -95,10 +92,18 @@ class RequestDecoder:
         sequence = None
         if events and events[0].HasField("sequence"):
             sequence = events[0].sequence
+        session_ids = self.ids.candidates(session_id)
         call = ScoreCall(
-            self._key(session_id), visitor, batch, tuple([one.event_id for one in events]), sequence
+            SessionKey(TENANT, session_ids[0]),
+            visitor,
+            batch,
+            tuple([one.event_id for one in events]),
+            sequence,
         )
-        return VisitCall(call, visitor_ids, events, bool(user_id), received_us)
+        visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us)
+        if len(session_ids) > 1:
+            visit.session_ids = session_ids
+        return visit
 
 
 def _as_of(request: scoring_pb2.ScoreRequest) -> int | None:

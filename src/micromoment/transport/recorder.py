@@ -88,12 +88,11 @@ class Recorder:
             if place < self._scores_below:
                 fill_score(logged.score, scored.score, with_features=place < self._features_below)
         kind = RowKind.BEGAN if entry is None else RowKind.WENT_ON
-        visitor_id = visit.visitor_ids[0] if visit.visitor_ids else ""
         return LogRow(
             visit.received_time_us,
             kind,
             *call.key,
-            visitor_id,
+            visit.visitor_id,
             self._head + logged.SerializeToString(),
         )
 

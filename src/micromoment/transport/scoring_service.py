@@ -78,8 +78,8 @@ class ScoringService(ScoringServiceServicer):
     ) -> pb.GetSessionResponse:
         """Tell what is known of a session."""
         application = self._slot.current()
-        key = application.decoder.session_key(request)
-        score = await application.visits.session(key, explain=request.explain)
+        keys = application.decoder.session_keys(request)
+        score = await application.visits.session(*keys, explain=request.explain)
         reply = application.encoder.session_response(request.session_id, score)
         await kept(reply.scores, application.visit_log, self._observer)
         return reply

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
 from micromoment.scoring.scorer import Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
-from micromoment.stores.errors import SessionStoreUnavailableError
+from micromoment.stores.errors import SessionElsewhereError, SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held, SharedSessionStore
 from micromoment.stores.log_rows import LogRow
 from micromoment.transport.observer import Observer
@@ -91,12 +91,12 @@ class SharedVisits:
             folded = await self._change(visit, self._fold)
         return folded.result
 
-    async def session(self, key: SessionKey, *, explain: bool) -> Score:
-        """Score a session as of its last event.
+    async def session(self, *keys: SessionKey, explain: bool) -> Score:
+        """Score a session, which is kept at one of `keys` at most, as of its last event.
 
         Raises `SessionNotFoundError` and `SessionStoreUnavailableError`.
         """
-        held = await self._fetch(key)
+        _, held = await self._fetch(keys)
         score = self._scorer.session(held.entry, explain=explain)
         score.score_id = self._score_ids.next()
         if held.lost and Degraded.STATE_LOST not in score.degraded:
@@ -108,9 +108,8 @@ class SharedVisits:
         visit: VisitCall,
         work: Callable[[ScoreCall, SessionEntry | None, bool], _Outcome],
     ) -> _Outcome:
-        key = visit.call.key
-        lost = self._sessions.was_lost(key)
-        held = await self._hold(visit.call)
+        held = await self._hold(visit)
+        lost = self._sessions.was_lost(visit.call.key)
         for _ in range(_MAX_TRIES):
             lost = lost or held.lost
             call = await self._with_user(visit, held.entry)
@@ -118,7 +117,11 @@ class SharedVisits:
             if outcome.entry is None:
                 return outcome
             row = self._row(visit, call, held, outcome, lost)
-            other = await self._replace(key, held, outcome.entry, row)
+            try:
+                other = await self._replace(visit, held, outcome.entry, row)
+            except SessionElsewhereError:
+                held = await self._found(visit)
+                continue
             if other is None:
                 return outcome
             # The store had writes of the session that it has no more: what was in them is lost.
@@ -127,16 +130,27 @@ class SharedVisits:
             held = other
         raise SessionStoreUnavailableError
 
-    async def _hold(self, call: ScoreCall) -> Held:
+    async def _hold(self, visit: VisitCall) -> Held:
         # What is only read must be read where it is up to date; a write is checked.
-        writes = len(call.batch) and not call.dry_run
-        recalled = self._sessions.recall(call.key) if writes else None
-        return recalled or await self._fetch(call.key)
+        if len(visit.call.batch) and not visit.call.dry_run:
+            for form, key in enumerate(visit.possible_keys()):
+                recalled = self._sessions.recall(key)
+                if recalled is not None:
+                    visit.go_by(form)
+                    return recalled
+        return await self._found(visit)
+
+    async def _found(self, visit: VisitCall) -> Held:
+        form, held = await self._fetch(visit.possible_keys())
+        visit.go_by(form)
+        return held
 
     async def _score_alone(self, visit: VisitCall) -> Score:
         call = replace(await self._with_user(visit, None), first_sequence=None)
         if not call.dry_run:
-            self._sessions.remember_lost(call.key)
+            # Which of them it is under is not known without the store.
+            for key in visit.possible_keys():
+                self._sessions.remember_lost(key)
         score = self._score(call, None, False).score
         return replace(score, degraded=(Degraded.STATE_UNAVAILABLE, *score.degraded))
 
@@ -163,18 +177,22 @@ class SharedVisits:
             return visit.call
         return await self._visitors.added_to(visit)
 
-    async def _fetch(self, key: SessionKey) -> Held:
+    async def _fetch(self, keys: Sequence[SessionKey]) -> tuple[int, Held]:
         started = time.perf_counter()
         try:
-            return await self._sessions.fetch(key)
+            return await self._sessions.fetch_first(keys)
         finally:
             self._observer.stage_ended("store", time.perf_counter() - started)
 
     async def _replace(
-        self, key: SessionKey, held: Held, entry: SessionEntry, row: LogRow | None
+        self, visit: VisitCall, held: Held, entry: SessionEntry, row: LogRow | None
     ) -> Held | None:
+        key = visit.call.key
+        # Servers of which some have another current key must not begin one session twice.
+        is_known = held.entry is not None or held.sequence
+        others = () if is_known else tuple(one for one in visit.possible_keys() if one != key)
         started = time.perf_counter()
         try:
-            return await self._sessions.replace(key, held, entry, row)
+            return await self._sessions.replace(key, held, entry, row, others=others)
         finally:
             self._observer.stage_ended("store", time.perf_counter() - started)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from micromoment.events.hashing import hash_id
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
-from micromoment.scoring.calls import ScoreCall
+from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.transport.observer import Observer
@@ -23,8 +24,10 @@ _UNKNOWN: Final = no_lookup(UserStatus.UNKNOWN)
 class VisitCall:
     """A call with the ids under which its visitor may be stored, the current form first.
 
-    `events` are the call's events as they came, at `received_time_us` (microseconds since 1970).
-    `identified` tells that the visitor is a known customer.
+    `events` are the call's events as they are logged, at `received_time_us` (microseconds since
+    1970). `identified` tells that the visitor is a known customer. Where there are several keys for
+    pseudonyms, `session_ids` has the session's id under each, in the order of `visitor_ids`, and
+    `form` is the place of the one that the call goes by.
     """
 
     call: ScoreCall
@@ -32,6 +35,31 @@ class VisitCall:
     events: Sequence[pb.Event] = ()
     identified: bool = False
     received_time_us: int = 0
+    session_ids: tuple[str, ...] = ()
+    form: int = 0
+
+    @property
+    def visitor_id(self) -> str:
+        """The id under which the visitor is stored with this session; empty where nobody is."""
+        return self.visitor_ids[self.form] if self.visitor_ids else ""
+
+    def possible_keys(self) -> tuple[SessionKey, ...]:
+        """Give where the session may be kept, the current form first."""
+        key = self.call.key
+        return tuple([SessionKey(key.tenant, one) for one in self.session_ids]) or (key,)
+
+    def go_by(self, form: int) -> None:
+        """Go by another form of all ids: a session stays under the key with which it began."""
+        if form == self.form:
+            return
+        call, self.form = self.call, form
+        call.key = self.possible_keys()[form]
+        if self.visitor_ids:
+            call.visitor = hash_id(self.visitor_id)
+            records = call.batch.events
+            records["visitor"] = call.visitor
+            if self.identified:
+                records["user"] = call.visitor
 
 
 class Visitors:

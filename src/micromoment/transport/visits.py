@@ -46,6 +46,8 @@ class VisitScorer(Protocol):
 class Visits:
     """Scores and folds visits whose sessions are in this process's memory.
 
+    A session that began under an earlier key for pseudonyms is found and stays there until it ends.
+
     Applications that share sessions must share `turns`, too.
     """
 
@@ -70,11 +72,12 @@ class Visits:
 
     def score_at_once(self, visit: VisitCall) -> Score | None:
         """Do what `score` does where nothing must be waited for; None where something must."""
-        ask = self._ask_at_once(visit.call)
+        ask = self._ask_at_once(visit)
         return None if ask is None else self._score(visit, ask)
 
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
+        self._locate(visit)
         call = visit.call
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
@@ -88,7 +91,7 @@ class Visits:
         outcomes: list[Score | Exception | None] = [None] * len(visits)
         places, asks = [], []
         for place, visit in enumerate(visits):
-            ask = self._ask_at_once(visit.call)
+            ask = self._ask_at_once(visit)
             if ask is not None:
                 places.append(place)
                 asks.append(ask)
@@ -108,21 +111,39 @@ class Visits:
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
-        call = visit.call
-        ask = self._ask_at_once(call)
+        ask = self._ask_at_once(visit)
         if ask is not None:
             return self._fold(visit, ask)
+        call = visit.call
         async with self._turns.of(call.key):
             entry = self._sessions.get(call.key)
             return self._fold(visit, self._ask(await self._with_user(visit, entry), entry))
 
-    async def session(self, key: SessionKey, *, explain: bool) -> Score:
-        """Score a session as of its last event. Raises `SessionNotFoundError`."""
+    async def session(self, *keys: SessionKey, explain: bool) -> Score:
+        """Score a session, which is kept at one of `keys` at most, as of its last event.
+
+        Raises `SessionNotFoundError`.
+        """
+        key = keys[self._place_of(keys)]
         score = self._scorer.session(self._sessions.get(key), explain=explain)
         score.score_id = self._score_ids.next()
         return score
 
-    def _ask_at_once(self, call: ScoreCall) -> Ask | None:
+    def _locate(self, visit: VisitCall) -> None:
+        if visit.session_ids:
+            visit.go_by(self._place_of(visit.possible_keys()))
+
+    def _place_of(self, keys: Sequence[SessionKey]) -> int:
+        sessions = self._sessions
+        for is_known in (sessions.get, sessions.was_evicted):
+            for place, key in enumerate(keys):
+                if is_known(key):
+                    return place
+        return 0
+
+    def _ask_at_once(self, visit: VisitCall) -> Ask | None:
+        self._locate(visit)
+        call = visit.call
         if self._turns.taken(call.key):
             return None
         entry = self._sessions.get(call.key)

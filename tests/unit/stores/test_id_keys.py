@@ -8,7 +8,7 @@ import pytest
 
 from micromoment.errors import InvalidSettingError
 from micromoment.events.identity import IdKey
-from micromoment.stores.id_keys import load_id_keys
+from micromoment.stores.id_keys import id_encoder, load_id_keys
 
 
 def write(folder: Path, text: str) -> Path:
@@ -34,6 +34,8 @@ def test_the_first_key_is_the_current_one(tmp_path: Path) -> None:
         ("k1:0123456789abcdef\nk2:tooshort", "line 2"),
         ("secret0123456789abcdef", "line 1"),
         ("k1:0123456789abcdef\nk1:fedcba9876543210", "twice"),
+        ("k2:0123456789abcdef:after=k1", "line 1 builds upon"),
+        ("k2:0123456789abcdef:after=k1\nk1:fedcba9876543210:after=k2", "line 1 builds upon"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -48,3 +50,25 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The error names setting and file."""
     with pytest.raises(InvalidSettingError, match=r"id_key_file.*nowhere"):
         load_id_keys(tmp_path / "nowhere")
+
+
+def test_a_key_may_build_upon_another(tmp_path: Path) -> None:
+    """The line says upon which; the secret ends before that."""
+    path = write(tmp_path, "k2:0123456789abcdef:after=k1\nk1:fedcba:9876543210\n")
+    assert load_id_keys(path) == (
+        IdKey("k2", b"0123456789abcdef", after="k1"),
+        IdKey("k1", b"fedcba:9876543210"),
+    )
+
+
+def test_keys_may_come_without_a_file(tmp_path: Path) -> None:
+    """A variable holds the same lines, parted by any white space; not both may be given."""
+    text = "k2:0123456789abcdef:after=k1 k1:fedcba9876543210"
+    path = write(tmp_path, text.replace(" ", "\n"))
+    assert id_encoder(None, text).encode("v") == id_encoder(path).encode("v")
+    assert id_encoder(None, "").encode("v") == id_encoder(None).encode("v") == "v"
+    with pytest.raises(InvalidSettingError, match="id_keys"):
+        id_encoder(path, text)
+    with pytest.raises(InvalidSettingError, match="line 2") as caught:
+        id_encoder(None, "k1:fedcba9876543210 k2:tooshort")
+    assert "tooshort" not in str(caught.value)

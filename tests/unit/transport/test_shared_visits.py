@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -33,10 +34,13 @@ class ContestedStore:
         """Remember nothing."""
         return None
 
-    async def fetch(self, key: SessionKey) -> Held:  # noqa: ARG002 - the protocol's
+    async def fetch_first(
+        self,
+        keys: Sequence[SessionKey],  # noqa: ARG002 - the protocol's
+    ) -> tuple[int, Held]:
         """Give what is there."""
         self.fetched += 1
-        return self._held()
+        return 0, self._held()
 
     async def replace(
         self,
@@ -44,8 +48,11 @@ class ContestedStore:
         held: Held,
         entry: SessionEntry,
         row: LogRow | None = None,  # noqa: ARG002 - the protocol's
+        *,
+        others: Sequence[SessionKey] = (),
     ) -> Held | None:
         """Keep it unless somebody was faster."""
+        assert not others
         if self.contests:
             self.contests -= 1
             self.kept.append(f"theirs{self.contests}")
