@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from micromoment.events.identity import IdEncoder
@@ -70,7 +71,12 @@ class ApplicationMaker:
 
     def make(self, bundle: LoadedBundle, *, warm_up_rounds: int) -> Application:
         """Make the application of a bundle and call everything in it so many times."""
-        decoder = RequestDecoder(bundle.shop, self._ids, self._clock_us)
+        decoder = RequestDecoder(
+            bundle.shop,
+            self._ids,
+            self._clock_us,
+            partial(self._observer.events_taken, "masked"),
+        )
         encoder = ReplyEncoder(
             bundle.feature_names,
             bundle.fingerprint,

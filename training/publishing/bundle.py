@@ -38,6 +38,7 @@ from training.churn.baselines import ChurnBaselines, baselines_from_dict
 from training.drift import TrainingHistograms
 from training.models.baseline import LogisticBaseline
 from training.models.calibration_track import CalibrationTrack, track_from_dict
+from training.publishing.nameless import nameless
 from training.replay.run import ReplaySettings
 from training.segments.portraits import PORTRAITS_FILE, Portrait, write_portraits
 
@@ -151,12 +152,14 @@ def write_bundle(folder: Path, parts: BundleParts) -> Manifest:
 def finish_bundle(folder: Path, manifest: Manifest) -> Manifest:
     """Write the expected answers and the manifest with all files' digests, which it gives.
 
-    `folder` holds everything else. The answers are those of the bundle itself, loaded as a server
-    loads it.
+    `folder` holds everything else; its golden sessions lose what names people. The answers are
+    those of the bundle itself, loaded as a server loads it.
     """
     (folder / EXPECTED_FILE).unlink(missing_ok=True)
+    events, users = nameless(*(pq.read_table(folder / one) for one in (EVENTS_FILE, USERS_FILE)))
+    _write_table(folder / EVENTS_FILE, events)
+    _write_table(folder / USERS_FILE, users)
     write_manifest(folder, _with_digests(folder, manifest))
-    events, users = (pq.read_table(folder / file) for file in (EVENTS_FILE, USERS_FILE))
     _write_table(folder / EXPECTED_FILE, score_golden(load_bundle(folder), events, users))
     finished = _with_digests(folder, manifest)
     write_manifest(folder, finished)

@@ -15,6 +15,7 @@ from micromoment.events import vocabulary
 from micromoment.events.categories import category_key, top_category_key
 from micromoment.events.hashing import hash_distinct_strings, hash_strings, places_after_null
 from micromoment.events.identity import IdEncoder
+from micromoment.events.masking import MASKED_COLUMNS, masked
 from micromoment.events.record import (
     FLAG_ADS_DENIED,
     FLAG_ANALYTICS_DENIED,
@@ -94,7 +95,10 @@ def _fill_events(
     anonymous = hash_strings(_encoded(table["anonymous_id"], ids))
     events["visitor"] = np.where(events["user"] != 0, events["user"], anonymous)
     for field, column in _IDS.items():
-        events[field] = hash_strings(table[column])
+        texts = table[column]
+        if ids.is_on and column in MASKED_COLUMNS:
+            texts = masked_texts(texts)
+        events[field] = hash_strings(texts)
     for field, (column, words) in _CODES.items():
         events[field] = _codes(table[column], column, words)
     events["search_terms"] = _numbers(table["search_terms_hash"], 0)
@@ -174,6 +178,15 @@ def _encoded(column: pa.ChunkedArray, ids: IdEncoder) -> pa.Array:
     return pa.DictionaryArray.from_arrays(
         encoded.indices, pa.array(words, pa.string())
     ).dictionary_decode()
+
+
+def masked_texts(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Mask the e-mail addresses in a column of texts."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    encoded = pc.dictionary_encode(column)
+    words = pa.array([masked(word) for word in encoded.dictionary.to_pylist()], pa.string())
+    return pa.DictionaryArray.from_arrays(encoded.indices, words).dictionary_decode()
 
 
 def _micros(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

@@ -10,6 +10,7 @@ from micromoment.events.field_rules import moment
 from micromoment.events.hashing import hash_id
 from micromoment.events.identity import IdEncoder
 from micromoment.events.limits import MAX_EVENTS
+from micromoment.events.masking import mask_events
 from micromoment.events.proto_codec import (
     SHORT,
     OutsideContractError,
@@ -34,12 +35,14 @@ def now_us() -> int:
 class RequestDecoder:
     """Checks requests and decodes them; ids pass `ids` here and nowhere else.
 
-    `clock_us` stamps events with their time of arrival, in microseconds since 1970.
+    `clock_us` stamps events with their time of arrival, in microseconds since 1970. Where ids
+    become pseudonyms, e-mail addresses in texts are masked; `masked` is told in how many events.
     """
 
     shop: Shop
     ids: IdEncoder
     clock_us: Callable[[], int] = now_us
+    masked: Callable[[int], None] = lambda _: None
 
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
@@ -65,11 +68,18 @@ class RequestDecoder:
     def session_keys(self, request: scoring_pb2.GetSessionRequest) -> tuple[SessionKey, ...]:
         """Give where a session may be kept, most likely first. Raises `InvalidRequestError`."""
         check_get_session_request(request)
-        return tuple([SessionKey(TENANT, one) for one in self.ids.candidates(request.session_id)])
+        return tuple([SessionKey(current_tenant(), one) for one in self.ids.candidates(request.session_id)])
 
     def visitor_id(self, request: events_pb2.IngestRequest) -> str:
         """Give the id under which the visitor of a request is stored."""
         return self.ids.encode(request.user_id or request.anonymous_id)
+
+    def mask(self, events: Sequence[events_pb2.Event]) -> bool:
+        """Mask e-mail addresses in valid events, where ids become pseudonyms; tell if any had one."""
+        found = mask_events(events) if self.ids.is_on else 0
+        if found:
+            self.masked(found)
+        return found > 0
 
     def _visit(
         self,
@@ -89,12 +99,14 @@ class RequestDecoder:
         user = visitor if user_id else 0
         received_us = self.clock_us()
         batch = events_from_proto(events, visitor, user, received_us, self.shop)
+        if self.mask(events):
+            batch = events_from_proto(events, visitor, user, received_us, self.shop)
         sequence = None
         if events and events[0].HasField("sequence"):
             sequence = events[0].sequence
         session_ids = self.ids.candidates(session_id)
         call = ScoreCall(
-            SessionKey(TENANT, session_ids[0]),
+            SessionKey(current_tenant(), session_ids[0]),
             visitor,
             batch,
             tuple([one.event_id for one in events]),

@@ -52,6 +52,7 @@ async def _fold(application: Application, request: pb.IngestRequest, events: lis
 async def _log(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
     decoder = application.decoder
     visitor_id = decoder.visitor_id(request)
+    decoder.mask(events)
     received_time_us, tenant = decoder.clock_us(), current_tenant()
     logged = [
         LoggedEvent(

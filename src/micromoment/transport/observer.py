@@ -8,7 +8,7 @@ from micromoment.scoring.calls import Degraded, Score, ScoreCall
 
 Stage = Literal["decode", "store", "user", "score", "features", "models", "encode"]
 RefusalReason = Literal["max_wait", "max_concurrent", "max_streams"]  # settings
-EventOutcome = Literal["accepted", "duplicate", "refused"]
+EventOutcome = Literal["accepted", "duplicate", "refused", "masked"]
 
 
 class Observer(Protocol):
