@@ -13,7 +13,16 @@ from micromoment.cli import WORKSPACE
 from training import cli_cold_start, cli_promotion, cli_served
 from training.cli_audience import audience
 from training.cli_imports import imports
-from training.cli_shared import SignKey, bundle_folder, day_of, signing_key
+from training.cli_shared import (
+    IdKeys,
+    KnownIds,
+    OriginalIdsFlag,
+    SignKey,
+    bundle_folder,
+    day_of,
+    ids_of,
+    signing_key,
+)
 
 console = Console(stderr=True)
 
@@ -59,6 +68,7 @@ def train(
         int, typer.Option(min=1, help="Beyond, a sample of visitors is learned from.")
     ] = 1_500_000,
     sign_key: SignKey = None,
+    id_keys: IdKeys = None,
 ) -> None:
     """Train a bundle; prints its tag."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -85,6 +95,7 @@ def train(
         max_decision_points=max_decision_points,
         cluster=None if dask is None else DaskCluster(dask),
         sign_key=signing_key(sign_key),
+        ids=ids_of(id_keys),
     )
     report = run(request, Steps(console))
     console.print(
@@ -155,6 +166,7 @@ def evaluate(
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    id_keys: IdKeys = None,
 ) -> None:
     """Compare a bundle's scores with what came: of visits, and of customers at midnights."""
     from training.card import write_card  # noqa: PLC0415 - heavy imports
@@ -179,6 +191,7 @@ def evaluate(
         workers=workers,
         bootstrap=bootstrap,
         sample=CARD_SAMPLE if out is not None else 0,
+        ids=ids_of(id_keys),
     )
     if out is not None:
         make_folder(out)
@@ -258,6 +271,7 @@ def recalibrate(
     ] = False,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    id_keys: IdKeys = None,
 ) -> None:
     """Publish a bundle with its calibration carried on through later days; prints its tag."""
     from training.pipeline.recalibrate import RecalibrateRequest  # noqa: PLC0415 - heavy imports
@@ -265,7 +279,13 @@ def recalibrate(
     from training.progress import Steps  # noqa: PLC0415
 
     request = RecalibrateRequest(
-        bundle_folder(bundle, store), events, day_of(until), tables, store, workers=workers
+        bundle_folder(bundle, store),
+        events,
+        day_of(until),
+        tables,
+        store,
+        ids=ids_of(id_keys),
+        workers=workers,
     )
     report = run(request, Steps(console))
     first, last = report.days[0], report.days[-1]
@@ -287,12 +307,24 @@ def score(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    id_keys: IdKeys = None,
+    original_ids: OriginalIdsFlag = False,
+    known_ids: KnownIds = None,
 ) -> None:
     """Score events offline, to the same bits as a server would."""
     from training.pipeline import ScoreRequest, score_events  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
-    request = ScoreRequest(bundle_folder(bundle, store), events, out, history, workers=workers)
+    request = ScoreRequest(
+        bundle_folder(bundle, store),
+        events,
+        out,
+        history,
+        ids=ids_of(id_keys),
+        workers=workers,
+        original_ids=original_ids,
+        known_ids=known_ids,
+    )
     rows = score_events(request, Steps(console))
     typer.echo(f"{rows:,} rows in {out}")
 

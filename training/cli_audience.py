@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.cli_shared import bundle_folder, day_of
+from training.cli_shared import (
+    IdKeys,
+    KnownIds,
+    OriginalIdsFlag,
+    bundle_folder,
+    day_of,
+    ids_of,
+)
 
 console = Console(stderr=True)
 audience = typer.Typer(
@@ -65,6 +72,9 @@ def export_audience(
     bundle: Bundle = "shop:latest",
     store: Store = None,
     workers: Workers = 2,
+    id_keys: IdKeys = None,
+    original_ids: OriginalIdsFlag = False,
+    known_ids: KnownIds = None,
 ) -> None:
     """Write the members of an audience as CSV, without those who denied personalization."""
     from training.audiences.csv_file import write_members  # noqa: PLC0415 - heavy imports
@@ -75,7 +85,14 @@ def export_audience(
     if out is not None:
         prepare_file(out)
     request = AudienceRequest(
-        bundle_folder(bundle, store), events, from_.date(), day_of(to), workers=workers
+        bundle_folder(bundle, store),
+        events,
+        from_.date(),
+        day_of(to),
+        ids=ids_of(id_keys),
+        workers=workers,
+        original_ids=original_ids,
+        known_ids=known_ids,
     )
     found = export_members(request, audience, at_end=at_end, for_ads=for_ads, steps=Steps(console))
     with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as file:
@@ -100,6 +117,7 @@ def audience_sizes(
     bundle: Bundle = "shop:latest",
     store: Store = None,
     workers: Workers = 2,
+    id_keys: IdKeys = None,
 ) -> None:
     """Show how large clusters and audiences are day by day."""
     from micromoment.scoring.bundle import load_bundle  # noqa: PLC0415 - heavy imports
@@ -116,7 +134,12 @@ def audience_sizes(
     if out is not None:
         make_folder(out)
     request = AudienceRequest(
-        bundle_folder(bundle, store), events, from_.date(), day_of(to), workers=workers
+        bundle_folder(bundle, store),
+        events,
+        from_.date(),
+        day_of(to),
+        ids=ids_of(id_keys),
+        workers=workers,
     )
     sizes = measure_sizes(request, Steps(console))
     Console().print(sizes_table(sizes))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
-from training.cli_shared import SessionPrefix, day_of
+from training.cli_shared import IdKeys, SessionPrefix, day_of, ids_of
 
 console = Console(stderr=True)
 imports = typer.Typer(help="Turn a shop's data into canonical events.", no_args_is_help=True)
@@ -25,11 +25,19 @@ def import_ga4(
     page_rules: Annotated[
         Path | None, typer.Option(help="YAML with the shop's own rules for page types.")
     ] = None,
+    id_keys: IdKeys = None,
 ) -> None:
     """Import a GA4 BigQuery export: raw daily Parquet files."""
     from training.importers.ga4 import import_ga4 as run  # noqa: PLC0415 - heavy imports
 
-    report = run(pattern, out, currency=currency, page_rules=page_rules, progress=True)
+    report = run(
+        pattern,
+        out,
+        currency=currency,
+        page_rules=page_rules,
+        ids=ids_of(id_keys),
+        progress=True,
+    )
     console.print(report.table())
 
 
@@ -50,6 +58,7 @@ def import_table(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace days that the folder holds already.")
     ] = False,
+    id_keys: IdKeys = None,
 ) -> None:
     """Import tables of orders or of events by a mapping of their columns."""
     from training.importers.table import import_table as run  # noqa: PLC0415 - heavy imports
@@ -62,6 +71,7 @@ def import_table(
         days=DayRange(day_of(from_), day_of(to)),
         page_rules=page_rules,
         replace=replace,
+        ids=ids_of(id_keys),
         progress=True,
     )
     console.print(report.table())
@@ -96,6 +106,7 @@ def import_segment(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace days that the folder holds already.")
     ] = False,
+    id_keys: IdKeys = None,
 ) -> None:
     """Import Segment calls: JSON lines, plain or gzipped."""
     from training.importers.segment import import_segment as run  # noqa: PLC0415 - heavy imports
@@ -109,6 +120,7 @@ def import_segment(
         days=DayRange(day_of(from_), day_of(to)),
         page_rules=page_rules,
         replace=replace,
+        ids=ids_of(id_keys),
         progress=True,
     )
     console.print(report.table())
@@ -130,6 +142,7 @@ def import_log(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace days that the folder holds already.")
     ] = False,
+    id_keys: IdKeys = None,
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
     tenant: Annotated[str, typer.Option(help="Whose calls are imported.")] = DEFAULT_TENANT,
 ) -> None:
@@ -144,6 +157,7 @@ def import_log(
         time_zone=time_zone,
         days=DayRange(day_of(from_), day_of(to)),
         replace=replace,
+        ids=ids_of(id_keys),
         progress=True,
     )
     console.print(report.table())

@@ -13,7 +13,14 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
-from training.cli_shared import SignKey, day_of, signing_key, store_or_default
+from training.cli_shared import (
+    IdKeys,
+    SignKey,
+    day_of,
+    ids_of,
+    signing_key,
+    store_or_default,
+)
 
 if TYPE_CHECKING:
     from training.promotion.checks import Check
@@ -62,6 +69,7 @@ def promote(
     sign_key: SignKey = None,
     store: Annotated[Path | None, _STORE] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    id_keys: IdKeys = None,
 ) -> None:
     """Compare a bundle with the one that serves; let it serve if it passes. Refused: status 1."""
     from training.progress import Steps  # noqa: PLC0415 - heavy imports
@@ -71,7 +79,15 @@ def promote(
 
     later = None
     if events is not None:
-        later = LaterDays(events, day_of(from_), day_of(to), min_buyers, bootstrap, workers=workers)
+        later = LaterDays(
+            events,
+            day_of(from_),
+            day_of(to),
+            min_buyers,
+            bootstrap,
+            ids_of(id_keys),
+            workers,
+        )
     request = PromoteRequest(
         bundle,
         store_or_default(store),
@@ -166,6 +182,7 @@ def retrain(
     by: Annotated[str, _BY] = "",
     sign_key: SignKey = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    id_keys: IdKeys = None,
 ) -> None:
     """Take new days in, train, judge and promote, as a schedule does it each night.
 
@@ -197,6 +214,7 @@ def retrain(
         publish_lag=timedelta(minutes=publish_lag_minutes),
         audiences=audiences,
         workers=workers,
+        ids=ids_of(id_keys),
         acknowledged=check_names(acknowledge_leak or ()),
     )
     request = RetrainRequest(

@@ -11,7 +11,14 @@ from rich.console import Console
 
 from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
-from training.cli_shared import SessionPrefix, bundle_folder, store_or_default
+from training.cli_shared import (
+    IdKeys,
+    SessionPrefix,
+    bundle_folder,
+    ids_of,
+    keys_of,
+    store_or_default,
+)
 
 if TYPE_CHECKING:
     from micromoment.stores.log_rows import LoggedVisit
@@ -56,6 +63,7 @@ def parity(
         str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
     ] = "grpc",
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
+    id_keys: IdKeys = None,
 ) -> None:
     """Compare offline and online to the last bit: a running server's answers, or a log's."""
     from training.importers.log import visits_of  # noqa: PLC0415 - heavy imports
@@ -78,6 +86,7 @@ def parity(
         sabotage_centroid,
         stores,
         Via(via),
+        keys_of(id_keys),
     )
     report = check_parity(request, Steps(console))
     Console().print(report.table())
@@ -138,20 +147,23 @@ def monitor(
     ] = 0.01,
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
     tenant: Annotated[str, typer.Option(help="Whose scores are looked at.")] = DEFAULT_TENANT,
+    id_keys: IdKeys = None,
 ) -> None:
     """Compare served scores with what came of them; status 1 when a figure has dropped."""
-    from training.importers.log import outside_of, visits_of  # noqa: PLC0415 - heavy imports
+    from training.importers.log import LogKeys, outside_of, visits_of  # noqa: PLC0415 - heavy imports
     from training.monitor import MonitorRequest  # noqa: PLC0415
     from training.monitor import monitor as run  # noqa: PLC0415
     from training.monitor.page import verdict, write_page  # noqa: PLC0415
     from training.monitor.textfile import write_textfile  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
+    # A visitor of before and after a change of keys is one.
+    keys = LogKeys(ids_of(id_keys))
     with Steps(console).step("Join scores with what came of them"):
         report = run(
             MonitorRequest(
-                visits_of(log, session_prefix, tenant),
-                outside_of(log, session_prefix, tenant),
+                keys.visits(visits_of(log, session_prefix, tenant)),
+                keys.outside(outside_of(log, session_prefix, tenant)),
                 store_or_default(store),
                 bundle,
                 days,

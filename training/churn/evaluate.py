@@ -96,7 +96,7 @@ def evaluate_churn(request: ChurnRequest, steps: Steps | None = None) -> ChurnEv
 def _rows(
     request: ChurnRequest, bundle: LoadedBundle, days: EventDays, plan: CutPlan, steps: Steps
 ) -> ChurnRows:
-    settings = replay_settings(bundle, request.ids, workers=1)
+    settings = replay_settings(bundle, days.encoder(request.ids), workers=1)
     lag = timedelta(seconds=bundle.manifest.publish_lag_s)
     last = plan.cuts[-1] + timedelta(days=plan.target.horizon_days)
     with TemporaryDirectory() as temporary:

@@ -63,7 +63,9 @@ def write_day(
         page_type=rules.page_type("page_id", "page_title"),
         page_visitors=PAGE_VISITORS,
     )
-    return write_events(folder.staged_day(day), db.sql(events).to_arrow_reader(ROW_GROUP_ROWS))
+    return write_events(
+        folder.staged_day(day), db.sql(events).to_arrow_reader(ROW_GROUP_ROWS), folder.key_id
+    )
 
 
 def _place_rows(

@@ -16,11 +16,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from micromoment.errors import InvalidDataError
+from micromoment.events.schema import key_id_of_schema
 
 STATE_NAME = ".import-state"
 _WORK_NAME = ".import-work"
@@ -28,10 +31,20 @@ _WORK_NAME = ".import-work"
 
 @dataclass(frozen=True, slots=True)
 class EventFolder:
-    """A folder of day files, open for one import; `work` holds what is not in place yet."""
+    """A folder of day files, open for one import; `work` holds what is not in place yet.
+
+    `key_id` is the key under which the folder's ids are pseudonyms, empty where they are plain.
+    """
 
     path: Path
     work: Path
+    key_id: str = ""
+
+    def under(self, key_id: str) -> EventFolder:
+        """Give the folder for ids under a key. Raises `InvalidDataError` where it holds others."""
+        folder = replace(self, key_id=key_id)
+        _check_key(folder)
+        return folder
 
     def staged_day(self, day: date) -> Path:
         """Where to write a day's events."""
@@ -69,10 +82,12 @@ class EventFolder:
 
 
 @contextmanager
-def event_folder(path: Path) -> Iterator[EventFolder]:
+def event_folder(path: Path, key_id: str | None = "") -> Iterator[EventFolder]:
     """Open a folder for one import, making it if need be; the work folder is gone afterwards.
 
-    Raises `InvalidDataError` when it can't be made, or while another import writes it.
+    Raises `InvalidDataError` when it can't be made, while another import writes it, and where it
+    holds events whose ids are stored otherwise than under `key_id` (empty: plainly). None leaves
+    that open until `EventFolder.under`.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +100,8 @@ def event_folder(path: Path) -> Iterator[EventFolder]:
         shutil.rmtree(work, ignore_errors=True)  # of an import that was killed
         work.mkdir()
         try:
-            yield EventFolder(path, work)
+            folder = EventFolder(path, work)
+            yield folder if key_id is None else folder.under(key_id)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     finally:
@@ -97,6 +113,27 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InvalidDataError(str(path), "another import is writing this folder") from None
+
+
+def _check_key(folder: EventFolder) -> None:
+    for day in folder.existing_days():
+        file = folder.path / f"{day}.parquet"
+        try:
+            held = key_id_of_schema(pq.read_schema(file))
+        except (OSError, ValueError) as error:
+            raise InvalidDataError(str(file), f"isn't a readable Parquet file: {error}") from None
+        if held != folder.key_id:
+            raise InvalidDataError(
+                str(file),
+                f"holds {told_ids(held)}, this import writes {told_ids(folder.key_id)}: give the"
+                " same keys, bring the folder under the current one (micromoment rekey), or write"
+                " into another folder",
+            )
+
+
+def told_ids(key_id: str) -> str:
+    """Say how ids are stored."""
+    return f"pseudonyms under the key {key_id}" if key_id else "plain ids"
 
 
 def _prepared(path: Path) -> Path:

@@ -10,23 +10,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from micromoment.events.hashing import hash_id
-from micromoment.events.schema import EVENT_SCHEMA
+from micromoment.events.schema import EVENT_SCHEMA, schema_under
 
 ROW_GROUP_ROWS = 65_536
 # Text that becomes `search_terms_hash`; terms themselves are never written.
 SEARCH_TERM = "search_term"
 
 
-def write_events(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
+def write_events(path: Path, batches: Iterable[pa.RecordBatch], key_id: str = "") -> int:
     """Write batches to a file of exactly `EVENT_SCHEMA` and give the number of rows.
 
     A batch holds columns of the schema, `event_time` in microseconds as int64, and perhaps
     `search_term`; columns that it lacks are written as null. The bytes don't depend on how the
-    rows are cut into batches.
+    rows are cut into batches. `key_id` is that of the pseudonyms, empty where ids are plain.
     """
     rows = 0
     pending: list[pa.Table] = []
-    with pq.ParquetWriter(path, EVENT_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema_under(key_id), compression="zstd") as writer:
         for batch in batches:
             pending.append(canonical(batch))
             rows += len(batch)

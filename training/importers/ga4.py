@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
+from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from training.importers.day_notes import day_notes
 from training.importers.days import rebuild_state, write_day
@@ -16,9 +18,12 @@ from training.importers.event_folder import event_folder
 from training.importers.ga4_stage import Stage, stage_files
 from training.importers.page_rules import load_page_rules
 from training.importers.progress import ProgressHook, reporting
+from training.importers.pseudonyms import Pseudonyms
 from training.importers.report import ImportReport
 from training.importers.sources import find_files, open_file
 from training.importers.tally import Tally
+
+_IDS: Final = ("session_id", "anonymous_id", "user_id")
 
 
 def import_ga4(
@@ -27,6 +32,7 @@ def import_ga4(
     *,
     currency: str = "",
     page_rules: Path | None = None,
+    ids: IdEncoder | None = None,
     progress: bool | ProgressHook = False,
 ) -> ImportReport:
     """Import GA4 export files into `<out>/YYYY-MM-DD.parquet` and write `<out>/report.json`.
@@ -34,15 +40,22 @@ def import_ga4(
     `pattern` is a glob, a folder or a list of files; `currency` the shop's (ISO 4217), which
     decides whether prices in US dollars may stand in for missing ones; `page_rules` a YAML file
     whose rules come before the general ones. Days that the folder holds already are replaced;
-    later days are numbered on from earlier ones. Raises `InvalidDataError` naming file, column or
+    later days are numbered on from earlier ones. With keys in `ids`, ids are written as pseudonyms.
+    Raises `InvalidDataError` naming file, column or
     row; nothing is written then.
     """
     shop = Shop(currency)
     rules = load_page_rules(page_rules)
     sources = [open_file(path) for path in find_files(pattern)]
     tally = Tally([source.path for source in sources])
-    with event_folder(out) as folder, engine(folder.work) as db, reporting(progress) as show:
+    pseudonyms = Pseudonyms(ids or IdEncoder())
+    with (
+        event_folder(out, pseudonyms.key_id) as folder,
+        engine(folder.work) as db,
+        reporting(progress) as show,
+    ):
         stage = stage_files(db, sources, folder.work / "rows", shop.currency, tally, show)
+        pseudonyms.encode_files(stage.all_rows(), _IDS)
         days = stage.days()
         notes = day_notes(folder, days)
         if days:

@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from micromoment.errors import NotEnoughDataError
+from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
+from micromoment.stores.id_keys import id_encoder
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.parity.callers import Via
@@ -46,6 +48,8 @@ class ParityRequest:
     """Which bundle on which events; at most `limit` events of the last day, whole visits.
 
     `sabotage` changes one bit of a feature, `sabotage_centroid` moves a cluster, offline alone.
+    With `id_keys`, as the setting has them, both sides turn plain ids into pseudonyms; ids that are
+    pseudonyms already both take as they are.
     """
 
     bundle: Path
@@ -56,6 +60,7 @@ class ParityRequest:
     sabotage_centroid: bool = False
     stores: OnlineStores = field(default_factory=OnlineStores)
     via: Via = Via.GRPC
+    id_keys: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,9 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
     steps = steps or Steps()
     bundle = load_bundle(request.bundle)
     days = event_days(request.events)
+    ids = days.encoder(id_encoder(None, request.id_keys))
+    # A server must not take keys from the environment where ids are pseudonyms already.
+    keys = {"id_key_file": "", "id_keys": request.id_keys if ids is not None else ""}
     day = days.days[-1]
     with TemporaryDirectory() as temporary:
         scratch = Path(temporary)
@@ -126,18 +134,18 @@ def check_parity(request: ParityRequest, steps: Steps | None = None) -> ParityRe
         kept = request.stores.settings(scratch)
         with steps.step("Cut user snapshots and register features"):
             lag = timedelta(seconds=bundle.manifest.publish_lag_s)
-            build_history(days, workspace, replay_settings(bundle, None, 1), lag, day)
+            build_history(days, workspace, replay_settings(bundle, ids, 1), lag, day)
             apply(workspace)
         phases = _phases(days, bundle, request)
         with steps.step("Score offline, in a process of its own"):
             target = _last_event(phases) if request.sabotage else None
-            offline = _offline(request, workspace, day, target)
+            offline = _offline(request, workspace, day, target, ids)
         total = sum(phase.events for phase in phases)
         with steps.step(f"Score online, over {request.via}", total) as advance:
             online = OnlineAnswers({})
             for phase in phases:
                 materialize(workspace, phase.published_until)
-                settings = _server(request, workspace, scratch) | kept
+                settings = _server(request, workspace, scratch) | kept | keys
                 with request.via.server(settings, scratch / "server.log") as server:
                     asyncio.run(play(request.via, server.address, phase.sessions, online, advance))
     return ParityReport(
@@ -168,9 +176,16 @@ def _offline(
     workspace: FeatureWorkspace,
     day: date,
     sabotage: tuple[str, str] | None,
+    ids: IdEncoder | None,
 ) -> Points:
     job = OfflineJob(
-        request.bundle, request.events, workspace.root, day, sabotage, request.sabotage_centroid
+        request.bundle,
+        request.events,
+        workspace.root,
+        day,
+        sabotage,
+        request.sabotage_centroid,
+        ids,
     )
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(score_offline, job).result()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from micromoment.errors import BundleError
+from micromoment.events.identity import IdEncoder
 from micromoment.events.record import RecordArray
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
@@ -34,7 +35,7 @@ class OfflineJob:
     """What the offline process needs: paths and the day, nothing of the online side.
 
     `sabotage` names an event, by session and event id, whose first feature is changed by one bit;
-    with `move_centroid` the first cluster lies elsewhere.
+    with `move_centroid` the first cluster lies elsewhere. `ids` encodes plain ids.
     """
 
     bundle: Path
@@ -43,6 +44,7 @@ class OfflineJob:
     day: date
     sabotage: tuple[str, str] | None
     move_centroid: bool = False
+    ids: IdEncoder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def score_offline(job: OfflineJob) -> Points:
     bundle = load_bundle(job.bundle)
     if job.move_centroid:
         bundle = _with_moved_centroid(bundle)
-    settings = replay_settings(bundle, ids=None, workers=1)
+    settings = replay_settings(bundle, job.ids, workers=1)
     days = event_days(job.events).between(job.day - timedelta(days=1), job.day)
     workspace = FeatureWorkspace(job.workspace)
     points: Points = {}
@@ -130,7 +132,7 @@ def score_offline(job: OfflineJob) -> Points:
             parts, scratch / "users", settings, lambda table: user_rows_at(workspace, table)
         )
         for part, user in zip(parts, users, strict=True):
-            grouped = group_by_session(pq.read_table(part), settings.shop)
+            grouped = group_by_session(pq.read_table(part), settings.shop, settings.ids)
             described = np.ones(len(grouped.batch), dtype=np.bool_)
             moments, features = replay_grouped(
                 grouped, load_users(user), settings, bundle.tables, described, cross_fit=False

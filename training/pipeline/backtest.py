@@ -87,6 +87,10 @@ def backtest(request: BacktestRequest, steps: Steps | None = None) -> Backtest:
     if request.retrain_every is not None and request.retrain_every < 1:
         raise InvalidSettingError("retrain_every", "must be a day or more")
     days = event_days(request.training.events).between(last=request.last_day)
+    request = replace(
+        request,
+        training=replace(request.training, ids=days.encoder(request.training.ids)),
+    )
     wanted = days.between(first=request.first_day)
     if not wanted.files:
         raise NotEnoughDataError(

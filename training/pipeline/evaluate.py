@@ -117,7 +117,7 @@ def evaluate_bundle(
         bundle,
         days,
         request.first_day,
-        ids=request.ids,
+        ids=days.encoder(request.ids),
         workers=request.workers,
         steps=steps,
         look=look,

@@ -83,13 +83,14 @@ def recalibrate(request: RecalibrateRequest, steps: Steps | None = None) -> Reca
     if not fresh.files:
         raise NotEnoughDataError(f"{request.events} holds no day after {known}, which is known")
     first = max(fresh.days[0], fresh.days[-1] - timedelta(days=TRAILING_DAYS - 1))
-    table = score_days(bundle, days, first, ids=request.ids, workers=request.workers, steps=steps)
+    ids = days.encoder(request.ids)
+    table = score_days(bundle, days, first, ids=ids, workers=request.workers, steps=steps)
     used = fresh.between(first=first)
     outcomes = {day: outcomes_of_day(bundle, table, day, days.days[-1]) for day in used.days}
     after = carry_on(before, known, outcomes)
     tables = None
     if request.tables:
-        settings = replay_settings(bundle, request.ids, request.workers)
+        settings = replay_settings(bundle, ids, request.workers)
         tables = fit_tables_anew(days, settings, steps)
     with steps.step("Publish the bundle"):
         revision = Revision(days.days[-1], after, tables)

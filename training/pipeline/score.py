@@ -20,6 +20,7 @@ from micromoment.events.vocabulary import JourneyStage
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.scoring.outcome import PointStates, outcomes_of
 from training.event_files import EventDays, event_days
+from training.original_ids import originals_for, renamed
 from training.outputs import prepare_file
 from training.pipeline.features import (
     WARM_UP_DAYS,
@@ -68,7 +69,12 @@ _EVALUATED_COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """What to score with which bundle. `history` is what users did before, if it is known."""
+    """What to score with which bundle. `history` is what users did before, if it is known.
+
+    With keys in `ids` sessions are named by pseudonyms. `original_ids` names them as the events do
+    where these have plain ids; `known_ids` is a file of plain ids, one a line, whose pseudonyms are
+    written as these.
+    """
 
     bundle: Path
     events: Path
@@ -76,6 +82,8 @@ class ScoreRequest:
     history: Path | None = None
     ids: IdEncoder | None = None
     workers: int = 2
+    original_ids: bool = False
+    known_ids: Path | None = None
 
 
 def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
@@ -84,6 +92,7 @@ def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
     All rows of a batch carry the values at its end; values that do not apply are null. Raises
     `InvalidDataError` when a file can't be read or `out` can't be written.
     """
+    originals = originals_for(request.ids, wanted=request.original_ids, known=request.known_ids)
     prepare_file(request.out)
     later = event_days(request.events)
     days = later
@@ -93,9 +102,11 @@ def score_events(request: ScoreRequest, steps: Steps | None = None) -> int:
         days = event_days(request.history).between(last=before).joined(later)
     bundle = load_bundle(request.bundle)
     table = score_days(
-        bundle, days, later.days[0], ids=request.ids, workers=request.workers, steps=steps
-    )
-    pq.write_table(table.select(list(SCORE_COLUMNS)), request.out, compression="zstd")
+        bundle, days, later.days[0], ids=days.encoder(request.ids), workers=request.workers,
+        steps=steps,
+    )  # fmt: skip
+    table = renamed(table.select(list(SCORE_COLUMNS)), ["session_id"], days, request.ids, originals)
+    pq.write_table(table, request.out, compression="zstd")
     return len(table)
 
 

@@ -114,6 +114,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     if re.match(NAME_PATTERN, request.name) is None:
         raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
     days = _days_until(request.events, request.until)
+    request = replace(request, ids=days.encoder(request.ids))
     blocks = forward_blocks(days.days)
     workspace = FeatureWorkspace(request.workspace)
     store = request.store or default_bundle_store()

@@ -187,8 +187,9 @@ def _scores(
     history: UserHistory,
     steps: Steps,
 ) -> pd.DataFrame:
+    ids = days.encoder(later.ids)
     table = score_days(
-        bundle, days, first, history=history, ids=later.ids, workers=later.workers, steps=steps
+        bundle, days, first, history=history, ids=ids, workers=later.workers, steps=steps
     )
     frame: pd.DataFrame = table.to_pandas()
     return frame
@@ -200,7 +201,7 @@ def _history(
     lag = timedelta(seconds=bundle.manifest.publish_lag_s)
     # The first replayed visits may begin before their day's own cut is published.
     first_cut = max(days.days[0], first - timedelta(days=WARM_UP_DAYS + 1 + lag.days))
-    settings = replay_settings(bundle, later.ids, later.workers)
+    settings = replay_settings(bundle, days.encoder(later.ids), later.workers)
     workspace = temporary_workspace(folder)
     return build_history(days, workspace, settings, lag, days.days[-1], first_cut=first_cut)
 

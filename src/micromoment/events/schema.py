@@ -22,6 +22,9 @@ ITEM_TYPE: Final = pa.struct(
     ]
 )
 
+# In a file's metadata: the key under which its ids are pseudonyms, absent where they are plain.
+_ID_KEY: Final = b"micromoment.id_key"
+
 EVENT_SCHEMA: Final = pa.schema(
     [
         pa.field("event_id", pa.string(), nullable=False),
@@ -60,3 +63,13 @@ EVENT_SCHEMA: Final = pa.schema(
         pa.field("attributes", pa.map_(pa.string(), pa.string())),
     ]
 )
+
+
+def schema_under(key_id: str) -> pa.Schema:
+    """Give `EVENT_SCHEMA` of a file whose ids are pseudonyms under a key, or plain (empty)."""
+    return EVENT_SCHEMA.with_metadata({_ID_KEY: key_id.encode()}) if key_id else EVENT_SCHEMA
+
+
+def key_id_of_schema(schema: pa.Schema) -> str:
+    """Give the key under which the ids of a file with this schema are, empty for plain ones."""
+    return (schema.metadata or {}).get(_ID_KEY, b"").decode()

@@ -75,7 +75,7 @@ class RequestDecoder:
         return self.ids.encode(request.user_id or request.anonymous_id)
 
     def mask(self, events: Sequence[events_pb2.Event]) -> bool:
-        """Mask e-mail addresses in valid events, where ids become pseudonyms; tell if any had one."""
+        """Mask e-mail addresses in valid events, where ids become pseudonyms; tell if any."""
         found = mask_events(events) if self.ids.is_on else 0
         if found:
             self.masked(found)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_state
 from training.importers.engine import engine
 from training.importers.event_folder import EventFolder, event_folder
 from training.importers.event_writer import write_events
+from training.importers.log.keys import LogKeys
 from training.importers.log.reader import BoolArray, LogReader
 from training.importers.log.source import LogSource
 from training.importers.progress import ProgressHook, reporting
@@ -28,19 +30,25 @@ def import_log(
     time_zone: str = "",
     days: DayRange | None = None,
     replace: bool = False,
+    ids: IdEncoder | None = None,
     progress: bool | ProgressHook = False,
 ) -> ImportReport:
     """Import a log into `<out>/YYYY-MM-DD.parquet` and write `<out>/report.json`.
 
     `time_zone` is the shop's, whose midnights part the days, without one the log's own; `days`
     limits the import. Days that the folder holds already may be replaced only with `replace`.
-    Raises `InvalidDataError` for a log that can't be read or is of several time zones; nothing is
-    written then.
+    Ids are those of the log or, with keys in `ids`, brought under the current one. Raises
+    `InvalidDataError` for a log that can't be read, is of several time zones or has ids under
+    several keys; nothing is written then.
     """
     tally = Tally(source.parts, source.row_name)
-    with event_folder(out) as folder, reporting(progress) as show:
-        reader = LogReader(source, folder.work / "staged", time_zone, days or DayRange())
+    keys = LogKeys(ids or IdEncoder())
+    with event_folder(out, None) as opened, reporting(progress) as show:
+        reader = LogReader(
+            keys.reading(source), opened.work / "staged", time_zone, days or DayRange()
+        )
         reader.read(show)
+        folder = opened.under(keys.key_id)
         usable = reader.usable()
         kept = _write_days(reader, usable, folder, tally, show)
         if not replace:
@@ -62,7 +70,7 @@ def _write_days(
     for done, day in enumerate(days, start=1):
         rows = reader.stage.kept(day, usable)
         path = folder.staged_day(day)
-        written = write_events(path, rows.batches())
+        written = write_events(path, rows.batches(), folder.key_id)
         if written:
             kept[day] = written
         else:

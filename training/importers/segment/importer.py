@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from micromoment.errors import InvalidDataError
+from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
 from training.importers.engine import copy_rows, literal, script
 from training.importers.ga4_stage import FIRST_TIME_US, LAST_TIME_US
@@ -37,19 +38,25 @@ def import_segment(
     days: DayRange | None = None,
     page_rules: Path | None = None,
     replace: bool = False,
+    ids: IdEncoder | None = None,
     progress: bool | ProgressHook = False,
 ) -> ImportReport:
     """Import files of Segment calls into `<out>/YYYY-MM-DD.parquet` and write `<out>/report.json`.
 
     `patterns` is a glob, a folder, a file or a list of those, of JSON lines, plain or gzipped.
     `time_zone` is the shop's, whose midnights part the days; `days` limits the import. Days that
-    the folder holds already may be replaced only with `replace`. Raises `InvalidDataError` naming
-    file or day; nothing is written then. Lines that can't be used are dropped and counted.
+    the folder holds already may be replaced only with `replace`. With keys in `ids`, ids are
+    written as pseudonyms. Raises `InvalidDataError` naming file or day; nothing is written then.
+    Lines that can't be used are dropped and counted.
     """
     shop = Shop(time_zone=time_zone)
     files = find_all_files(patterns, SUFFIXES)
     settings = VisitSettings(
-        time_zone, sessions or SessionRules(), load_page_rules(page_rules), replace
+        time_zone,
+        sessions or SessionRules(),
+        load_page_rules(page_rules),
+        replace,
+        ids=ids or IdEncoder(),
     )
 
     def read_rows(

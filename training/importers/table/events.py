@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from micromoment.events.identity import IdEncoder
 from micromoment.events.vocabulary import DeviceType, EventType, PageType
 from training.importers.engine import literal
 from training.importers.page_rules import PageRules
@@ -33,6 +34,7 @@ def import_event_table(
     page_rules: PageRules,
     *,
     replace: bool,
+    ids: IdEncoder,
     progress: bool | ProgressHook,
 ) -> ImportReport:
     """Import tables of events; `training.importers.table.import_table` says more."""
@@ -48,7 +50,7 @@ def import_event_table(
         return tables.read(db, rows_of, folder, tally, show)
 
     settings = VisitSettings(
-        mapping.time_zone, mapping.sessions.rules(), page_rules, replace, "duplicate_row"
+        mapping.time_zone, mapping.sessions.rules(), page_rules, replace, "duplicate_row", ids
     )
     return import_visits(tables.files, read_rows, out, settings, progress)
 

@@ -21,7 +21,9 @@ def write_order_day(
 ) -> int:
     """Write one day's events into the folder's work place and give their number."""
     events = db.sql(script("table/day_orders", lines=_lines(staged), max_items=MAX_ITEMS))
-    return write_events(folder.staged_day(day), events.to_arrow_reader(ROW_GROUP_ROWS))
+    return write_events(
+        folder.staged_day(day), events.to_arrow_reader(ROW_GROUP_ROWS), folder.key_id
+    )
 
 
 def count_lines(db: duckdb.DuckDBPyConnection, staged: Sequence[Path], tally: Tally) -> None:

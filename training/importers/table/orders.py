@@ -8,11 +8,13 @@ from pathlib import Path
 
 import duckdb
 
+from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.engine import engine, file_list, literal, script
 from training.importers.event_folder import event_folder
 from training.importers.ga4_stage import FIRST_TIME_US, LAST_TIME_US
 from training.importers.progress import ProgressHook, reporting
+from training.importers.pseudonyms import Pseudonyms
 from training.importers.report import ImportReport
 from training.importers.table.expressions import Expressions
 from training.importers.table.files import Table
@@ -31,16 +33,23 @@ def import_orders(
     days: DayRange,
     *,
     replace: bool,
+    ids: IdEncoder,
     progress: bool | ProgressHook,
 ) -> ImportReport:
     """Import tables of order lines; `training.importers.table.import_table` says more."""
     tally = Tally(tables.files)
-    with event_folder(out) as folder, engine(folder.work) as db, reporting(progress) as show:
+    pseudonyms = Pseudonyms(ids)
+    with (
+        event_folder(out, pseudonyms.key_id) as folder,
+        engine(folder.work) as db,
+        reporting(progress) as show,
+    ):
 
         def lines_of(table: Table, file_no: int) -> str:
             return lines_query(table, file_no, mapping)
 
         files = tables.read(db, lines_of, folder.work / "lines", tally, show)
+        pseudonyms.encode_files(files, ["customer_id"])
         lines = f"read_parquet({file_list(files)})"
         make_events(db, lines, folder, mapping, tally)
         stage = stage_lines(db, lines, folder.work / "staged", days, tally)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
+from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.engine import engine, file_list, script
@@ -16,6 +18,7 @@ from training.importers.event_folder import EventFolder, event_folder
 from training.importers.ga4_stage import Stage
 from training.importers.page_rules import PageRules
 from training.importers.progress import ProgressHook, reporting
+from training.importers.pseudonyms import Pseudonyms
 from training.importers.report import ImportReport
 from training.importers.tally import Tally
 from training.importers.visits.cuts import SessionRules
@@ -27,7 +30,7 @@ class VisitSettings:
     """What an importer of single events is told: the shop's days, sessions, pages and files.
 
     `replace` allows to replace days that the folder holds already; `duplicates` is the reason under
-    which rows of one event id are merged.
+    which rows of one event id are merged. With keys in `ids`, ids are written as pseudonyms.
     """
 
     time_zone: str
@@ -35,7 +38,10 @@ class VisitSettings:
     page_rules: PageRules
     replace: bool = False
     duplicates: str = "duplicate_message"
+    ids: IdEncoder = field(default_factory=IdEncoder)
 
+
+_IDS: Final = ("anonymous_id", "user_id", "stated_session_id")
 
 # Writes the event rows of all files into a folder, counts the rows read, and lists what it wrote.
 ReadRows = Callable[[duckdb.DuckDBPyConnection, Path, Tally, ProgressHook], Sequence[Path]]
@@ -53,10 +59,16 @@ def import_visits(
     Raises `InvalidDataError` naming a day that would be replaced but must not be.
     """
     tally = Tally(files)
-    with event_folder(out) as folder, engine(folder.work) as db, reporting(progress) as show:
+    pseudonyms = Pseudonyms(settings.ids)
+    with (
+        event_folder(out, pseudonyms.key_id) as folder,
+        engine(folder.work) as db,
+        reporting(progress) as show,
+    ):
         rows_folder = folder.work / "rows"
         rows_folder.mkdir()
         rows = read_rows(db, rows_folder, tally, show)
+        pseudonyms.encode_files(rows, _IDS)
         stage = stage_visits(
             db,
             rows,
