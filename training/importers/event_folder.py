@@ -116,8 +116,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _check_key(folder: EventFolder) -> None:
-    for day in folder.existing_days():
-        file = folder.path / f"{day}.parquet"
+    for file in sorted(folder.path.glob("????-??-??.parquet")):
         try:
             held = key_id_of_schema(pq.read_schema(file))
         except (OSError, ValueError) as error:

@@ -72,4 +72,5 @@ def schema_under(key_id: str) -> pa.Schema:
 
 def key_id_of_schema(schema: pa.Schema) -> str:
     """Give the key under which the ids of a file with this schema are, empty for plain ones."""
-    return (schema.metadata or {}).get(_ID_KEY, b"").decode()
+    found: bytes = (schema.metadata or {}).get(_ID_KEY, b"")
+    return found.decode()
