@@ -68,7 +68,9 @@ class RequestDecoder:
     def session_keys(self, request: scoring_pb2.GetSessionRequest) -> tuple[SessionKey, ...]:
         """Give where a session may be kept, most likely first. Raises `InvalidRequestError`."""
         check_get_session_request(request)
-        return tuple([SessionKey(current_tenant(), one) for one in self.ids.candidates(request.session_id)])
+        return tuple(
+            [SessionKey(current_tenant(), one) for one in self.ids.candidates(request.session_id)]
+        )
 
     def visitor_id(self, request: events_pb2.IngestRequest) -> str:
         """Give the id under which the visitor of a request is stored."""
