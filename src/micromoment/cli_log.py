@@ -85,7 +85,7 @@ def _tell(report: LogReport) -> None:
 def _table(report: LogReport) -> Table:
     from rich.table import Table  # noqa: PLC0415 - as above
 
-    table = Table("file", "MiB", "rows", "events", "sessions", "gaps", "from", "to")
+    table = Table("file", "MiB", "rows", "events", "sessions", "gaps", "erased", "from", "to")
     for one in report.files:
         table.add_row(
             one.name,
@@ -94,6 +94,7 @@ def _table(report: LogReport) -> Table:
             f"{one.events:,}",
             f"{len(one.sessions):,}",
             f"{one.gaps:,}",
+            f"{one.erased:,}",
             _time(one.first_us),
             _time(one.last_us),
         )
@@ -106,6 +107,7 @@ def _table(report: LogReport) -> Table:
         f"{sum(one.events for one in files):,}",
         f"{report.sessions:,}",
         f"{sum(one.gaps for one in files):,}",
+        f"{sum(one.erased for one in files):,}",
         _time(min((one.first_us for one in files if one.rows), default=0)),
         _time(max((one.last_us for one in files), default=0)),
     )

@@ -59,6 +59,7 @@ class _Live:
     begun: set[SessionKey] = field(default_factory=set)
     lost: set[SessionKey] = field(default_factory=set)
     dropped: set[SessionKey] = field(default_factory=set)
+    erased: set[SessionKey] = field(default_factory=set)
     rows: int = 0
 
     is_gapped: bool = False  # the log lacks rows of anybody who was under way here
@@ -72,15 +73,17 @@ class _Live:
         position, time_us, kind, tenant, session_id = head
         key = SessionKey(tenant, session_id)
         is_recent = time_us >= oldest_us
-        if kind == RowKind.GAP and not session_id:
+        if kind == RowKind.ERASED:
+            self._erase(key)
+        elif kind == RowKind.GAP and not session_id:
             if is_recent:
                 self.gap()
-        elif is_recent and key not in self.used_at:
+        elif is_recent and key not in self.used_at and key not in self.erased:
             if self.is_gapped or len(self.used_at) >= most:
                 self.lost.add(key)
             else:
                 self.used_at[key] = time_us / _US_PER_SECOND
-        if key in self.used_at and key not in self.begun:
+        if kind != RowKind.ERASED and key in self.used_at and key not in self.begun:
             self.rows += 1
             self.began[key] = position
             if kind != RowKind.WENT_ON:
@@ -88,6 +91,13 @@ class _Live:
             if kind == RowKind.GAP:
                 self.lost.add(key)
         return is_recent or len(self.begun) < len(self.used_at)
+
+    def _erase(self, key: SessionKey) -> None:
+        """Let a session's rows before the one that says so count no more; none of it is lost."""
+        if key in self.used_at:
+            self.begun.add(key)
+        elif key.session_id:
+            self.erased.add(key)
 
     def gap(self) -> None:
         """Let everybody's earlier rows count no more; who came before it may lack some."""
@@ -175,7 +185,7 @@ class _Folder:
 
     def add(self, visit: LoggedVisit) -> None:
         self.rows += 1
-        if visit.kind == RowKind.GAP:
+        if visit.kind in {RowKind.GAP, RowKind.ERASED}:
             self.states.pop(visit.key, None)
             return
         try:

@@ -80,6 +80,7 @@ async def test_c9_every_redis_key_has_a_time_to_live(
         lives = {key: int(str(redis.ttl(key))) for key in redis.scan_iter(count=1_000)}
         stream = f"{PREFIX}log".encode()
         assert 86_000 < lives.pop(stream) <= 86_400
+        assert 0 < lives.pop(f"{PREFIX}formats".encode()) <= 14_400
         entries, entry_bytes = int(str(redis.xlen(stream))), redis.memory_usage(stream, samples=0)
         taken = _used(redis) - empty - int(str(entry_bytes))
     assert len(lives) == 2 * sessions

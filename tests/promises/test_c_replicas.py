@@ -50,7 +50,7 @@ async def test_c6_answers_have_the_bits_of_one_server(
     with Redis(port=port) as redis:
         sessions = list(redis.scan_iter(b"*{*"))
         assert len(sessions) == 18
-        assert redis.dbsize() == 19  # with the log
+        assert redis.dbsize() == 20  # with the log and the set of formats
         assert all(0 < int(str(redis.ttl(key))) <= 7_200 for key in sessions)
 
 

@@ -33,7 +33,7 @@ def a_visit(
     `received_s` counts from `START_S`, as do the page views' times; `fields` are the call's.
     """
     received_us = round((START_S + received_s) * 1e6)
-    if kind is RowKind.GAP:
+    if kind in {RowKind.GAP, RowKind.ERASED}:
         return LoggedVisit(position, received_us, kind, "default", session_id, "", b"")
     own = events or [_page_view(event_id, received_us) for event_id in event_ids]
     known = {

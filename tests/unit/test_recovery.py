@@ -14,7 +14,7 @@ from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.scorer import Scorer
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.absent import NoVisitLog
-from micromoment.stores.log_rows import LogRow, RowKind
+from micromoment.stores.log_rows import LogRow, RowKind, erased_row
 from micromoment.stores.log_segments import LogLimits, SegmentWriter, segments
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.transport.decoding import RequestDecoder
@@ -129,6 +129,24 @@ def test_a_gap_is_said(server: Server, tmp_path: Path) -> None:
     assert (entry.state["events_seen"][0], bool(entry.state["state_lost"][0])) == (1, True)
     assert sessions.get(key(2)) == server.entries["s2"]
     assert (found.sessions, found.lost) == (2, 1)
+
+
+def test_what_was_erased_does_not_come_back(server: Server, tmp_path: Path) -> None:
+    """Nothing before the row that says so is folded, and nobody is called lost for it."""
+    for session in (1, 2, 3):
+        server.call(session, 0)
+    for session in (1, 2):
+        server.rows.append(erased_row(round(NOW_S * 1e6), key(session)))
+        server.forget(session)
+    server.call(2, 1)
+    server.rows.append(erased_row(round(NOW_S * 1e6), SessionKey("", "")))
+    server.call(3, 1)
+    sessions, found = recovered(tmp_path, server.rows)
+    assert sessions.get(key(1)) is None
+    assert not sessions.was_evicted(key(1))
+    for session in (2, 3):
+        assert sessions.get(key(session)) == server.entries[f"s{session}"]
+    assert (found.sessions, found.lost, found.events) == (2, 0, 3)
 
 
 def test_a_gap_at_the_end_leaves_nothing_but_the_word(server: Server, tmp_path: Path) -> None:

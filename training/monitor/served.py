@@ -129,6 +129,9 @@ class _Reader:
         if visit.kind == RowKind.GAP:
             self._sessions.gap(visit)
             return
+        if visit.kind == RowKind.ERASED:
+            self._sessions.erased(visit)
+            return
         try:
             logged = visit.call()
         except DecodeError as error:

@@ -61,6 +61,7 @@ class LogParityReport:
     sessions: int = 0
     gap_sessions: int = 0
     begun_before: int = 0
+    erased: int = 0
     bundles: Counter[str] = field(default_factory=Counter)
     gone: Counter[str] = field(default_factory=Counter)
     differing: int = 0
@@ -83,6 +84,7 @@ class LogParityReport:
             ("without a score", self.unscored),
             ("sessions left out for gaps", self.gap_sessions),
             ("sessions begun before the log", self.begun_before),
+            ("rows erased", self.erased),
             ("scores of bundles gone", self.gone.total()),
             ("mismatches", self.differing),
         ):
@@ -134,6 +136,10 @@ class _LogReplay:
     def take(self, visit: LoggedVisit) -> None:
         if visit.kind == RowKind.GAP:
             self._gap(visit)
+            return
+        if visit.kind == RowKind.ERASED:
+            self.report.erased += 1
+            self._sessions.pop(visit.key, None)
             return
         try:
             logged = visit.call()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.stores.errors import EventLogMissingError
 from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.log_erasing import ErasedFromLog
 from micromoment.stores.log_rows import LogRow
 
 _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
@@ -19,6 +20,10 @@ class NoEventLog:
     async def append(self, events: Sequence[LoggedEvent]) -> int:  # noqa: ARG002 - the protocol's
         """Raise `EventLogMissingError`."""
         raise EventLogMissingError
+
+    async def erase(self, tenant: str, visitors: Collection[str]) -> int:  # noqa: ARG002 - the protocol's
+        """Nothing is held."""
+        return 0
 
     async def close(self) -> None:
         """Hold nothing."""
@@ -38,6 +43,16 @@ class NoVisitLog:
     def barrier(self) -> bool:
         """Nothing is to be waited for."""
         return True
+
+    async def erase(
+        self,
+        tenant: str,  # noqa: ARG002 - the protocol's
+        *,
+        visitors: Collection[str] = (),  # noqa: ARG002 - the protocol's
+        sessions: Collection[str] = (),
+    ) -> ErasedFromLog:
+        """Nothing is held."""
+        return ErasedFromLog(frozenset(sessions))
 
     async def close(self) -> None:
         """Hold nothing."""

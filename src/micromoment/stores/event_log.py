@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from micromoment.errors import InvalidDataError
 from micromoment.stores.errors import EventLogUnavailableError
+from micromoment.stores.secure_sqlite import CLEAN, clean, erasing, parts
 
 # The file's name in the folder of a server's event log.
 OUTSIDE_FILE: Final = "outside_visits.sqlite"
@@ -61,6 +63,12 @@ class EventLog(Protocol):
         Raises `EventLogUnavailableError` or, where there is no log, `EventLogMissingError`.
         """
 
+    async def erase(self, tenant: str, visitors: Collection[str]) -> int:
+        """Remove all events of visitors, by encoded ids; give how many there were.
+
+        Raises `EventLogUnavailableError`; doing it again removes what is left.
+        """
+
     async def close(self) -> None:
         """Release what is held."""
 
@@ -79,6 +87,15 @@ class OutsideVisitLog:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._writer, self._append, events)
+        except (sqlite3.Error, OSError) as error:
+            raise EventLogUnavailableError from error
+
+    async def erase(self, tenant: str, visitors: Collection[str]) -> int:
+        """Remove all events of visitors so that none of their bytes stay; give how many."""
+        loop = asyncio.get_running_loop()
+        work = partial(erase_outside_events, self._path, tenant, visitors)
+        try:
+            return await loop.run_in_executor(self._writer, work)
         except (sqlite3.Error, OSError) as error:
             raise EventLogUnavailableError from error
 
@@ -105,6 +122,9 @@ class OutsideVisitLog:
             connection.execute("PRAGMA journal_mode = WAL")
             # With WAL only FULL keeps an acknowledged event over a power cut.
             connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = 1")
+            if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
+                connection.execute(f"PRAGMA application_id = {CLEAN}")
             connection.execute(_SCHEMA)
         except sqlite3.Error:
             connection.close()
@@ -115,6 +135,26 @@ class OutsideVisitLog:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def erase_outside_events(path: Path, tenant: str, visitors: Collection[str]) -> int:
+    """Remove visitors' events from a file that a server may write; give how many.
+
+    Ids are encoded. None of their bytes stay. Raises `sqlite3.Error`.
+    """
+    if not path.exists():
+        return 0
+    removed = 0
+    with erasing(path) as connection:
+        for some in parts(visitors):
+            marks = ", ".join("?" * len(some))
+            removed += connection.execute(
+                f"DELETE FROM outside_visit_events WHERE tenant = ? AND visitor_id IN ({marks})",  # noqa: S608 - marks
+                (tenant, *some),
+            ).rowcount
+    if removed:
+        clean(path)
+    return removed
 
 
 def read_outside_visits(path: Path) -> Iterator[tuple[int, LoggedEvent]]:

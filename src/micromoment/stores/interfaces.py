@@ -27,19 +27,24 @@ class SessionStore(Protocol):
     def was_evicted(self, key: SessionKey) -> bool:
         """Tell whether the session was known once and lost, as far as that is remembered."""
 
+    def forget(self, key: SessionKey) -> bool:
+        """Erase a session, and that it was ever lost; tell whether it was there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A session as a shared store held it; without an entry, and with no version, it held none.
 
     The entry belongs to whoever was given it. `sequence` is the number of writes that the session
-    has had; `lost` tells that events of it are known to be missing from the entry.
+    has had; `lost` tells that events of it are known to be missing from the entry, `forgotten` that
+    what a server still remembers of it was to be forgotten.
     """
 
     version: bytes
     entry: SessionEntry | None
     sequence: int = 0
     lost: bool = False
+    forgotten: bool = False
 
 
 class SharedSessionStore(Protocol):
@@ -70,6 +75,12 @@ class SharedSessionStore(Protocol):
 
         Where something else is there by now, do neither and give that. Raises
         `SessionElsewhereError` where the session is at one of `others` by now.
+        """
+
+    async def forget(self, key: SessionKey, row: LogRow | None = None) -> bool:
+        """Erase a session for all servers, log `row`, and tell whether it was there.
+
+        What servers remember of it is never kept again, and nobody calls it lost.
         """
 
     def was_lost(self, key: SessionKey) -> bool:

@@ -31,6 +31,7 @@ class FileReport:
     rows: int = 0
     events: int = 0
     gaps: int = 0
+    erased: int = 0
     sessions: set[tuple[str, str]] = field(default_factory=set)
     first_us: int = 0
     last_us: int = 0
@@ -134,6 +135,9 @@ def _check_segment(segment: Path, place: int | None, report: LogReport) -> int |
             found.sessions.add(visit.key)
         if visit.kind == RowKind.GAP:
             found.gaps += 1
+            continue
+        if visit.kind == RowKind.ERASED:
+            found.erased += 1
             continue
         try:
             found.events += len(visit.call().events)

@@ -44,6 +44,7 @@ class RowKind(IntEnum):
     WENT_ON = 0  # a call of a session that was there
     BEGAN = 1  # a call of a session that was not there: nothing before it counts
     GAP = 2  # no call: the log lacks events of the session, or, without one, of any
+    ERASED = 3  # no call: nothing before counts; without a session, a row that was erased
 
 
 class LogRow(NamedTuple):
@@ -60,6 +61,11 @@ class LogRow(NamedTuple):
 def everybodys_gap(time_us: int) -> LogRow:
     """Make a row that says that the log lacks events of anybody who was under way."""
     return LogRow(time_us, RowKind.GAP, "", "", "", b"")
+
+
+def erased_row(time_us: int, key: SessionKey) -> LogRow:
+    """Make a row that says that a session was erased: its rows before count no more."""
+    return LogRow(time_us, RowKind.ERASED, key.tenant, key.session_id, "", b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,19 @@ import structlog
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.stores.durability import Durability
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
+from micromoment.stores.secure_sqlite import CLEAN
 
-# SQLite's own number for a file's format; another one is refused.
+# SQLite's own number for a file's format; another one is refused. The second has erased rows.
 FORMAT: Final = 1
+FORMAT_ERASED: Final = 2
+_FORMATS: Final = frozenset({0, FORMAT, FORMAT_ERASED})
 _SUFFIX: Final = ".sqlite"
 _PREFIX: Final = "visits-"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS calls (
     position INTEGER PRIMARY KEY,  -- order of arrival, over all segments
     received_time INTEGER NOT NULL,  -- microseconds since 1970
-    kind INTEGER NOT NULL,  -- 0 went on, 1 began, 2 gap
+    kind INTEGER NOT NULL,  -- 0 went on, 1 began, 2 gap, 3 erased
     tenant TEXT NOT NULL,
     session_id TEXT NOT NULL,  -- encoded, as visitor_id
     visitor_id TEXT NOT NULL,
@@ -136,6 +139,8 @@ class SegmentWriter:
         """Append rows, all of them or none. Raises `sqlite3.Error`."""
         connection = self._connection
         position = self.last_position
+        if any(row.kind is RowKind.ERASED for row in rows):
+            connection.execute(f"PRAGMA user_version = {FORMAT_ERASED}")
         if len(rows) <= _TOGETHER:
             connection.execute(_insert(len(rows)), _values(rows, position))
         else:
@@ -188,8 +193,11 @@ class SegmentWriter:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             # A checkpoint waits for the disk; it is another thread's.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("PRAGMA secure_delete = 1")
+            if not connection.execute(_IS_BEGUN).fetchall():
+                connection.execute(f"PRAGMA application_id = {CLEAN}")
+                connection.execute(_SCHEMA)
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
         except BaseException:
             connection.close()
             raise
@@ -280,8 +288,9 @@ def _reading(segment: Path) -> Iterator[sqlite3.Connection]:
         with closing(_connect_reader(segment)) as connection:
             connection.execute("PRAGMA query_only = 1")
             (found,) = connection.execute("PRAGMA user_version").fetchone()
-            if found not in {0, FORMAT}:
-                raise InvalidDataError(str(segment), f"is a log of format {found}, not {FORMAT}")
+            if found not in _FORMATS:
+                newest = f"not {FORMAT} or {FORMAT_ERASED}"
+                raise InvalidDataError(str(segment), f"is a log of format {found}, {newest}")
             yield connection
     except sqlite3.DatabaseError as error:
         raise InvalidDataError(str(segment), f"can't be read as an event log: {error}") from None

@@ -6,7 +6,7 @@ An event's id is remembered beside it for as long as the event is kept, so that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from redis.exceptions import NoScriptError
@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError
 from micromoment.errors import InvalidDataError
 from micromoment.stores.errors import EventLogUnavailableError, SessionStoreUnavailableError
 from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.redis_erasing import erase_events
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, read_entries, stream_name, trimming
@@ -65,6 +66,19 @@ class RedisOutsideVisitLog:
             raise EventLogUnavailableError from error
         return stored
 
+    async def erase(self, tenant: str, visitors: Collection[str]) -> int:
+        """Remove all events of visitors, and that they were told; give how many there were.
+
+        Raises `EventLogUnavailableError`; doing it again removes what is left.
+        """
+        try:
+            told = await erase_events(self._link, self._stream.decode(), tenant, visitors)
+            for event_id in told:
+                await self._link.ask(b"DEL", self._name_of(tenant, event_id))
+        except SessionStoreUnavailableError as error:
+            raise EventLogUnavailableError from error
+        return len(told)
+
     async def close(self) -> None:
         """Close the connection."""
         await self._link.close()
@@ -77,8 +91,11 @@ class RedisOutsideVisitLog:
         return int(stored)
 
     def _name(self, event: LoggedEvent) -> bytes:
+        return self._name_of(event.tenant, event.event_id)
+
+    def _name_of(self, tenant: str, event_id: str) -> bytes:
         # Hashed: callers choose ids, and a key must not be of their making.
-        told = f"{event.tenant}\0{event.event_id}".encode()
+        told = f"{tenant}\0{event_id}".encode()
         return f"{self._prefix}outside:{hashlib.sha256(told).hexdigest()[:32]}".encode()
 
 

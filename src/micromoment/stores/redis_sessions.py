@@ -10,15 +10,21 @@ meanwhile; one that is not what it was written as is never answered from.
 
 Random versions beside the count: a session that was lost and began anew can never pass for the one
 remembered.
+
+The formats in use are the members of the set `<prefix>formats`, so that a session can be forgotten
+in all of them. That it was is told by `<prefix>forgotten:<hash>` for as long as a server may
+remember it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import struct
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -75,6 +81,21 @@ _ELSEWHERE: Final = 0
 _SHAS: Final = {
     one: hashlib.sha1(one, usedforsecurity=False).hexdigest() for one in (_REPLACE, _BEGIN)
 }
+# Answers how many keys of the session were there. Keys: what the session's own begin with, the set
+# of formats, the mark, and the log where a row is to be logged.
+_FORGET: Final = b"""
+local gone = redis.call('DEL', KEYS[1] .. ':writes')
+for _, suffix in ipairs(redis.call('SMEMBERS', KEYS[2])) do
+  gone = gone + redis.call('DEL', KEYS[1] .. suffix)
+end
+redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
+if KEYS[4] then
+  redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[2], '*', unpack(ARGV, 5))
+  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[3])
+  redis.call('PEXPIRE', KEYS[4], ARGV[4])
+end
+return gone
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -111,6 +132,8 @@ class RedisSessionStore:
             state_bytes=_VERSION_BYTES + _SEQUENCE.size + self._format.dtype.itemsize,
             clock=time.monotonic,
         )
+        self._formats = formats_name(prefix)
+        self._register_at = float("-inf")
         self._lost = LostSessions()
         self._unsaid = UnsaidLosses(link, self._ttl_ms)
 
@@ -156,6 +179,30 @@ class RedisSessionStore:
                     return place, self._met(keys[place], *pair)
         return 0, self._met(keys[0], *pairs[0])
 
+    async def forget(self, key: SessionKey, row: LogRow | None = None) -> bool:
+        """Erase a session in all formats, log `row`, and tell whether it was there.
+
+        Servers that remember it find that it was forgotten. Raises `SessionStoreUnavailableError`;
+        it is then forgotten and logged, or neither.
+        """
+        await self._register()
+        session = self._session(key)
+        names: list[str | bytes] = [session, self._formats, forgotten_name(self._prefix, session)]
+        arguments: list[str | bytes | int] = [self._ttl_ms]
+        if row is not None and self._limits is not None:
+            names.append(self._stream)
+            arguments += [*trimming(self._limits), *fields_of(row, 0)]
+        self.let_go(key)
+        gone = await self._link.ask(b"EVAL", _FORGET, len(names), *names, *arguments)
+        self.let_go(key)
+        return bool(gone)
+
+    def let_go(self, key: SessionKey) -> None:
+        """Remember nothing of a session, not that it was lost either."""
+        self._recalled.forget(key)
+        self._lost.discard(key)
+        self._unsaid.discard(self._names(key)[1])
+
     async def replace(
         self,
         key: SessionKey,
@@ -171,6 +218,8 @@ class RedisSessionStore:
         `SessionElsewhereError` is raised where it holds the session at one of `others` by now.
         Raises `SessionStoreUnavailableError`; both may then have been kept, or neither.
         """
+        if time.monotonic() >= self._register_at:
+            await self._register()
         version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
         state, count = self._names(key)
         names = [state, count]
@@ -193,7 +242,7 @@ class RedisSessionStore:
         if reply == _ELSEWHERE:
             raise SessionElsewhereError
         if reply != _KEPT:
-            return self._met(key, *reply)
+            return await self._met_instead(key, held, *reply)
         self._remember(key, version, sequence, entry)
         self._lost.discard(key)
         self._unsaid.discard(count)
@@ -232,10 +281,30 @@ class RedisSessionStore:
             return await self._link.ask(b"EVAL", script, *arguments)
 
     def _names(self, key: SessionKey) -> tuple[bytes, bytes]:
-        # A tenant with a colon must not reach into another's sessions.
-        tenant = key.tenant.replace("%", "%25").replace(":", "%3A")
-        session = f"{self._prefix}{{{tenant}:{key.session_id}}}"
+        session = self._session(key)
         return f"{session}{self._suffix}".encode(), f"{session}:writes".encode()
+
+    def _session(self, key: SessionKey) -> str:
+        return f"{sessions_name(self._prefix, key.tenant)}{key.session_id}}}"
+
+    async def _register(self) -> None:
+        """Let others know of this format while sessions may have it."""
+        kept_ms = 2 * self._ttl_ms
+        self._register_at = time.monotonic() + self._ttl_ms / _MS_PER_SECOND / 2
+        await asyncio.gather(
+            self._link.ask(b"SADD", self._formats, self._suffix),
+            self._link.ask(b"PEXPIRE", self._formats, kept_ms),
+        )
+
+    async def _met_instead(
+        self, key: SessionKey, held: Held, value: bytes | None, count: bytes | None
+    ) -> Held:
+        other = self._met(key, value, count)
+        if other.sequence >= held.sequence:
+            return other
+        # What this server held is there no more: it was lost, or was to be forgotten.
+        mark = forgotten_name(self._prefix, self._session(key))
+        return replace(other, forgotten=bool(await self._link.ask(b"EXISTS", mark)))
 
     def _met(self, key: SessionKey, value: bytes | None, count: bytes | None) -> Held:
         try:
@@ -267,6 +336,24 @@ class RedisSessionStore:
         if not self._format.can_be(state):
             raise ValueError
         return sequence, SessionEntry(state, content[_HEAD.size : _HEAD.size + length].decode())
+
+
+def sessions_name(prefix: str, tenant: str) -> str:
+    """Give what the keys of a tenant's sessions begin with; the session id and a brace follow."""
+    # A tenant with a colon must not reach into another's sessions.
+    escaped = tenant.replace("%", "%25").replace(":", "%3A")
+    return f"{prefix}{{{escaped}:"
+
+
+def formats_name(prefix: str) -> bytes:
+    """Name the set of the formats in use."""
+    return f"{prefix}formats".encode()
+
+
+def forgotten_name(prefix: str, session: str) -> bytes:
+    """Name what tells that a session was forgotten, by what its keys begin with."""
+    hashed = hashlib.sha256(session.encode()).hexdigest()[:32]
+    return f"{prefix}forgotten:{hashed}".encode()
 
 
 def _value(version: bytes, sequence: int, entry: SessionEntry) -> bytes:

@@ -32,6 +32,7 @@ class Eviction(StrEnum):
     EXPIRED = "expired"
     CAPACITY = "capacity"
     TENANT_CAP = "tenant_cap"
+    ERASED = "erased"
 
 
 class Leaving(NamedTuple):

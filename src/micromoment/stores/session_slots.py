@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from array import array
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
@@ -52,6 +53,20 @@ class SessionSlots:
         """Free a place that was taken."""
         self._event_ids[slot] = None
         self._free.append(slot)
+
+    def clear(self, slot: int) -> None:
+        """Overwrite what a place holds."""
+        at = slot * self._state_bytes
+        self._states[at : at + self._state_bytes] = bytes(self._state_bytes)
+
+    def holding(self, words: Collection[int], offset: int) -> frozenset[int]:
+        """Give the places in use, or given back, whose states have one of `words` at this byte."""
+        if not self._unused:
+            return frozenset()
+        states = np.frombuffer(self._states, np.uint8, self._unused * self._state_bytes)
+        rows = states.reshape(self._unused, self._state_bytes)[:, offset : offset + 8]
+        column = np.ascontiguousarray(rows).view("<u8").ravel()
+        return frozenset(np.flatnonzero(np.isin(column, np.array([*words], np.uint64))).tolist())
 
     def read(self, slot: int) -> SessionEntry:
         """Copy a session out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from micromoment.features.state import STATE
@@ -86,6 +86,28 @@ class MemorySessionStore:
             self._add(key, entry, self._clock(), protected=False)
         else:
             self._slots.write(slot, entry, self._clock())
+
+    def forget(self, key: SessionKey) -> bool:
+        """Erase a session, and that it was ever lost; tell whether it was there."""
+        self._lost.discard(key)
+        slot = self._order.touch(key)
+        if slot is None:
+            return False
+        self._slots.clear(slot)
+        self._drop(key, Eviction.ERASED)
+        return True
+
+    def holding(self, words: Collection[int], offset: int) -> list[SessionKey]:
+        """Give the sessions whose states have one of `words`, 64 bits, at this byte."""
+        found = self._slots.holding(words, offset)
+        if not found:
+            return []
+        return [
+            key
+            for protected in (False, True)
+            for key, slot in self._order.segment(protected=protected)
+            if slot in found
+        ]
 
     def was_evicted(self, key: SessionKey) -> bool:
         """Tell whether the session was known once and lost, as far as that is remembered."""

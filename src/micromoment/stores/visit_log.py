@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ import structlog
 
 from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
+from micromoment.stores.errors import EventLogUnavailableError
+from micromoment.stores.log_erasing import ErasedFromLog, erase_calls
 from micromoment.stores.log_rows import LogRow, RowKind, everybodys_gap
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.log_writer import LogWriter
@@ -55,6 +57,15 @@ class VisitLog(Protocol):
         """Tell whether what was appended so far is kept, as durably as was asked for.
 
         True at once, False where rows are not taken, else what to wait for.
+        """
+
+    async def erase(
+        self, tenant: str, *, visitors: Collection[str] = (), sessions: Collection[str] = ()
+    ) -> ErasedFromLog:
+        """Blank the rows of visitors, of all sessions in which they occur, and of sessions.
+
+        Also those that wait to be written; ids are encoded. Raises `EventLogUnavailableError` where
+        some could not be: doing it again does the rest.
         """
 
 
@@ -118,6 +129,7 @@ class SqliteVisitLog:
         self._is_scheduled = False
         self._is_closing = False
         self._retry: asyncio.TimerHandle | None = None
+        self._erasing = asyncio.Lock()
         self._settle_gap()
 
     @property
@@ -169,6 +181,25 @@ class SqliteVisitLog:
         group.waiting.append(kept)
         return kept
 
+    async def erase(
+        self, tenant: str, *, visitors: Collection[str] = (), sessions: Collection[str] = ()
+    ) -> ErasedFromLog:
+        """Blank the rows of visitors, of all sessions in which they occur, and of sessions.
+
+        Also those that wait to be written; ids are encoded. Raises `EventLogUnavailableError` where
+        some could not be: doing it again does the rest.
+        """
+        if not await self._written_so_far():
+            raise EventLogUnavailableError
+        try:
+            async with self._erasing:
+                return await asyncio.to_thread(
+                    erase_calls, self._path, tenant, visitors=visitors, sessions=sessions
+                )
+        except (sqlite3.Error, OSError) as error:
+            _log.error("event_log_not_erased", reason=str(error))
+            raise EventLogUnavailableError from error
+
     async def close(self) -> None:
         """Write what waits, say what is missing, and close the files."""
         deadline = time.monotonic() + _CLOSE_S
@@ -190,6 +221,15 @@ class SqliteVisitLog:
             with suppress(TimeoutError):
                 await asyncio.wait_for(kept, max(0.0, deadline - time.monotonic()))
         await asyncio.to_thread(self._end)
+
+    async def _written_so_far(self) -> bool:
+        """Wait for the rows that were appended so far; tell whether they are written."""
+        group = self._pending if self._pending.rows else self._writing
+        if group is None:
+            return not self._is_failing
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        group.waiting.append(written)
+        return await written
 
     def _settle_gap(self) -> None:
         """Say in the log what a process that is gone could not say: anybody's rows may lack."""

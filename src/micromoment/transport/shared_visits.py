@@ -124,9 +124,10 @@ class SharedVisits:
                 continue
             if other is None:
                 return outcome
-            # The store had writes of the session that it has no more: what was in them is lost.
-            gone = held.version and not other.version
-            lost = lost or bool(gone) or other.sequence < held.sequence
+            # The store had writes of the session that it has no more: what was in them is lost,
+            # unless it was to be forgotten.
+            gone = (held.version and not other.version) or other.sequence < held.sequence
+            lost = not other.forgotten and (lost or bool(gone))
             held = other
         raise SessionStoreUnavailableError
 

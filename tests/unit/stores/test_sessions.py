@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from micromoment.errors import InvalidSettingError
-from micromoment.features.state import new_state
+from micromoment.features.state import STATE, new_state
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.sessions import MemorySessionStore
@@ -147,7 +147,27 @@ def test_evictions_are_counted_by_why() -> None:
         store.put(key(name), entry(1))
     store.put(SessionKey("other", "a"), entry(1))
     store.put(SessionKey("other", "b"), entry(1))
-    assert dict(store.evictions) == {"expired": 1, "capacity": 1, "tenant_cap": 1}
+    assert store.forget(key("d"))
+    assert not store.forget(key("d"))
+    assert dict(store.evictions) == {"expired": 1, "capacity": 1, "tenant_cap": 1, "erased": 1}
+
+
+def test_a_forgotten_session_leaves_no_bytes() -> None:
+    """Its state is overwritten, and sessions are found by a word of their states."""
+    store = MemorySessionStore(100, 60)
+    offset = (STATE.fields or {})["visitor"][1]
+    for number in range(50):
+        state = new_state()
+        state["visitor"] = 7 if number % 10 == 3 else 1_000 + number
+        store.put(key(str(number)), SessionEntry.of(state, "e"))
+    found = store.holding([7], offset)
+    assert sorted(one.session_id for one in found) == ["13", "23", "3", "33", "43"]
+    for one in found:
+        store.forget(one)
+    assert store.holding([7], offset) == []
+    assert len(store) == 45
+    assert MemorySessionStore(100, 60).holding([7], offset) == []
+    assert not store.was_evicted(found[0])
 
 
 def test_a_large_store_keeps_visits_under_way_from_a_crawler() -> None:

@@ -40,6 +40,7 @@ _WHY: Final = {
     Lacking.GAP: "the log took nothing for a while",
     Lacking.BEGINNING: "their beginning is not in the log",
     Lacking.STATE_LOST: "the server had lost what came before",
+    Lacking.ERASED: "they were erased",
 }
 
 BoolArray = npt.NDArray[np.bool_]
@@ -164,7 +165,7 @@ class LogReader:
         first = []
         for part, visit in self._visits:
             first.append((part, visit))
-            if self._any_zone or visit.kind != RowKind.GAP:
+            if self._any_zone or visit.kind not in {RowKind.GAP, RowKind.ERASED}:
                 self.time_zone = self.time_zone or _parsed(visit).time_zone
                 break
         return chain(first, self._visits)
@@ -173,6 +174,9 @@ class LogReader:
         if visit.kind == RowKind.GAP:
             self._gaps += 1
             self._sessions.gap(visit)
+            return
+        if visit.kind == RowKind.ERASED:
+            self._sessions.erased(visit)
             return
         logged = _parsed(visit)
         if not logged.events:

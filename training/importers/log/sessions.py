@@ -28,6 +28,7 @@ class Lacking(StrEnum):
     GAP = "gap"  # the log took nothing for a while
     BEGINNING = "beginning_missing"  # the log no longer has it, or never had it
     STATE_LOST = "state_lost"  # the server had lost the session's earlier events
+    ERASED = "erased"  # its visitor had it erased or withdrew the consent to keep it
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class LoggedSessions:
     def __init__(self) -> None:
         self.all: list[LoggedSession] = []
         self._open: dict[SessionKey, LoggedSession] = {}
+        self._over: dict[SessionKey, list[LoggedSession]] = {}  # under ids that came again
         self._last_us = 0
         self._rows = 0
 
@@ -89,6 +91,14 @@ class LoggedSessions:
                 session.lacking = session.lacking or Lacking.GAP
             else:
                 session.after_gap = True
+
+    def erased(self, visit: LoggedVisit) -> None:
+        """Take note that a session was erased; a row without one says nothing of any."""
+        key = visit.key
+        now = [self._open.pop(key)] if key in self._open else []
+        for session in (*now, *self._over.pop(key, ())):
+            session.lacking = Lacking.ERASED
+            session.remembered = {}
 
     def of(self, visit: LoggedVisit, logged: log_pb2.LoggedCall) -> LoggedSession:
         """Give the session of a call that has events."""
@@ -124,6 +134,7 @@ class LoggedSessions:
         self._open[visit.key] = session
         if before is not None:
             before.remembered = {}
+            self._over.setdefault(visit.key, []).append(before)
         if logged.lost:
             # An order to come after the loss is one of the part before it, too.
             for part in (before, session):

@@ -19,7 +19,7 @@ from training.importers.log import LogSource, import_log
 from training.importers.report import ImportReport
 from training.importers.visits import DayRange
 
-BEGAN, GAP = RowKind.BEGAN, RowKind.GAP
+BEGAN, GAP, ERASED = RowKind.BEGAN, RowKind.GAP, RowKind.ERASED
 DAY_S = 86_400.0
 LOG = Path("log.sqlite")
 OUTSIDE = Path("outside.sqlite")
@@ -93,6 +93,23 @@ def test_a_session_with_a_gap_is_left_out(tmp_path: Path) -> None:
     assert report.dropped == {"gap": 3}
     assert report.sessions == 1
     assert "1 sessions are left out (gap)" in report.notes[1]
+
+
+def test_an_erased_session_is_left_out(tmp_path: Path) -> None:
+    """All before the row that says so is, under the same id, too; what begins after is kept."""
+    rows = [
+        a_visit(1, "a", "1", kind=BEGAN),
+        a_visit(2, "a", "2", kind=BEGAN, received_s=10),
+        a_visit(3, "b", "1", kind=BEGAN, received_s=11),
+        a_visit(4, "a", kind=ERASED, received_s=12),
+        a_visit(5, "", kind=ERASED, received_s=13),
+        a_visit(6, "a", "3", kind=BEGAN, received_s=20),
+        a_visit(7, "a", "4", received_s=30),
+    ]
+    report, found = take(tmp_path, rows)
+    assert found == {"a": ["3", "4"], "b": ["1"]}
+    assert report.dropped == {"erased": 2}
+    assert "2 sessions are left out (erased)" in report.notes[0]
 
 
 def test_a_gap_of_everybody_takes_those_under_way(tmp_path: Path) -> None:

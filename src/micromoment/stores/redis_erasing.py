@@ -1,0 +1,147 @@
+"""Finds and erases sessions, calls and events of visitors in a Redis that servers use meanwhile.
+
+Redis looks through its own data in pages, so that only what is found travels, and no page holds
+others up for more than a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from typing import Final
+
+from micromoment.stores.log_erasing import ErasedFromLog
+from micromoment.stores.redis_link import RedisLink
+from micromoment.stores.redis_log import stream_name
+from micromoment.stores.redis_sessions import sessions_name
+
+_PAGE: Final = 500
+_WORD: Final = struct.Struct("<Q")
+
+# Answers which of the keys hold one of the words that are given.
+_HOLDING: Final = b"""
+local found = {}
+for _, key in ipairs(KEYS) do
+  local value = redis.call('GET', key)
+  for _, word in ipairs(ARGV) do
+    if value and string.find(value, word, 1, true) then
+      found[#found + 1] = key
+      break
+    end
+  end
+end
+return found
+"""
+# Goes through a page of a stream: after which id, how many, whether to delete, the tenant, the
+# field that is told of each entry, how many visitors, the visitors, then sessions. Answers the last
+# id of the page, empty at the stream's end, and the fields of the entries that are theirs.
+_PAGE_OF: Final = b"""
+local visitors, sessions = {}, {}
+for place = 7, 6 + ARGV[6] do visitors[ARGV[place]] = true end
+for place = 7 + ARGV[6], #ARGV do sessions[ARGV[place]] = true end
+local page = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local told = {}
+for _, entry in ipairs(page) do
+  local fields = {}
+  for place = 1, #entry[2], 2 do fields[entry[2][place]] = entry[2][place + 1] end
+  local theirs = visitors[fields['visitor']] or sessions[fields['session']]
+  if theirs and fields['tenant'] == ARGV[4] then
+    told[#told + 1] = fields[ARGV[5]] or ''
+    if ARGV[3] == '1' then redis.call('XDEL', KEYS[1], entry[1]) end
+  end
+end
+local last = ''
+if #page == tonumber(ARGV[2]) then last = page[#page][1] end
+return {last, told}
+"""
+
+
+async def sessions_holding(
+    link: RedisLink, prefix: str, tenant: str, words: Collection[int]
+) -> frozenset[str]:
+    """Give the ids of a tenant's sessions whose states, of any format, hold one of the words.
+
+    Words have 64 bits, as the hashes of visitors in states. Raises `SessionStoreUnavailableError`.
+    """
+    begin = sessions_name(prefix, tenant).encode()
+    pattern = _escaped(begin) + b"*}:v*"
+    packed = [_WORD.pack(word) for word in words]
+    found: set[str] = set()
+    cursor: bytes | int = 0
+    while True:
+        cursor, keys = await link.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _PAGE)
+        if keys and packed:
+            held = await link.ask(b"EVAL", _HOLDING, len(keys), *keys, *packed)
+            found.update(key[len(begin) : key.rindex(b"}:v")].decode() for key in held)
+        if int(cursor) == 0:
+            return frozenset(found)
+
+
+async def sessions_in_stream(
+    link: RedisLink, prefix: str, tenant: str, visitors: Collection[str]
+) -> frozenset[str]:
+    """Give the ids of all logged sessions in which one of the visitors occurs.
+
+    Raises `SessionStoreUnavailableError`.
+    """
+    told = await _through(link, stream_name(prefix), tenant, "session", visitors, (), delete=False)
+    return frozenset(told) - {""}
+
+
+async def erase_calls(
+    link: RedisLink,
+    prefix: str,
+    tenant: str,
+    *,
+    visitors: Collection[str] = (),
+    sessions: Collection[str] = (),
+) -> ErasedFromLog:
+    """Delete the logged calls of visitors, of sessions in which they occur, and of sessions.
+
+    Ids are encoded. Raises `SessionStoreUnavailableError`; doing it again deletes what is left.
+    """
+    wanted = frozenset(sessions) | await sessions_in_stream(link, prefix, tenant, visitors)
+    gone = await _through(
+        link, stream_name(prefix), tenant, "session", visitors, wanted, delete=True
+    )
+    return ErasedFromLog(wanted, len(gone))
+
+
+async def erase_events(
+    link: RedisLink, stream: str, tenant: str, visitors: Collection[str]
+) -> list[str]:
+    """Delete visitors' events from outside a visit in a stream, and give the events' ids.
+
+    Raises `SessionStoreUnavailableError`; doing it again deletes what is left.
+    """
+    return await _through(link, stream, tenant, "id", visitors, (), delete=True)
+
+
+async def _through(
+    link: RedisLink,
+    stream: str,
+    tenant: str,
+    field: str,
+    visitors: Collection[str],
+    sessions: Collection[str],
+    *,
+    delete: bool,
+) -> list[str]:
+    whose = sorted(set(visitors) - {""})
+    after = "-"
+    told: list[str] = []
+    while True:
+        last, fields = await link.ask(
+            b"EVAL", _PAGE_OF, 1, stream,
+            after, _PAGE, int(delete), tenant, field, len(whose), *whose, *sorted(sessions),
+        )  # fmt: skip
+        told += [value.decode() for value in fields]
+        if not last:
+            return told
+        after = f"({last.decode()}"
+
+
+def _escaped(text: bytes) -> bytes:
+    for special in b"\\*?[]":
+        text = text.replace(bytes([special]), b"\\" + bytes([special]))
+    return text

@@ -1,0 +1,83 @@
+"""Removes rows of an SQLite file so that none of their bytes stay in it or beside it.
+
+SQLite only marks what is removed as free. `secure_delete` overwrites it, but not what was left
+behind while that was off, when pages were split; rewriting the file does. And a write-ahead log
+keeps rows that were merged, until it is cut to nothing, for which nobody may be reading it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+# The mark, as SQLite's `application_id`, of files that were always written with `secure_delete`.
+CLEAN: Final = 0x4D4D4C47
+_BUSY_TIMEOUT_S: Final = 2.0
+_PAUSE_S: Final = 0.05
+# What one statement may name.
+_NAMED: Final = 500
+
+
+@contextmanager
+def erasing(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """Open a file that is there, in a transaction that others' writes wait for, and cut its log.
+
+    What is deleted or overwritten within leaves nothing behind. Readers may go on for `wait_s`
+    seconds. Raises `sqlite3.Error`, also where the log could not be cut: the rows are gone then,
+    not their bytes, and doing the same again cuts it.
+    """
+    with closing(open_existing(path)) as connection:
+        connection.execute("PRAGMA secure_delete = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        cut_log(connection, wait_s)
+
+
+def clean(path: Path, *, wait_s: float = 5.0) -> None:
+    """Write a file anew, unless it has the mark, and mark it. Raises `sqlite3.Error`."""
+    with closing(open_existing(path)) as connection:
+        if connection.execute("PRAGMA application_id").fetchone() == (CLEAN,):
+            return
+        rewrite(connection)
+        connection.execute(f"PRAGMA application_id = {CLEAN}")
+        cut_log(connection, wait_s)
+
+
+def rewrite(connection: sqlite3.Connection) -> None:
+    """Write a file anew without what was left behind in it. Raises `sqlite3.Error`."""
+    connection.execute("PRAGMA secure_delete = 1")
+    connection.execute("VACUUM")
+
+
+def cut_log(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Merge the write-ahead log and cut it to nothing. Raises `sqlite3.OperationalError`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return
+        if time.monotonic() > deadline:
+            raise sqlite3.OperationalError("readers keep what was removed in the write-ahead log")
+        time.sleep(_PAUSE_S)
+
+
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open a file that is there, in autocommit mode. Raises `sqlite3.OperationalError`."""
+    # Not one that is made: the file may have been removed meanwhile.
+    uri = f"{path.resolve().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+
+
+def parts(ids: Collection[str]) -> list[list[str]]:
+    """Give ids, without the empty one, in parts that one statement may name."""
+    known = sorted(set(ids) - {""})
+    return [known[first : first + _NAMED] for first in range(0, len(known), _NAMED)]
