@@ -21,6 +21,7 @@ from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.sessions import MemorySessionStore
+from micromoment.stores.tombstones import ErasureRegister
 from micromoment.stores.visit_log import SqliteVisitLog
 from micromoment.transport.application import Application
 from micromoment.transport.decoding import RequestDecoder
@@ -45,10 +46,14 @@ class Stores:
     visit_log: SqliteVisitLog | NoVisitLog
     users: UserFeatureStore
     event_log: EventLog
+    register: ErasureRegister
 
 
 class ApplicationMaker:
-    """Makes the application of any bundle for one server. It keeps none of them."""
+    """Makes the application of any bundle for one server. It keeps none of them.
+
+    `turns` are those of all its calls, `ids` encode all its ids.
+    """
 
     def __init__(
         self,
@@ -61,21 +66,22 @@ class ApplicationMaker:
         self._settings = settings
         self._stores = stores
         self._observer = observer
-        self._ids = ids
+        self.ids = ids
         self._clock_us = clock_us
         self._visitors = Visitors(
             stores.users, settings.user_feature_timeout, observer, settings.feature_tenant
         )
-        self._turns = Turns()
+        self.turns = Turns()
         self._score_ids = ScoreIds()
 
     def make(self, bundle: LoadedBundle, *, warm_up_rounds: int) -> Application:
         """Make the application of a bundle and call everything in it so many times."""
         decoder = RequestDecoder(
             bundle.shop,
-            self._ids,
+            self.ids,
             self._clock_us,
             partial(self._observer.events_taken, "masked"),
+            self._stores.register.tombstones,
         )
         encoder = ReplyEncoder(
             bundle.feature_names,
@@ -98,12 +104,12 @@ class ApplicationMaker:
         recorder = Recorder(scorer.bundle, samples, self._stores.visit_log)
         if isinstance(sessions, RedisSessionStore):
             return SharedVisits(
-                scorer, sessions, self._visitors, self._observer, self._turns,
+                scorer, sessions, self._visitors, self._observer, self.turns,
                 recorder=None if self._settings.event_log is None else recorder,
-                score_ids=self._score_ids,
+                score_ids=self._score_ids, erased=self._stores.register.tombstones,
             )  # fmt: skip
         return Visits(
-            scorer, sessions, self._visitors, self._observer, self._turns,
+            scorer, sessions, self._visitors, self._observer, self.turns,
             recorder=recorder, score_ids=self._score_ids,
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from structlog.typing import Processor
 
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.ending import end_process, exit_for_sure
+from micromoment.erasure_opening import open_register
 from micromoment.exposure import check_exposure
 from micromoment.lifecycle import (
     Loaded,
@@ -34,6 +35,8 @@ from micromoment.stores.id_keys import id_encoder
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.loading import load_stored_bundle
 from micromoment.stores.redis_outside_visits import RedisOutsideVisitLog
+from micromoment.stores.redis_sessions import RedisSessionStore
+from micromoment.stores.redis_tombstones import RedisTombstones
 from micromoment.stores.user_features import FeastUserFeatures
 from micromoment.telemetry.logs import configure_logs
 from micromoment.telemetry.metrics import Metrics
@@ -115,10 +118,16 @@ def load_parts(
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
     users = users or _open_user_features(settings)
     users.warm_up()
+    sessions, visit_log = open_sessions(settings, observer, clock_us)
+    shared = sessions.erased if isinstance(sessions, RedisSessionStore) else None
+    if shared is not None and isinstance(users, FeastUserFeatures):
+        shared.changed = users.let_go
     stores = Stores(
-        *open_sessions(settings, observer, clock_us),
+        sessions,
+        visit_log,
         users=users,
-        event_log=event_log or _open_event_log(settings),
+        event_log=event_log or _open_event_log(settings, shared),
+        register=open_register(settings, shared),
     )
     maker = ApplicationMaker(settings, stores, observer, ids, clock_us)
     application = maker.make(bundle, warm_up_rounds=FULL_ROUNDS)
@@ -139,7 +148,7 @@ def _open_user_features(settings: Settings) -> UserFeatureStore:
     return FeastUserFeatures(settings.feature_store, timeout_s=settings.user_feature_timeout)
 
 
-def _open_event_log(settings: Settings) -> EventLog:
+def _open_event_log(settings: Settings, erased: RedisTombstones | None) -> EventLog:
     if settings.event_log is None:
         return NoEventLog()
     if settings.session_store is not None:
@@ -147,5 +156,6 @@ def _open_event_log(settings: Settings) -> EventLog:
             open_link(settings.session_store, settings.session_timeout),
             prefix=settings.session_prefix,
             limits=stream_limits(settings),
+            erased=erased,
         )
     return OutsideVisitLog(settings.event_log / OUTSIDE_FILE)

@@ -21,6 +21,7 @@ from micromoment.activation import BundleSwitch
 from micromoment.applications import ApplicationMaker, Stores
 from micromoment.bundle_poll import BundlePoll
 from micromoment.ending import exit_now
+from micromoment.erasure_opening import Erasing
 from micromoment.exposure import warn_of_exposure
 from micromoment.scoring.manifest import Manifest
 from micromoment.securing import Security
@@ -39,6 +40,7 @@ from micromoment.transport.admission import Admission
 from micromoment.transport.application import Application, ApplicationSlot
 from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.grpc_types import RpcHandlers
+from micromoment.transport.privacy import PrivacySlot
 from micromoment.transport.server import GrpcServer, Limits, make_health_server, make_server
 from micromoment.transport.tls import server_credentials
 
@@ -83,6 +85,8 @@ class Service:
         self._around = around
         self._slot = ApplicationSlot()
         self._bundles = BundlesSlot()
+        self._privacy = PrivacySlot()
+        self._erasing: Erasing | None = None
         self._stores: Stores | None = None
         self._poll: asyncio.Task[None] | None = None
         self._grpc: GrpcServer | None = None
@@ -154,6 +158,7 @@ class Service:
         if settings.admin_port is not None:
             self._admin = make_admin_server(
                 self._bundles,
+                self._privacy,
                 self._metrics,
                 port=settings.admin_port,
                 reflect=settings.reflection,
@@ -197,6 +202,8 @@ class Service:
         # What lives now lives on: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        # Before anybody is answered: what was begun must not be seen half done.
+        await self._begin_erasing(loaded)
         self._set_serving(serving=True)
         self._offer_bundles(loaded)
         _log.info(
@@ -243,6 +250,13 @@ class Service:
             "health_port": self.health_port,
         }
 
+    async def _begin_erasing(self, loaded: Loaded) -> None:
+        self._erasing = Erasing(self._settings, loaded.stores, loaded.maker)
+        eraser = self._erasing.eraser
+        self._metrics.watch_erasures(lambda: eraser.pending)
+        await self._erasing.start()
+        self._privacy.fill(eraser)
+
     def _offer_bundles(self, loaded: Loaded) -> None:
         """Let other bundles take over: by a call, and by a look at the store now and then."""
         settings = self._settings
@@ -263,6 +277,9 @@ class Service:
     async def _withdraw_bundles(self) -> None:
         """Begin no activation any more; one that is under way changes nothing for long."""
         self._bundles.fill(None)
+        self._privacy.fill(None)
+        if self._erasing is not None:
+            await self._erasing.stop()
         if self._poll is not None:
             self._poll.cancel()
             await asyncio.wait({self._poll})

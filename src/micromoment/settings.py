@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         ge=1_000,
         description="Calls in the log beyond which the oldest are removed, in Redis alone.",
     )
+    tombstone_retention: PositiveSeconds = Field(
+        7_776_000.0,
+        description="For how long it is remembered who was erased, by hashes: events from before "
+        "that come later than this after the erasure are taken as anybody's.",
+    )
     bundle_copies: OptionalPath = Field(
         default_factory=default_bundle_copies,
         description="Folder for a copy of the bundle that answers, by default in state_dir: a "

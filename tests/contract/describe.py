@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, FileDescriptor
 
-from micromoment.v1 import events_pb2, log_pb2, models_pb2, scoring_pb2
+from micromoment.v1 import events_pb2, log_pb2, models_pb2, privacy_pb2, scoring_pb2
 
 FILES: tuple[FileDescriptor, ...] = (
     events_pb2.DESCRIPTOR,
     log_pb2.DESCRIPTOR,
     models_pb2.DESCRIPTOR,
+    privacy_pb2.DESCRIPTOR,
     scoring_pb2.DESCRIPTOR,
 )
 _SCALARS = {

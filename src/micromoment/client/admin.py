@@ -1,15 +1,17 @@
-"""The client for operators: asks a server for its bundles and lets another one answer."""
+"""The client for operators: bundles of a server, and what the law lets people ask of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Final, Self, Unpack
 
 import grpc
 
 from micromoment.client.access import AccessOptions, make_access
-from micromoment.v1 import models_pb2
+from micromoment.v1 import models_pb2, privacy_pb2
 from micromoment.v1.models_pb2_grpc import ModelServiceStub
+from micromoment.v1.privacy_pb2_grpc import PrivacyServiceStub
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:50052"
 # An activation takes seconds, and on a busy machine many.
@@ -45,6 +47,7 @@ class AdminClient:
         self._metadata = access.metadata
         self._deadline_s = deadline_s
         self._models = ModelServiceStub(self._channel)
+        self._privacy = PrivacyServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -79,3 +82,22 @@ class AdminClient:
         return self._models.ActivateBundle(
             request, timeout=self._deadline_s, metadata=self._metadata
         )
+
+    def erase_user(
+        self, user_id: str = "", anonymous_ids: Sequence[str] = ()
+    ) -> privacy_pb2.EraseUserResponse:
+        """Erase a person from every store of the server; UNAVAILABLE where that is not done yet."""
+        request = privacy_pb2.EraseUserRequest(user_id=user_id, anonymous_ids=anonymous_ids)
+        return self._privacy.EraseUser(
+            request, timeout=self._deadline_s, metadata=self._metadata
+        )
+
+    def export_user(
+        self, user_id: str = "", anonymous_ids: Sequence[str] = ()
+    ) -> Iterator[privacy_pb2.ExportUserResponse]:
+        """Ask for all that the server holds of a person, piece by piece."""
+        request = privacy_pb2.ExportUserRequest(user_id=user_id, anonymous_ids=anonymous_ids)
+        pieces: Iterator[privacy_pb2.ExportUserResponse] = self._privacy.ExportUser(
+            request, timeout=self._deadline_s, metadata=self._metadata
+        )
+        return pieces

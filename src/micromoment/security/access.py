@@ -18,6 +18,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "micromoment.v1.ScoringService": Role.SCORE,
     "micromoment.v1.EventService": Role.SCORE,
     "micromoment.v1.ModelService": Role.ADMIN,
+    "micromoment.v1.PrivacyService": Role.PRIVACY,
 }
 OWN_PACKAGE: Final = "micromoment."
 _BEARER: Final = "bearer "

@@ -37,6 +37,10 @@ class BoundedCache(Generic[_Key, _Value]):
         self._entries.move_to_end(key)
         return value
 
+    def clear(self) -> None:
+        """Let go of all entries."""
+        self._entries.clear()
+
     def put(self, key: _Key, value: _Value) -> None:
         """Keep an entry, in place of the least recently used one when full."""
         self._entries[key] = (self._clock() + self._ttl_s, value)

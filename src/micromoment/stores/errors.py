@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from micromoment.errors import MicromomentError
 
 
@@ -41,3 +43,20 @@ class RegistryCodeError(MicromomentError):
 
 class SessionElsewhereError(Exception):
     """The session is kept under another key for pseudonyms by now; never leaves the server."""
+
+
+class TombstonesUnavailableError(MicromomentError):
+    """It could not be kept that somebody is erased: nothing was erased."""
+
+    def __init__(self) -> None:
+        super().__init__("the erasure could not be written down, so it was not begun; ask again")
+
+
+class ErasureIncompleteError(MicromomentError):
+    """Not all stores let go of somebody; `stores` names those that did not."""
+
+    def __init__(self, stores: Sequence[str]) -> None:
+        super().__init__(
+            f"not erased yet: {', '.join(stores)}; the server goes on trying, or ask again"
+        )
+        self.stores = tuple(stores)

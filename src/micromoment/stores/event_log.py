@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from micromoment.errors import InvalidDataError
+from micromoment.events.proto_codec import micros_of
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.secure_sqlite import CLEAN, clean, erasing, parts
+from micromoment.v1 import events_pb2
 
 # The file's name in the folder of a server's event log.
 OUTSIDE_FILE: Final = "outside_visits.sqlite"
@@ -52,6 +54,11 @@ class LoggedEvent:
     visitor_id: str
     event_id: str
     event: bytes
+
+    @property
+    def time_us(self) -> int:
+        """When it happened, in microseconds since 1970."""
+        return micros_of(events_pb2.Event.FromString(self.event).event_time)
 
 
 class EventLog(Protocol):

@@ -7,8 +7,8 @@ others up for more than a few milliseconds.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
-from typing import Final
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
 
 from micromoment.stores.log_erasing import ErasedFromLog
 from micromoment.stores.redis_link import RedisLink
@@ -33,8 +33,8 @@ end
 return found
 """
 # Goes through a page of a stream: after which id, how many, whether to delete, the tenant, the
-# field that is told of each entry, how many visitors, the visitors, then sessions. Answers the last
-# id of the page, empty at the stream's end, and the fields of the entries that are theirs.
+# field that is told of each entry, * for all, how many visitors, the visitors, then sessions.
+# Answers the last id of the page, empty at the stream's end, and what is told of their entries.
 _PAGE_OF: Final = b"""
 local visitors, sessions = {}, {}
 for place = 7, 6 + ARGV[6] do visitors[ARGV[place]] = true end
@@ -46,7 +46,7 @@ for _, entry in ipairs(page) do
   for place = 1, #entry[2], 2 do fields[entry[2][place]] = entry[2][place + 1] end
   local theirs = visitors[fields['visitor']] or sessions[fields['session']]
   if theirs and fields['tenant'] == ARGV[4] then
-    told[#told + 1] = fields[ARGV[5]] or ''
+    told[#told + 1] = ARGV[5] == '*' and entry[2] or fields[ARGV[5]] or ''
     if ARGV[3] == '1' then redis.call('XDEL', KEYS[1], entry[1]) end
   end
 end
@@ -117,6 +117,20 @@ async def erase_events(
     return await _through(link, stream, tenant, "id", visitors, (), delete=True)
 
 
+async def entries_of(
+    link: RedisLink,
+    stream: str,
+    tenant: str,
+    *,
+    visitors: Collection[str] = (),
+    sessions: Collection[str] = (),
+) -> AsyncIterator[dict[bytes, bytes]]:
+    """Go through the entries of visitors and of sessions. Raises `SessionStoreUnavailableError`."""
+    async for page in _pages(link, stream, tenant, "*", visitors, sessions, delete=False):
+        for flat in page:
+            yield dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 async def _through(
     link: RedisLink,
     stream: str,
@@ -127,17 +141,32 @@ async def _through(
     *,
     delete: bool,
 ) -> list[str]:
+    told: list[str] = []
+    async for page in _pages(link, stream, tenant, field, visitors, sessions, delete=delete):
+        told += [value.decode() for value in page]
+    return told
+
+
+async def _pages(
+    link: RedisLink,
+    stream: str,
+    tenant: str,
+    field: str,
+    visitors: Collection[str],
+    sessions: Collection[str],
+    *,
+    delete: bool,
+) -> AsyncIterator[list[Any]]:
     whose = sorted(set(visitors) - {""})
     after = "-"
-    told: list[str] = []
     while True:
         last, fields = await link.ask(
             b"EVAL", _PAGE_OF, 1, stream,
             after, _PAGE, int(delete), tenant, field, len(whose), *whose, *sorted(sessions),
         )  # fmt: skip
-        told += [value.decode() for value in fields]
+        yield fields
         if not last:
-            return told
+            return
         after = f"({last.decode()}"
 
 

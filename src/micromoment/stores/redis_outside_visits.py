@@ -18,13 +18,16 @@ from micromoment.stores.redis_erasing import erase_events
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, read_entries, stream_name, trimming
+from micromoment.stores.redis_tombstones import RedisTombstones
 
-# Answers how many of the events had not been stored before. Values come five to an event.
+# Answers how many of the events had not been stored before, or -1 when somebody was erased whom the
+# caller does not know of. Values come five to an event.
 _APPEND: Final = b"""
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[4] then return -1 end
 local stored = 0
-for place = 2, #KEYS do
+for place = 3, #KEYS do
   if redis.call('SET', KEYS[place], '', 'NX', 'PX', ARGV[3]) then
-    local at = 4 + (place - 2) * 5
+    local at = 5 + (place - 3) * 5
     redis.call('XADD', KEYS[1], 'MINID', '~', ARGV[1], '*',
       'time', ARGV[at], 'tenant', ARGV[at + 1], 'visitor', ARGV[at + 2], 'id', ARGV[at + 3],
       'event', ARGV[at + 4])
@@ -37,14 +40,24 @@ if stored > 0 then
 end
 return stored
 """
+# Erasures that may come between two tries.
+_MAX_TRIES: Final = 8
 _APPEND_SHA: Final = hashlib.sha1(_APPEND, usedforsecurity=False).hexdigest()
 
 
 class RedisOutsideVisitLog:
     """Takes events that belong to no session, as durably as Redis is set to."""
 
-    def __init__(self, link: RedisLink, *, prefix: str, limits: StreamLimits) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        *,
+        prefix: str,
+        limits: StreamLimits,
+        erased: RedisTombstones | None = None,
+    ) -> None:
         self._link = link
+        self._erased = erased or RedisTombstones(prefix)
         self._prefix = prefix
         self._stream = outside_stream_name(prefix).encode()
         self._limits = limits
@@ -52,19 +65,31 @@ class RedisOutsideVisitLog:
     async def append(self, events: Sequence[LoggedEvent]) -> int:
         """Store all events, or none; give how many had not been stored before.
 
-        Raises `EventLogUnavailableError`; they may then have been stored or not.
+        Those from before their visitor was erased are left out. Raises `EventLogUnavailableError`;
+        they may then have been stored or not.
         """
-        names = [self._stream, *(self._name(event) for event in events)]
-        arguments: list[str | bytes | int] = [*trimming(self._limits)]
+        try:
+            for _ in range(_MAX_TRIES):
+                stored = await self._append([one for one in events if not self._is_late(one)])
+                if stored >= 0:
+                    return stored
+                await self._erased.refresh(self._link)
+        except SessionStoreUnavailableError as error:
+            raise EventLogUnavailableError from error
+        raise EventLogUnavailableError
+
+    async def _append(self, events: Sequence[LoggedEvent]) -> int:
+        names = [self._stream, self._erased.version_key, *map(self._name, events)]
+        arguments: list[str | bytes | int] = [*trimming(self._limits), self._erased.version]
         for event in events:
             arguments += [
                 event.received_time_us, event.tenant, event.visitor_id, event.event_id, event.event,
             ]  # fmt: skip
-        try:
-            stored = await self._run(names, arguments)
-        except SessionStoreUnavailableError as error:
-            raise EventLogUnavailableError from error
-        return stored
+        return await self._run(names, arguments)
+
+    def _is_late(self, event: LoggedEvent) -> bool:
+        until = self._erased.tombstones.until(None, event.tenant, [event.visitor_id])
+        return until > 0 and event.time_us <= until
 
     async def erase(self, tenant: str, visitors: Collection[str]) -> int:
         """Remove all events of visitors, and that they were told; give how many there were.

@@ -39,6 +39,7 @@ from micromoment.stores.log_rows import LogRow
 from micromoment.stores.lost_sessions import LostSessions
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, fields_of, stream_name, trimming
+from micromoment.stores.redis_tombstones import RedisTombstones
 from micromoment.stores.session_file import StateFormat
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.unsaid_losses import UnsaidLosses
@@ -51,17 +52,20 @@ _DIGEST: Final = struct.Struct("<Q")
 _VALUE_FORMAT: Final = 3
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
+_ERASED_MEANWHILE: Final = 2
 
-# Answers 1 when the value was kept, else what is there: the value, nil for none, and the count.
+# Answers 1 when the value was kept, 2 when the caller does not know of an erasure, else what is
+# there: the value, nil for none, and the count.
 _REPLACE: Final = b"""
+if (redis.call('GET', KEYS[3]) or '') ~= ARGV[6] then return 2 end
 local count = redis.call('GET', KEYS[2]) or '0'
 if count ~= ARGV[2] or redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then
   return {redis.call('GET', KEYS[1]), count}
 end
-if KEYS[3] then
-  redis.call('XADD', KEYS[3], 'MINID', '~', ARGV[6], '*', unpack(ARGV, 9))
-  redis.call('XTRIM', KEYS[3], 'MAXLEN', '~', ARGV[7])
-  redis.call('PEXPIRE', KEYS[3], ARGV[8])
+if KEYS[4] then
+  redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[7], '*', unpack(ARGV, 10))
+  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[8])
+  redis.call('PEXPIRE', KEYS[4], ARGV[9])
 end
 redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5])
@@ -117,7 +121,9 @@ class RedisSessionStore:
         max_recalled: int,
         state_format: StateFormat | None = None,
         log: StreamLimits | None = None,
+        erased: RedisTombstones | None = None,
     ) -> None:
+        self.erased = erased or RedisTombstones(prefix)
         self._link = link
         self._prefix = prefix
         self._ttl_ms = max(1, round(ttl_s * _MS_PER_SECOND))
@@ -216,19 +222,21 @@ class RedisSessionStore:
 
         Where the store holds something else by now, nothing is kept or logged and that is given;
         `SessionElsewhereError` is raised where it holds the session at one of `others` by now.
+        What is there is given, too, when somebody was erased of whom this server did not know yet.
         Raises `SessionStoreUnavailableError`; both may then have been kept, or neither.
         """
         if time.monotonic() >= self._register_at:
             await self._register()
         version, sequence = os.urandom(_VERSION_BYTES), held.sequence + 1
         state, count = self._names(key)
-        names = [state, count]
+        names = [state, count, self.erased.version_key]
         arguments: list[str | bytes | int] = [
             held.version,
             held.sequence,
             _value(version, sequence, entry),
             sequence,
             self._ttl_ms,
+            self.erased.version,
         ]
         if row is not None and self._limits is not None:
             names.append(self._stream)
@@ -241,6 +249,9 @@ class RedisSessionStore:
         reply = await self._run(script, len(names), *names, *arguments)
         if reply == _ELSEWHERE:
             raise SessionElsewhereError
+        if reply == _ERASED_MEANWHILE:
+            await self.erased.refresh(self._link)
+            reply = await self._link.ask(b"MGET", state, count)
         if reply != _KEPT:
             return await self._met_instead(key, held, *reply)
         self._remember(key, version, sequence, entry)
@@ -266,6 +277,7 @@ class RedisSessionStore:
         """Connect and load the script; a Redis that isn't there is logged and tried again."""
         try:
             await self._link.ask(b"SCRIPT", b"LOAD", _REPLACE)
+            await self.erased.refresh(self._link)
         except SessionStoreUnavailableError:
             return
 

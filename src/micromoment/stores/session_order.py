@@ -121,6 +121,15 @@ class SessionOrder:
             self._limit_protected(tenant, part)
         return slot
 
+    def slot_of(self, key: SessionKey) -> int | None:
+        """Give the session's slot; None for one that isn't there."""
+        tenant = self._tenants.get(key.tenant)
+        if tenant is None:
+            return None
+        part = tenant.part(key.session_id)
+        slot = tenant.probation[part].get(key.session_id)
+        return tenant.protected[part].get(key.session_id) if slot is None else slot
+
     def add(self, key: SessionKey, slot: int, *, protected: bool = False) -> None:
         """Put a session that isn't there at the end of its segment."""
         tenant = self._tenant(key.tenant)

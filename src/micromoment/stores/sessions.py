@@ -97,6 +97,11 @@ class MemorySessionStore:
         self._drop(key, Eviction.ERASED)
         return True
 
+    def peek(self, key: SessionKey) -> SessionEntry | None:
+        """Give the session without that this counts as use."""
+        slot = self._order.slot_of(key)
+        return None if slot is None else self._slots.read(slot)
+
     def holding(self, words: Collection[int], offset: int) -> list[SessionKey]:
         """Give the sessions whose states have one of `words`, 64 bits, at this byte."""
         found = self._slots.holding(words, offset)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +18,7 @@ from micromoment.errors import InvalidDataError
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.stores.bounded_cache import BoundedCache
 from micromoment.stores.breaker import Breaker
+from micromoment.stores.online_erasing import erase_online
 from micromoment.stores.online_rows import OnlineRows
 
 _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
@@ -49,6 +52,8 @@ class FeastUserFeatures:
         self._breaker = Breaker()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="user-features")
         self._next_log = float("-inf")
+        self._workspace = workspace
+        self._generation = 0
 
     async def look_up(self, visitor_id: str) -> UserLookup:
         """Give the visitor's newest row; never raises."""
@@ -59,6 +64,7 @@ class FeastUserFeatures:
             return known
         if self._breaker.is_open:
             return _UNAVAILABLE
+        generation = self._generation
         try:
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self._threads, self._read, visitor_id)
@@ -66,8 +72,24 @@ class FeastUserFeatures:
         except Exception:  # noqa: BLE001 - the contract; `_read` has logged what the store raised
             return _UNAVAILABLE
         answer = _UNKNOWN if row is None else UserLookup(UserStatus.FOUND, row)
-        self._cache.put(visitor_id, answer)
+        if generation == self._generation:
+            self._cache.put(visitor_id, answer)
         return answer
+
+    async def erase(self, visitor_ids: Sequence[str]) -> int:
+        """Delete the rows of visitors and remember none; give how many visitors had some.
+
+        Raises `UserFeaturesUnavailableError`.
+        """
+        work = partial(erase_online, self._workspace, [one for one in visitor_ids if one])
+        erased = await asyncio.to_thread(work)
+        self.let_go()
+        return erased
+
+    def let_go(self) -> None:
+        """Remember nobody's features, those that are being read neither."""
+        self._generation += 1
+        self._cache.clear()
 
     def warm_up(self) -> None:
         """Import Feast, open the store and read once; a store that isn't there is logged.

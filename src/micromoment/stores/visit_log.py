@@ -20,7 +20,7 @@ import structlog
 from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
 from micromoment.stores.errors import EventLogUnavailableError
-from micromoment.stores.log_erasing import ErasedFromLog, erase_calls
+from micromoment.stores.log_erasing import ErasedFromLog, erase_calls, sessions_of
 from micromoment.stores.log_rows import LogRow, RowKind, everybodys_gap
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.log_writer import LogWriter
@@ -198,6 +198,18 @@ class SqliteVisitLog:
                 )
         except (sqlite3.Error, OSError) as error:
             _log.error("event_log_not_erased", reason=str(error))
+            raise EventLogUnavailableError from error
+
+    async def sessions_of(self, tenant: str, visitors: Collection[str]) -> frozenset[str]:
+        """Give the sessions in which a visitor occurs, also those whose rows wait to be written.
+
+        Ids are encoded. Raises `EventLogUnavailableError`.
+        """
+        if not await self._written_so_far():
+            raise EventLogUnavailableError
+        try:
+            return await asyncio.to_thread(sessions_of, self._path, tenant, visitors)
+        except (sqlite3.Error, OSError) as error:
             raise EventLogUnavailableError from error
 
     async def close(self) -> None:

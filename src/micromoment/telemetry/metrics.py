@@ -90,6 +90,9 @@ class Metrics:
             "micromoment_log_taking", "0 while the event log can't be written, else 1"
         )
         self._log_taking.set(1)
+        self._erasures = self._gauge(
+            "micromoment_erasures_pending", "Erasures of people that were begun and are not done"
+        )
         self._in_flight = self._gauge("micromoment_calls_in_flight", "Calls being answered")
         self._wait = self._histogram(
             "micromoment_call_wait_seconds", "From taking a call from gRPC to its turn", (),
@@ -236,6 +239,10 @@ class Metrics:
         self._arrived.watch(lambda: [("", arrived())])
         self._queue_wait.set_function(wait_s)
         self._streams.set_function(streams)
+
+    def watch_erasures(self, pending: Callable[[], int]) -> None:
+        """Show the erasures that are not done whenever metrics are read."""
+        self._erasures.set_function(pending)
 
     def watch_in_flight(self, in_flight: Callable[[], int]) -> None:
         """Show the calls being answered whenever metrics are read."""

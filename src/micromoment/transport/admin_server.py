@@ -13,6 +13,9 @@ from micromoment.transport.bundles import BundlesSlot
 from micromoment.transport.guards import Guards
 from micromoment.transport.model_service import ModelService
 from micromoment.transport.observer import Observer
+from micromoment.transport.privacy import PrivacySlot
+from micromoment.transport.privacy_service import SERVICE as PRIVACY
+from micromoment.transport.privacy_service import add_privacy_service
 from micromoment.transport.server import OPTIONS, add_reflection, bind
 from micromoment.v1 import models_pb2, models_pb2_grpc
 
@@ -23,7 +26,13 @@ _SERVICE: Final = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_na
 
 
 def make_admin_server(
-    slot: BundlesSlot, observer: Observer, *, port: int, reflect: bool, access: Access | None = None
+    slot: BundlesSlot,
+    privacy: PrivacySlot,
+    observer: Observer,
+    *,
+    port: int,
+    reflect: bool,
+    access: Access | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Make the server and bind its port, which it gives, too.
 
@@ -36,6 +45,7 @@ def make_admin_server(
     server.add_generic_rpc_handlers((guards,))
     guarded = cast(grpc.aio.Server, guards)
     models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(slot), guarded)
+    add_privacy_service(privacy, guarded)
     if reflect:
-        add_reflection((_SERVICE,), guarded)
+        add_reflection((_SERVICE, PRIVACY), guarded)
     return server, bind(server, LOOPBACK, port, setting="admin_port")

@@ -45,7 +45,7 @@ async def score_batch(
                 result.status.CopyFrom(status_of(answer))
             elif answer is not None:
                 _encode(application, request, answer, result.response)
-                note_answer(observer, answer, visits[place].call)
+                note_answer(observer, answer, visits[place])
         waiting.append((first, application.visit_log.barrier()))
         await _let_others_go(perf_counter() - started)
     for first, barrier in waiting:

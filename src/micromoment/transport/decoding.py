@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from micromoment.events.field_rules import moment
 from micromoment.events.hashing import hash_id
@@ -22,8 +22,11 @@ from micromoment.events.shop import Shop
 from micromoment.events.validation import check_get_session_request, check_score_request
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import current_tenant
+from micromoment.stores.tombstones import Tombstones
+from micromoment.transport.late_events import not_late, without_late
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
+from micromoment.v1.events_pb2 import Event
 
 
 def now_us() -> int:
@@ -37,12 +40,14 @@ class RequestDecoder:
 
     `clock_us` stamps events with their time of arrival, in microseconds since 1970. Where ids
     become pseudonyms, e-mail addresses in texts are masked; `masked` is told in how many events.
+    Events from before their visitor was `erased` are left out.
     """
 
     shop: Shop
     ids: IdEncoder
     clock_us: Callable[[], int] = now_us
     masked: Callable[[int], None] = lambda _: None
+    erased: Tombstones = field(default_factory=Tombstones)
 
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
@@ -83,6 +88,12 @@ class RequestDecoder:
             self.masked(found)
         return found > 0
 
+    def not_late(self, request: events_pb2.IngestRequest, events: Sequence[Event]) -> list[Event]:
+        """Give those events from outside a visit that came after their visitor was erased."""
+        visitor_ids = self.ids.candidates(request.user_id or request.anonymous_id)
+        return not_late(events, self.erased, current_tenant(), visitor_ids)
+
+
     def _visit(
         self,
         request: scoring_pb2.ScoreRequest | events_pb2.IngestRequest,
@@ -117,7 +128,7 @@ class RequestDecoder:
         visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us)
         if len(session_ids) > 1:
             visit.session_ids = session_ids
-        return visit
+        return without_late(visit, self.erased) if self.erased.times else visit
 
 
 def _as_of(request: scoring_pb2.ScoreRequest) -> int | None:

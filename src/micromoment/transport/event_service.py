@@ -30,27 +30,40 @@ class EventService(EventServiceServicer):
         application = self._slot.current()
         refused = check_ingest_request(request)
         taken = [event for index, event in enumerate(request.events) if index not in refused]
-        accepted = 0
+        accepted = erased = 0
         if taken:
             take = _fold if request.session_id else _log
-            accepted = await take(application, request, taken)
+            accepted, erased = await take(application, request, taken)
+        duplicates = len(taken) - accepted - erased
         self._observer.events_taken("accepted", accepted)
-        self._observer.events_taken("duplicate", len(taken) - accepted)
+        self._observer.events_taken("duplicate", duplicates)
         self._observer.events_taken("refused", len(refused))
+        self._observer.events_taken("erased", erased)
         return pb.IngestResponse(
-            accepted=accepted, duplicates=len(taken) - accepted, errors=_errors(refused)
+            accepted=accepted, duplicates=duplicates, errors=_errors(refused), erased=erased
         )
 
 
-async def _fold(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
-    result = await application.visits.fold(application.decoder.fold_call(request, events))
+async def _fold(
+    application: Application, request: pb.IngestRequest, events: list[pb.Event]
+) -> tuple[int, int]:
+    """Fold events; give how many counted, and how many came after their visitor was erased."""
+    visit = application.decoder.fold_call(request, events)
+    result = await application.visits.fold(visit)
     if not await settled(application.visit_log.barrier()):
         raise EventLogUnavailableError
-    return result.accepted
+    return result.accepted, visit.late
 
 
-async def _log(application: Application, request: pb.IngestRequest, events: list[pb.Event]) -> int:
+async def _log(
+    application: Application, request: pb.IngestRequest, events: list[pb.Event]
+) -> tuple[int, int]:
+    """Log events; give how many were new, and how many came after their visitor was erased."""
     decoder = application.decoder
+    kept = decoder.not_late(request, events)
+    erased = len(events) - len(kept)
+    if not kept:
+        return 0, erased
     visitor_id = decoder.visitor_id(request)
     decoder.mask(events)
     received_time_us, tenant = decoder.clock_us(), current_tenant()
@@ -62,9 +75,9 @@ async def _log(application: Application, request: pb.IngestRequest, events: list
             event_id=event.event_id,
             event=event.SerializeToString(deterministic=True),
         )
-        for event in events
+        for event in kept
     ]
-    return await application.event_log.append(logged)
+    return await application.event_log.append(logged), erased
 
 
 def _errors(refused: dict[int, InvalidRequestError]) -> list[pb.IngestError]:

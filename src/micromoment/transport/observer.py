@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from micromoment.scoring.calls import Degraded, Score, ScoreCall
+from micromoment.scoring.calls import Degraded, Score
+
+if TYPE_CHECKING:
+    from micromoment.transport.visitors import VisitCall
 
 Stage = Literal["decode", "store", "user", "score", "features", "models", "encode"]
 RefusalReason = Literal["max_wait", "max_concurrent", "max_streams"]  # settings
-EventOutcome = Literal["accepted", "duplicate", "refused", "masked"]
+EventOutcome = Literal["accepted", "duplicate", "refused", "erased", "masked"]
 
 
 class Observer(Protocol):
@@ -36,9 +39,12 @@ class Observer(Protocol):
         """Take note of what became of events."""
 
 
-def note_answer(observer: Observer, score: Score, call: ScoreCall) -> None:
+def note_answer(observer: Observer, score: Score, visit: VisitCall) -> None:
     """Take note of an answer and of what became of its events."""
+    call = visit.call
     observer.scored(score)
+    if visit.late:
+        observer.events_taken("erased", visit.late)
     if not call.dry_run:
         observer.events_taken("accepted", len(call.event_ids) - score.duplicates)
         observer.events_taken("duplicate", score.duplicates)

@@ -99,5 +99,5 @@ class ScoringService(ScoringServiceServicer):
             request.session_id, score, include_features=request.include_features
         )
         self._observer.stage_ended("encode", perf_counter() - started)
-        note_answer(self._observer, score, visit.call)
+        note_answer(self._observer, score, visit)
         return reply

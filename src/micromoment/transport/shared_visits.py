@@ -19,12 +19,14 @@ from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionElsewhereError, SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held, SharedSessionStore
 from micromoment.stores.log_rows import LogRow
+from micromoment.stores.tombstones import Tombstones
+from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
 from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
-from micromoment.transport.visits import VisitScorer, told
+from micromoment.transport.visits import NOTHING_FOLDED, VisitScorer, told
 
 # A server has one call of a session under way, so that each failure is another server's success.
 _MAX_TRIES: Final = 16
@@ -48,6 +50,7 @@ class SharedVisits:
         *,
         recorder: Recorder | None = None,
         score_ids: ScoreIds | None = None,
+        erased: Tombstones | None = None,
     ) -> None:
         self._scorer = scorer
         self._sessions = sessions
@@ -56,6 +59,7 @@ class SharedVisits:
         self._turns = Turns() if turns is None else turns
         self._recorder = recorder
         self._score_ids = score_ids or ScoreIds()
+        self._erased = Tombstones() if erased is None else erased
 
     def score_at_once(self, _visit: VisitCall) -> Score | None:
         """Give None: the store must be waited for."""
@@ -87,9 +91,11 @@ class SharedVisits:
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring. Raises `SessionStoreUnavailableError`."""
+        if visit.is_late:
+            return NOTHING_FOLDED
         async with self._turns.of(visit.call.key):
             folded = await self._change(visit, self._fold)
-        return folded.result
+        return _counted(visit, folded.result)
 
     async def session(self, *keys: SessionKey, explain: bool) -> Score:
         """Score a session, which is kept at one of `keys` at most, as of its last event.
@@ -112,9 +118,11 @@ class SharedVisits:
         lost = self._sessions.was_lost(visit.call.key)
         for _ in range(_MAX_TRIES):
             lost = lost or held.lost
+            if self._erased.times:
+                without_late(visit, self._erased)
             call = await self._with_user(visit, held.entry)
             outcome = work(call, held.entry, lost)
-            if outcome.entry is None:
+            if outcome.entry is None or visit.is_late:
                 return outcome
             row = self._row(visit, call, held, outcome, lost)
             try:
@@ -197,3 +205,8 @@ class SharedVisits:
             return await self._sessions.replace(key, held, entry, row, others=others)
         finally:
             self._observer.stage_ended("store", time.perf_counter() - started)
+
+
+def _counted(visit: VisitCall, result: FoldResult) -> FoldResult:
+    """Give what became of events, of which all may have turned out to be late."""
+    return NOTHING_FOLDED if visit.is_late else result

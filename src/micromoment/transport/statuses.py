@@ -31,10 +31,12 @@ from micromoment.errors import (
     UserFeaturesUnavailableError,
 )
 from micromoment.stores.errors import (
+    ErasureIncompleteError,
     EventLogMissingError,
     EventLogUnavailableError,
     RegistryCodeError,
     SessionStoreUnavailableError,
+    TombstonesUnavailableError,
 )
 from micromoment.transport.errors import (
     ActivationUnderWayError,
@@ -87,6 +89,8 @@ ANSWERS: Final[dict[type[MicromomentError], Answer | None]] = {
     EventLogMissingError: Answer(grpc.StatusCode.FAILED_PRECONDITION, "EVENT_LOG_MISSING"),
     EventLogUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "EVENT_LOG_UNAVAILABLE"),
     SessionStoreUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "SESSION_STORE_UNAVAILABLE"),
+    TombstonesUnavailableError: Answer(grpc.StatusCode.UNAVAILABLE, "ERASURE_NOT_BEGUN"),
+    ErasureIncompleteError: Answer(grpc.StatusCode.UNAVAILABLE, "ERASURE_INCOMPLETE"),
     NotReadyError: Answer(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     OverloadedError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     TooManyStreamsError: Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),

@@ -29,6 +29,12 @@ class Turns:
         """Tell whether a call of the session is under way or waits."""
         return key in self._queues
 
+    async def settled(self) -> None:
+        """Wait until the calls that are under way now have ended."""
+        for key in list(self._queues):
+            async with self.of(key):
+                pass
+
     @asynccontextmanager
     async def of(self, key: SessionKey) -> AsyncIterator[None]:
         """Wait for the session's turn and hold it."""

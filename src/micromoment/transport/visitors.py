@@ -27,7 +27,8 @@ class VisitCall:
     `events` are the call's events as they are logged, at `received_time_us` (microseconds since
     1970). `identified` tells that the visitor is a known customer. Where there are several keys for
     pseudonyms, `session_ids` has the session's id under each, in the order of `visitor_ids`, and
-    `form` is the place of the one that the call goes by.
+    `form` is the place of the one that the call goes by. `late` counts events that were left out
+    because they are from before their visitor was erased; `is_late` tells that all are.
     """
 
     call: ScoreCall
@@ -37,6 +38,9 @@ class VisitCall:
     received_time_us: int = 0
     session_ids: tuple[str, ...] = ()
     form: int = 0
+
+    late: int = 0
+    is_late: bool = False
 
     @property
     def visitor_id(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from micromoment.errors import MicromomentError
 from micromoment.events.record import EventBatch
@@ -22,6 +22,9 @@ from micromoment.transport.recorder import Recorder
 from micromoment.transport.score_ids import ScoreIds
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
+
+# Of events that are all from before their visitor was erased.
+NOTHING_FOLDED: Final = FoldResult(0, 0)
 
 
 class VisitScorer(Protocol):
@@ -111,6 +114,8 @@ class Visits:
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
+        if visit.is_late:
+            return NOTHING_FOLDED
         ask = self._ask_at_once(visit)
         if ask is not None:
             return self._fold(visit, ask)

@@ -795,10 +795,13 @@ class IngestResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     DUPLICATES_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
     """Events folded or logged."""
     duplicates: _builtins.int
     """Events whose id had been seen before: ignored."""
+    erased: _builtins.int
+    """Events from before their visitor was erased, which came late: ignored."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngestError]:
         """One entry per refused event; an event that isn't named here was accepted."""
@@ -809,10 +812,11 @@ class IngestResponse(_message.Message):
         accepted: _builtins.int = ...,
         duplicates: _builtins.int = ...,
         errors: _abc.Iterable[Global___IngestError] | None = ...,
+        erased: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "duplicates", b"duplicates", "errors", b"errors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "duplicates", b"duplicates", "erased", b"erased", "errors", b"errors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,117 @@
+"""Removes rows from Parquet files: only files that have some are written anew, each as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from micromoment.errors import InvalidDataError
+
+# By column, the values of whose rows are meant.
+Whose = Mapping[str, Collection[str]]
+
+
+def erase_rows(path: Path, whose: Whose) -> int:
+    """Remove the rows in which one of the columns has one of its values; give how many.
+
+    The file appears whole or stays as it was; a column that it lacks counts as empty. Raises
+    `InvalidDataError` for a file that is no Parquet file.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            sets = _sets(file.schema_arrow, whose)
+            if not sets:
+                return 0
+            found = sum(_count(_mask(part, sets)) for part in _parts(file, list(sets)))
+            if not found:
+                return 0
+            _rewrite(path, file, sets)
+    except pa.ArrowInvalid as error:
+        raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
+    return found
+
+
+def values_where(path: Path, whose: Whose, wanted: str) -> set[str]:
+    """Give the values of a column in those rows, without null and the empty one.
+
+    Raises `InvalidDataError` for a file that is no Parquet file.
+    """
+    found: set[str] = set()
+    try:
+        with pq.ParquetFile(path) as file:
+            sets = _sets(file.schema_arrow, whose)
+            if not sets or wanted not in file.schema_arrow.names:
+                return found
+            for part in _parts(file, [*{*sets, wanted}]):
+                found.update(part.filter(_mask(part, sets))[wanted].to_pylist())
+    except pa.ArrowInvalid as error:
+        raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
+    return {value for value in found if value}
+
+
+def rows_where(path: Path, whose: Whose) -> Iterator[dict[str, object]]:
+    """Give those rows by column. Raises `InvalidDataError` for a file that is no Parquet file."""
+    try:
+        with pq.ParquetFile(path) as file:
+            sets = _sets(file.schema_arrow, whose)
+            if sets:
+                for part in _parts(file, None):
+                    yield from part.filter(_mask(part, sets)).to_pylist()
+    except pa.ArrowInvalid as error:
+        raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
+
+
+def _sets(schema: pa.Schema, whose: Whose) -> dict[str, pa.Array]:
+    return {
+        name: pa.array(sorted(set(values) - {""}), pa.string())
+        for name, values in whose.items()
+        if name in schema.names and set(values) - {""}
+    }
+
+
+def _parts(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[pa.Table]:
+    for group in range(file.num_row_groups):
+        yield file.read_row_group(group, columns=columns)
+
+
+def _mask(part: pa.Table, sets: Mapping[str, pa.Array]) -> pa.ChunkedArray:
+    masks = [pc.is_in(part[name].cast(pa.string()), value_set=sets[name]) for name in sets]
+    mask = masks[0]
+    for other in masks[1:]:
+        mask = pc.or_(mask, other)
+    return mask
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return pc.sum(mask).as_py() or 0
+
+
+def _rewrite(path: Path, file: pq.ParquetFile, sets: Mapping[str, pa.Array]) -> None:
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    try:
+        with pq.ParquetWriter(draft, file.schema_arrow, compression=_compression(file)) as writer:
+            for part in _parts(file, None):
+                kept = part.filter(pc.invert(_mask(part, sets)))
+                if len(kept):
+                    writer.write_table(kept)
+        descriptor = os.open(draft, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        draft.chmod(path.stat().st_mode & 0o777)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _compression(file: pq.ParquetFile) -> str:
+    if not file.num_row_groups or not file.metadata.num_columns:
+        return "zstd"
+    found = str(file.metadata.row_group(0).column(0).compression).lower()
+    return "none" if found == "uncompressed" else found

@@ -1,0 +1,88 @@
+"""PrivacyService: erases a person from every store, and tells what is held of one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import grpc
+
+from micromoment.errors import FieldViolation, InvalidRequestError
+from micromoment.transport.grpc_types import Context
+from micromoment.transport.privacy import Erased, PrivacySlot
+from micromoment.v1 import privacy_pb2 as pb
+from micromoment.v1.privacy_pb2_grpc import (
+    PrivacyServiceServicer,
+    add_PrivacyServiceServicer_to_server,
+)
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["PrivacyService"].full_name
+MAX_ANONYMOUS_IDS: Final = 100
+_MAX_ID_BYTES: Final = 256
+
+
+class PrivacyService(PrivacyServiceServicer):
+    """Decodes, asks for it, encodes."""
+
+    def __init__(self, slot: PrivacySlot) -> None:
+        self._slot = slot
+
+    async def EraseUser(  # noqa: N802 - the contract's name
+        self, request: pb.EraseUserRequest, context: Context
+    ) -> pb.EraseUserResponse:
+        """Erase a person."""
+        privacy = self._slot.current()
+        return _response(await privacy.erase(tenant_of(context), _ids(request)))
+
+    async def ExportUser(  # noqa: N802 - the contract's name
+        self, request: pb.ExportUserRequest, context: Context
+    ) -> AsyncIterator[pb.ExportUserResponse]:
+        """Tell all that is held of a person."""
+        privacy = self._slot.current()
+        async for piece in privacy.export(tenant_of(context), _ids(request)):
+            yield piece
+
+
+def add_privacy_service(slot: PrivacySlot, server: grpc.aio.Server) -> None:
+    """Let a server answer."""
+    add_PrivacyServiceServicer_to_server(PrivacyService(slot), server)
+
+
+def tenant_of(_context: Context) -> str:
+    """Give the tenant of a call."""
+    return current_tenant()
+
+
+def _ids(request: pb.EraseUserRequest | pb.ExportUserRequest) -> Sequence[str]:
+    violations = []
+    named = {"user_id": request.user_id}
+    for place, one in enumerate(request.anonymous_ids):
+        named[f"anonymous_ids[{place}]"] = one
+        if not one:
+            violations.append(FieldViolation(f"anonymous_ids[{place}]", "must not be empty"))
+    if len(request.anonymous_ids) > MAX_ANONYMOUS_IDS:
+        most = f"must be at most {MAX_ANONYMOUS_IDS}"
+        violations.append(FieldViolation("anonymous_ids", most))
+    violations += [
+        FieldViolation(field, f"must be at most {_MAX_ID_BYTES} bytes of UTF-8")
+        for field, one in named.items()
+        if len(one.encode()) > _MAX_ID_BYTES
+    ]
+    ids = [one for one in named.values() if one]
+    if not ids:
+        violations.append(FieldViolation("user_id", "or anonymous_ids is required"))
+    if violations:
+        raise InvalidRequestError(violations)
+    return list(dict.fromkeys(ids))
+
+
+def _response(erased: Erased) -> pb.EraseUserResponse:
+    response = pb.EraseUserResponse(
+        sessions=erased.sessions,
+        logged_calls=erased.logged_calls,
+        outside_events=erased.outside_events,
+        online_rows=erased.online_rows,
+        workspace_rows=erased.workspace_rows,
+    )
+    response.erased_until.FromMicroseconds(erased.until_us)
+    return response

@@ -1,0 +1,37 @@
+"""Erases visitors from a feature workspace: its snapshots and decision points."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from micromoment.stores.erasure_list import load_erasures
+from micromoment.stores.parquet_erasing import erase_rows, rows_where
+from micromoment.stores.user_view import VISITOR_KEY
+
+
+def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: int) -> int:
+    """Note the erasure in the workspace, then remove the visitors' rows; give how many.
+
+    Raises `InvalidDataError` for a file that can't be read, and `OSError`.
+    """
+    if not workspace.is_dir():
+        return 0
+    erasures = load_erasures(workspace)
+    erasures.add(visitors, time_us)
+    erasures.save(workspace)
+    return sum(erase_rows(path, {VISITOR_KEY: visitors}) for path in _files(workspace))
+
+
+def workspace_rows(
+    workspace: Path, visitors: Collection[str]
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """Go through the visitors' rows with the names of their files."""
+    if workspace.is_dir():
+        for path in _files(workspace):
+            for row in rows_where(path, {VISITOR_KEY: visitors}):
+                yield str(path.relative_to(workspace)), row
+
+
+def _files(workspace: Path) -> list[Path]:
+    return sorted(workspace.rglob("*.parquet"))
