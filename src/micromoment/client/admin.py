@@ -88,9 +88,7 @@ class AdminClient:
     ) -> privacy_pb2.EraseUserResponse:
         """Erase a person from every store of the server; UNAVAILABLE where that is not done yet."""
         request = privacy_pb2.EraseUserRequest(user_id=user_id, anonymous_ids=anonymous_ids)
-        return self._privacy.EraseUser(
-            request, timeout=self._deadline_s, metadata=self._metadata
-        )
+        return self._privacy.EraseUser(request, timeout=self._deadline_s, metadata=self._metadata)
 
     def export_user(
         self, user_id: str = "", anonymous_ids: Sequence[str] = ()

@@ -93,7 +93,6 @@ class RequestDecoder:
         visitor_ids = self.ids.candidates(request.user_id or request.anonymous_id)
         return not_late(events, self.erased, current_tenant(), visitor_ids)
 
-
     def _visit(
         self,
         request: scoring_pb2.ScoreRequest | events_pb2.IngestRequest,

@@ -8,6 +8,7 @@ from typing import Final
 import grpc
 
 from micromoment.errors import FieldViolation, InvalidRequestError
+from micromoment.security.callers import current_tenant
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.privacy import Erased, PrivacySlot
 from micromoment.v1 import privacy_pb2 as pb
@@ -32,25 +33,20 @@ class PrivacyService(PrivacyServiceServicer):
     ) -> pb.EraseUserResponse:
         """Erase a person."""
         privacy = self._slot.current()
-        return _response(await privacy.erase(tenant_of(context), _ids(request)))
+        return _response(await privacy.erase(current_tenant(), _ids(request)))
 
     async def ExportUser(  # noqa: N802 - the contract's name
         self, request: pb.ExportUserRequest, context: Context
     ) -> AsyncIterator[pb.ExportUserResponse]:
         """Tell all that is held of a person."""
         privacy = self._slot.current()
-        async for piece in privacy.export(tenant_of(context), _ids(request)):
+        async for piece in privacy.export(current_tenant(), _ids(request)):
             yield piece
 
 
 def add_privacy_service(slot: PrivacySlot, server: grpc.aio.Server) -> None:
     """Let a server answer."""
     add_PrivacyServiceServicer_to_server(PrivacyService(slot), server)
-
-
-def tenant_of(_context: Context) -> str:
-    """Give the tenant of a call."""
-    return current_tenant()
 
 
 def _ids(request: pb.EraseUserRequest | pb.ExportUserRequest) -> Sequence[str]:
