@@ -3,8 +3,10 @@
     python examples/product_page.py --scores 127.0.0.1:50051 --port 8000
 
 GET /p/<sku> shows the product, and to a visit that is about to leave its cart a word on free
-returns. GET /fallbacks tells how often the page had to do without a score, and why. Without a
-server, with one that hangs or restarts, the page is the same page.
+returns, unless it refused to be personalized to. The cookie `consent`, of the shop's banner, holds
+`no-analytics` or `no-personalization` or both with a dot between. GET /fallbacks tells how often
+the page had to do without a score, and why. Without a server, with one that hangs or restarts, the
+page is the same page.
 """
 
 from __future__ import annotations
@@ -20,7 +22,16 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 
-from micromoment.client import Client, Fallback, event, is_fallback, item
+from micromoment.client import (
+    Client,
+    Fallback,
+    consent,
+    event,
+    is_fallback,
+    item,
+    may_personalize,
+)
+from micromoment.v1.events_pb2 import CONSENT_STATE_DENIED, Consent
 from micromoment.v1.scoring_pb2 import ScoreResponse
 
 DEADLINE_S = 0.02
@@ -49,12 +60,15 @@ class Shop:
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"no such page"]
         visit = _visit(environ)
-        reply = self._scored(visit, path)
-        cookie = f"visit={visit}; Path=/; HttpOnly; SameSite=Lax"
-        start("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Set-Cookie", cookie)])
+        agreed = _consent(environ)
+        reply = self._scored(visit, path, agreed)
+        headers = [("Content-Type", "text/html; charset=utf-8")]
+        if agreed.analytics != CONSENT_STATE_DENIED:
+            headers.append(("Set-Cookie", f"visit={visit}; Path=/; HttpOnly; SameSite=Lax"))
+        start("200 OK", headers)
         return [_page(path.removeprefix("/p/"), reply).encode()]
 
-    def _scored(self, visit: str, path: str) -> ScoreResponse:
+    def _scored(self, visit: str, path: str, agreed: Consent) -> ScoreResponse:
         # An event has an id of its own, so a request that is sent twice counts once.
         seen = event(
             "item_view",
@@ -62,7 +76,7 @@ class Shop:
             page=path,
             page_type="item",
         )
-        return self._scores.score_or_fallback(visit, [seen], anonymous_id=visit)
+        return self._scores.score_or_fallback(visit, [seen], anonymous_id=visit, consent=agreed)
 
 
 def _visit(environ: dict[str, Any]) -> str:
@@ -70,9 +84,21 @@ def _visit(environ: dict[str, Any]) -> str:
     return cookie.value if cookie else uuid.uuid4().hex
 
 
+def _consent(environ: dict[str, Any]) -> Consent:
+    """Read what the shop's consent banner keeps in a cookie, and the browser's own signal."""
+    cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get("consent")
+    words = set(cookie.value.split(".")) if cookie else set()
+    return consent(
+        analytics="denied" if "no-analytics" in words else "",
+        personalization="denied" if "no-personalization" in words else "",
+        global_privacy_control=environ.get("HTTP_SEC_GPC") == "1",
+    )
+
+
 def _page(sku: str, reply: ScoreResponse) -> str:
     leaving = reply.HasField("abandonment") and reply.abandonment > ABOUT_TO_LEAVE
-    hint = "<p>Returns are free for 60 days.</p>" if leaving else ""
+    # Nobody who said no is treated by what their behaviour tells.
+    hint = "<p>Returns are free for 60 days.</p>" if leaving and may_personalize(reply) else ""
     source = "fallback" if is_fallback(reply) else f"{reply.events_seen} events"
     return f"<h1>{html.escape(sku)}</h1>{hint}<!-- converts {reply.conversion:.2f}, {source} -->"
 

@@ -7,7 +7,7 @@ decoder and encoder are a bundle's and go with it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -23,7 +23,11 @@ from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.tombstones import ErasureRegister
 from micromoment.stores.visit_log import SqliteVisitLog
+from micromoment.stores.withdrawals import NOTHING_TO_WITHDRAW, Withdrawals
+from micromoment.stores.withdrawn_sessions import WithdrawnSessions
 from micromoment.transport.application import Application
+from micromoment.transport.consent import ConsentPolicy, Purpose
+from micromoment.transport.consent_gate import ConsentGate
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.encoding import ReplyEncoder
 from micromoment.transport.observer import Observer
@@ -47,6 +51,8 @@ class Stores:
     users: UserFeatureStore
     event_log: EventLog
     register: ErasureRegister
+    withdrawn: WithdrawnSessions = field(default_factory=lambda: WithdrawnSessions(0.0, 0))
+    withdrawals: Withdrawals = NOTHING_TO_WITHDRAW
 
 
 class ApplicationMaker:
@@ -73,6 +79,7 @@ class ApplicationMaker:
         )
         self.turns = Turns()
         self._score_ids = ScoreIds()
+        self._policy = _policy(settings)
 
     def make(self, bundle: LoadedBundle, *, warm_up_rounds: int) -> Application:
         """Make the application of a bundle and call everything in it so many times."""
@@ -82,6 +89,7 @@ class ApplicationMaker:
             self._clock_us,
             partial(self._observer.events_taken, "masked"),
             self._stores.register.tombstones,
+            self._policy,
         )
         encoder = ReplyEncoder(
             bundle.feature_names,
@@ -100,6 +108,7 @@ class ApplicationMaker:
 
     def _visits(self, scorer: Scorer) -> Visits | SharedVisits:
         sessions = self._stores.sessions
+        gate = ConsentGate(self._policy, self._stores.withdrawn, scorer.bundle.shop)
         samples = Samples(self._settings.log_scores, self._settings.log_features)
         recorder = Recorder(scorer.bundle, samples, self._stores.visit_log)
         if isinstance(sessions, RedisSessionStore):
@@ -107,11 +116,25 @@ class ApplicationMaker:
                 scorer, sessions, self._visitors, self._observer, self.turns,
                 recorder=None if self._settings.event_log is None else recorder,
                 score_ids=self._score_ids, erased=self._stores.register.tombstones,
+                consent=gate, withdrawals=self._stores.withdrawals,
             )  # fmt: skip
         return Visits(
             scorer, sessions, self._visitors, self._observer, self.turns,
             recorder=recorder, score_ids=self._score_ids,
+            consent=gate, withdrawals=self._stores.withdrawals,
         )  # fmt: skip
+
+
+def _policy(settings: Settings) -> ConsentPolicy:
+    defaults = {
+        Purpose.ANALYTICS: settings.consent_default_analytics,
+        Purpose.PERSONALIZATION: settings.consent_default_personalization,
+        Purpose.ADS: settings.consent_default_ads,
+    }
+    return ConsentPolicy(
+        frozenset(purpose for purpose, answer in defaults.items() if answer == "granted"),
+        frozenset(Purpose(word) for word in settings.global_privacy_control_denies),
+    )
 
 
 def _abstention(settings: Settings) -> Abstention:

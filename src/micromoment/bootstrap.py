@@ -26,7 +26,12 @@ from micromoment.lifecycle import (
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
 from micromoment.securing import open_security
-from micromoment.session_opening import open_link, open_sessions, stream_limits
+from micromoment.session_opening import (
+    open_link,
+    open_sessions,
+    open_withdrawals,
+    stream_limits,
+)
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
 from micromoment.stores.bundle_signatures import BundleTrust
@@ -125,9 +130,10 @@ def load_parts(
     stores = Stores(
         sessions,
         visit_log,
-        users=users,
-        event_log=event_log or _open_event_log(settings, shared),
-        register=open_register(settings, shared),
+        users,
+        event_log or _open_event_log(settings, shared),
+        open_register(settings, shared),
+        *open_withdrawals(settings, sessions, visit_log, clock_us),
     )
     maker = ApplicationMaker(settings, stores, observer, ids, clock_us)
     application = maker.make(bundle, warm_up_rounds=FULL_ROUNDS)

@@ -196,6 +196,7 @@ class Service:
                 lag=lambda: log.lag_s,
                 taking=lambda: log.is_taking,
             )
+        stores.withdrawals.resume()
         self._metrics.watch(sessions=lambda: len(stores.sessions))
         self._metrics.answers_with(loaded.manifest.tag, trained_until(loaded.manifest))
         self._slot.fill(loaded.application)
@@ -289,6 +290,7 @@ class Service:
             self._admin = None
 
     async def _close_stores(self, stores: Stores) -> None:
+        await _close(stores.withdrawals)
         # The log first: the sessions' file says how far it goes.
         await _close(stores.visit_log)
         closing: list[_Closable] = [stores.users, stores.event_log]

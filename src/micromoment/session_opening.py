@@ -18,9 +18,12 @@ from micromoment.stores.log_segments import LogLimits
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits
 from micromoment.stores.redis_sessions import RedisSessionStore
+from micromoment.stores.redis_withdrawals import RedisWithdrawals
 from micromoment.stores.session_file import load_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.visit_log import LogObserver, SqliteVisitLog
+from micromoment.stores.withdrawals import MemoryWithdrawals, Withdrawals
+from micromoment.stores.withdrawn_sessions import WithdrawnSessions
 
 _log = structlog.get_logger(__name__)
 
@@ -53,6 +56,32 @@ def open_sessions(
     if not _restore(sessions, settings.state_file, log_position=log.last_position):
         _recover(sessions, settings, settings.event_log, clock_us)
     return sessions, log
+
+
+def open_withdrawals(
+    settings: Settings,
+    sessions: MemorySessionStore | RedisSessionStore,
+    log: SqliteVisitLog | NoVisitLog,
+    clock_us: Callable[[], int],
+) -> tuple[WithdrawnSessions, Withdrawals]:
+    """Give what remembers sessions whose consent was withdrawn, and what deletes them."""
+    withdrawn = WithdrawnSessions(settings.session_ttl)
+    erases = settings.on_withdrawal == "erase"
+    if isinstance(sessions, RedisSessionStore) and settings.session_store is not None:
+        # By a connection of its own: looking through the log must not hold calls up.
+        return withdrawn, RedisWithdrawals(
+            sessions,
+            open_link(settings.session_store, settings.session_timeout),
+            settings.session_prefix,
+            erases=erases and settings.event_log is not None,
+            clock_us=clock_us,
+        )
+    if isinstance(sessions, RedisSessionStore):
+        raise TypeError("a store on Redis without its URL")
+    memory = MemoryWithdrawals(sessions, log, withdrawn, erases=erases, clock_us=clock_us)
+    if settings.event_log is not None:
+        memory.take_up(settings.event_log, ttl_s=settings.session_ttl)
+    return withdrawn, memory
 
 
 def open_link(url: SecretStr, timeout_s: float) -> RedisLink:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -42,6 +42,12 @@ def _band(value: object) -> object:
         raise ValueError(_A_BAND) from None
 
 
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return frozenset(word.strip() for word in value.split(",") if word.strip())
+
+
 def _check_band(band: tuple[float, float] | None) -> tuple[float, float] | None:
     if band is not None and not 0 <= band[0] <= band[1] <= 1:
         raise ValueError(_A_BAND)
@@ -76,6 +82,11 @@ OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 # Secret, because it may hold a password; the empty one is `memory`.
 SessionStoreUrl = Annotated[
     SecretStr | None, BeforeValidator(_memory_is_none), AfterValidator(_check_store)
+]
+ConsentAnswer = Literal["granted", "denied"]
+OnWithdrawal = Literal["erase", "keep"]
+Purposes = Annotated[
+    frozenset[Literal["personalization", "analytics"]], NoDecode, BeforeValidator(_words)
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 Band = Annotated[

@@ -23,6 +23,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from micromoment.errors import InvalidSettingError
 from micromoment.setting_types import (
     Band,
+    ConsentAnswer,
+    OnWithdrawal,
     OptionalCap,
     OptionalError,
     OptionalPath,
@@ -30,6 +32,7 @@ from micromoment.setting_types import (
     OptionalSecret,
     Port,
     PositiveSeconds,
+    Purposes,
     Seconds,
     SecondsOrNever,
     SessionStoreUrl,
@@ -230,6 +233,28 @@ class Settings(BaseSettings):
         None,
         description="The same keys themselves, with white space between them, in place of a file. "
         "Never logged.",
+    )
+    consent_default_analytics: ConsentAnswer = Field(
+        "granted",
+        description="What counts where neither an event nor its request nor its session says "
+        "whether the visit may be measured. `denied`: nothing is kept before consent comes.",
+    )
+    consent_default_personalization: ConsentAnswer = Field(
+        "granted",
+        description="The same for acting on scores. `denied`: no actions, audiences, segment.",
+    )
+    consent_default_ads: ConsentAnswer = Field(
+        "granted", description="The same for advertising; it is told again in replies."
+    )
+    global_privacy_control_denies: Purposes = Field(
+        frozenset(),
+        description="What Global Privacy Control denies beside ads, separated by commas: "
+        "personalization, analytics. Empty: ads alone.",
+    )
+    on_withdrawal: OnWithdrawal = Field(
+        "erase",
+        description="What becomes of a session's earlier rows in the event log when analytics are "
+        "denied in it: `erase` or `keep`. Its state is deleted always.",
     )
     abstain_below_evidence: int = Field(
         0,

@@ -18,6 +18,7 @@ from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import (
+    AppliedConsent,
     Churn,
     Degraded,
     Explanation,
@@ -62,6 +63,7 @@ def a_score(
     churn: Churn | None = None,
     cluster: Segment | None = None,
     audiences: tuple[Segment, ...] = (),
+    consent: AppliedConsent | None = None,
 ) -> Score:
     """Make an answer."""
     return Score(
@@ -84,6 +86,7 @@ def a_score(
         features=np.array([events_seen, np.nan], np.float32),
         explanation=explanation,
         summary=SessionSummary(events_seen, 1_000_000, 2_000_000, 0, 1, 0, None),
+        consent=consent,
         score_id="0190163d-8694-739b-aea5-966c26f8ad91",
     )
 

@@ -100,7 +100,14 @@ parsed AS (
 ),
 
 numbered AS (
-    SELECT *, item_numbers(texts) AS numbers, as_number(raw_value) AS value_number
+    SELECT
+        *,
+        item_numbers(texts) AS numbers,
+        as_number(raw_value) AS value_number,
+        -- A transient token stands in for the cookie of a visitor who denied it.
+        COALESCE(
+            as_consent(analytics_storage), CASE WHEN as_flag(uses_transient_token) THEN 'denied' END
+        ) AS analytics
     FROM parsed
 ),
 
@@ -116,6 +123,7 @@ canonical AS (
         COALESCE(strftime(day, '%Y-%m-%d'), '') AS day,
         tie_rank,
         CASE
+            WHEN analytics = 'denied' THEN 'analytics_denied'
             WHEN event_time IS NULL THEN 'missing_event_timestamp'
             WHEN event_time NOT BETWEEN $first_time AND $last_time
                 THEN 'event_timestamp_out_of_range'
@@ -201,7 +209,7 @@ canonical AS (
         clipped(scroll_number, 100.0) AS scroll_percent,
         CAST(round(clipped(engagement_number, $day_ms)) AS BIGINT) AS engagement_ms,
         known(raw_search_term) AS search_term,
-        as_consent(analytics_storage) AS consent_analytics,
+        analytics AS consent_analytics,
         as_consent(ads_storage) AS consent_ads,
         CASE WHEN is_unnamed THEN MAP {'ga4_event': cut(event_name)} END AS attributes
     FROM itemized

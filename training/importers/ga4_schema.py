@@ -25,6 +25,7 @@ _TEXTS: Final[dict[str, tuple[str, ...]]] = {
     "time_zone_offset_seconds": ("device", "time_zone_offset_seconds"),
     "analytics_storage": ("privacy_info", "analytics_storage"),
     "ads_storage": ("privacy_info", "ads_storage"),
+    "uses_transient_token": ("privacy_info", "uses_transient_token"),
     "collected_medium": ("collected_traffic_source", "manual_medium"),
     "collected_campaign": ("collected_traffic_source", "manual_campaign_name"),
     "collected_source": ("collected_traffic_source", "manual_source"),

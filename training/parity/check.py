@@ -22,6 +22,7 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.id_keys import id_encoder
+from training.consented import read_consented
 from training.event_files import EventDays, event_days
 from training.feature_store import FeatureWorkspace, apply, materialize
 from training.parity.callers import Via
@@ -232,7 +233,7 @@ def _phases(days: EventDays, bundle: LoadedBundle, request: ParityRequest) -> li
 
 def _own_visits(days: EventDays, limit: int) -> pa.Table:
     day = days.days[-1]
-    table = pq.read_table(days.files[day])
+    table = read_consented(days.files[day])
     for earlier in days.before(day, 1).files.values():
         begun = pq.read_table(earlier, columns=["session_id"])["session_id"]
         known = pc.is_in(table["session_id"], pc.unique(begun))

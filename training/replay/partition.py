@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from micromoment.errors import InvalidDataError
 from micromoment.events.hashing import hash_strings
 from micromoment.events.schema import EVENT_SCHEMA
+from training.consented import tell_denied, without_denied
 from training.event_files import EventDays
 
 # The columns of a part: the event's, and whether its rows are asked for or only lead up to them.
@@ -40,7 +41,8 @@ def partition_events(
 ) -> list[Path]:
     """Write the events to `out` as parts of about `ROWS_PER_PART` rows, each session in one part.
 
-    Arrival order is kept inside a part; its schema is `PART_SCHEMA`. Days before `wanted_from` are
+    Events whose visitors denied analytics are left out, and counted in a warning. Arrival order is
+    kept inside a part; its schema is `PART_SCHEMA`. Days before `wanted_from` are
     marked as not wanted. `advance` is told the rows done, for progress. Raises `InvalidDataError`
     naming file, row and column when a value is null that must not be.
     """
@@ -48,18 +50,22 @@ def partition_events(
     n_parts = max(1, -(-count_rows(days) // ROWS_PER_PART))
     paths = [out / f"part-{part:05d}.parquet" for part in range(n_parts)]
     writers = [_PartWriter(path) for path in paths]
+    denied = 0
     try:
         for day, path in days.files.items():
             wanted = wanted_from is None or day >= wanted_from
             row = 0
             for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS):
                 _check_nulls(path, batch, row)
-                _scatter(pa.Table.from_batches([batch]), wanted, writers)
+                table = without_denied(pa.Table.from_batches([batch]))
+                denied += len(batch) - len(table)
+                _scatter(table, wanted, writers)
                 row += len(batch)
                 advance(len(batch))
     finally:
         for writer in writers:
             writer.close()
+    tell_denied(denied)
     return paths
 
 

@@ -13,6 +13,7 @@ with Client("localhost:50051", deadline_s=0.02) as client:
 
 from micromoment.client.access import AccessOptions
 from micromoment.client.aio import AsyncClient
+from micromoment.client.consent import consent, consent_mode, may_personalize
 from micromoment.client.events import event, item
 from micromoment.client.fallback import Fallback, FallbackReason, is_fallback
 from micromoment.client.requests import score_request
@@ -27,8 +28,11 @@ __all__ = [
     "FallbackReason",
     "ScoreRefusedError",
     "ScoreStream",
+    "consent",
+    "consent_mode",
     "event",
     "is_fallback",
     "item",
+    "may_personalize",
     "score_request",
 ]

@@ -122,7 +122,7 @@ class AsyncClient:
                 raise
             cause = error
         seconds = time.perf_counter() - started
-        return self._fallbacks.instead_of(session_id, cause, seconds)
+        return self._fallbacks.instead_of(request, cause, seconds)
 
     def fallback_counts(self) -> dict[FallbackReason, int]:
         """Give how often `score_or_fallback` had to do without the service, by reason."""
@@ -169,11 +169,16 @@ class AsyncClient:
         session_id: str = "",
         user_id: str = "",
         anonymous_id: str = "",
+        consent: events_pb2.Consent | None = None,
         deadline_s: float | None = None,
     ) -> events_pb2.IngestResponse:
         """Report events without asking for scores; without a session, from outside a visit."""
         request = events_pb2.IngestRequest(
-            session_id=session_id, user_id=user_id, anonymous_id=anonymous_id, events=events
+            session_id=session_id,
+            user_id=user_id,
+            anonymous_id=anonymous_id,
+            events=events,
+            consent=consent,
         )
         return await self._call(self._events.Ingest, request, deadline_s)
 

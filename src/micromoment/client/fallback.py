@@ -12,6 +12,7 @@ from typing import Final
 
 import grpc
 
+from micromoment.client.consent import is_denied, withhold
 from micromoment.v1 import scoring_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -84,9 +85,14 @@ class Fallbacks:
         with self._lock:
             return {reason: self._counts[reason] for reason in FallbackReason}
 
-    def instead_of(self, session_id: str, error: BaseException, seconds: float) -> pb.ScoreResponse:
-        """Make the answer for a call that ended with `error`."""
-        made = Fallback(_reason_of(error), session_id, seconds, _detail_of(error))
+    def instead_of(
+        self, request: pb.ScoreRequest, error: BaseException, seconds: float
+    ) -> pb.ScoreResponse:
+        """Make the answer for a call that ended with `error`.
+
+        It says what its request says of personalization, and advises nothing where that is denied.
+        """
+        made = Fallback(_reason_of(error), request.session_id, seconds, _detail_of(error))
         with self._lock:
             self._counts[made.reason] += 1
         if self._on_fallback is not None:
@@ -96,7 +102,9 @@ class Fallbacks:
                 _log.exception("on_fallback failed")
         response = pb.ScoreResponse()
         response.CopyFrom(self._template)
-        response.session_id = session_id
+        response.session_id = request.session_id
+        if is_denied(request):
+            withhold(response)
         return response
 
 

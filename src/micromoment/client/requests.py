@@ -19,6 +19,7 @@ class ScoreOptions(TypedDict, total=False):
     explain: bool
     include_features: bool
     dry_run: bool
+    consent: events_pb2.Consent  # of events that carry none of their own
 
 
 def score_request(
@@ -44,4 +45,5 @@ def score_request(
         explain=options.get("explain", False),
         include_features=options.get("include_features", False),
         dry_run=options.get("dry_run", False),
+        consent=options.get("consent"),
     )

@@ -18,10 +18,12 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.masking import MASKED_COLUMNS, masked
 from micromoment.events.record import (
     FLAG_ADS_DENIED,
+    FLAG_ADS_GRANTED,
     FLAG_ANALYTICS_DENIED,
     FLAG_BOT,
     FLAG_FOREIGN_CURRENCY,
     FLAG_PERSONALIZATION_DENIED,
+    FLAG_PERSONALIZATION_GRANTED,
     FLAG_PRIVACY_CONTROL,
     MISSING_MICROS,
     EventBatch,
@@ -48,6 +50,11 @@ _DENIALS = {
     "consent_analytics": FLAG_ANALYTICS_DENIED,
     "consent_personalization": FLAG_PERSONALIZATION_DENIED,
     "consent_ads": FLAG_ADS_DENIED,
+}
+_GRANTS = {
+    "consent_analytics": 0,
+    "consent_personalization": FLAG_PERSONALIZATION_GRANTED,
+    "consent_ads": FLAG_ADS_GRANTED,
 }
 _MARKS = {"is_bot": FLAG_BOT, "consent_gpc": FLAG_PRIVACY_CONTROL}
 
@@ -160,6 +167,8 @@ def _flags(table: pa.Table) -> npt.NDArray[np.uint8]:
     for column, flag in _DENIALS.items():
         state = _codes(table[column], column, vocabulary.ConsentState)
         flags |= np.where(state == vocabulary.ConsentState.DENIED, flag, 0).astype(np.uint8)
+        granted = _GRANTS[column]
+        flags |= np.where(state == vocabulary.ConsentState.GRANTED, granted, 0).astype(np.uint8)
     for column, flag in _MARKS.items():
         mark = _numbers(pc.cast(table[column], pa.int8()), 0)
         flags |= np.where(mark == 1, flag, 0).astype(np.uint8)

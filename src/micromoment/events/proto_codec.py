@@ -27,10 +27,12 @@ from micromoment.events.limits import (
 from micromoment.events.record import (
     EVENT,
     FLAG_ADS_DENIED,
+    FLAG_ADS_GRANTED,
     FLAG_ANALYTICS_DENIED,
     FLAG_BOT,
     FLAG_FOREIGN_CURRENCY,
     FLAG_PERSONALIZATION_DENIED,
+    FLAG_PERSONALIZATION_GRANTED,
     FLAG_PRIVACY_CONTROL,
     ITEM,
     MISSING_MICROS,
@@ -51,7 +53,14 @@ _TYPES: Final = frozenset(pb.EventType.values())
 _PAGES: Final = frozenset(pb.PageType.values())
 _MEDIA: Final = frozenset(pb.ReferrerMedium.values())
 _DEVICES: Final = frozenset(pb.DeviceType.values())
-_STATES: Final = frozenset(pb.ConsentState.values())
+# Flags by answer: nothing said, granted, denied. That analytics are granted has no flag.
+_ANALYTICS_FLAGS: Final = {0: 0, 1: 0, 2: FLAG_ANALYTICS_DENIED}
+_PERSONALIZATION_FLAGS: Final = {
+    0: 0,
+    1: FLAG_PERSONALIZATION_GRANTED,
+    2: FLAG_PERSONALIZATION_DENIED,
+}
+_ADS_FLAGS: Final = {0: 0, 1: FLAG_ADS_GRANTED, 2: FLAG_ADS_DENIED}
 _EVENT = packing_of(EVENT)
 _ITEM = packing_of(ITEM)
 
@@ -229,18 +238,18 @@ def _flags(event: pb.Event, foreign: bool) -> int:
     flags = FLAG_FOREIGN_CURRENCY if foreign else 0
     if event.is_bot:
         flags |= FLAG_BOT
-    return flags | _consent_flags(event.consent) if event.HasField("consent") else flags
+    return flags | consent_flags(event.consent) if event.HasField("consent") else flags
 
 
-def _consent_flags(consent: pb.Consent) -> int:
+def consent_flags(consent: pb.Consent) -> int:
+    """Give what a consent says as flags of an event. Raises `OutsideContractError`."""
     flags = FLAG_PRIVACY_CONTROL if consent.global_privacy_control else 0
-    for state, flag in (
-        (consent.analytics, FLAG_ANALYTICS_DENIED),
-        (consent.personalization, FLAG_PERSONALIZATION_DENIED),
-        (consent.ads, FLAG_ADS_DENIED),
-    ):
-        if state not in _STATES:
-            raise OutsideContractError
-        if state == pb.CONSENT_STATE_DENIED:
-            flags |= flag
-    return flags
+    try:
+        return (
+            flags
+            | _ANALYTICS_FLAGS[consent.analytics]
+            | _PERSONALIZATION_FLAGS[consent.personalization]
+            | _ADS_FLAGS[consent.ads]
+        )
+    except KeyError:
+        raise OutsideContractError from None

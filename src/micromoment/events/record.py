@@ -25,6 +25,16 @@ FLAG_ANALYTICS_DENIED: Final = 4
 FLAG_PERSONALIZATION_DENIED: Final = 8
 FLAG_ADS_DENIED: Final = 16
 FLAG_PRIVACY_CONTROL: Final = 32
+FLAG_PERSONALIZATION_GRANTED: Final = 64
+FLAG_ADS_GRANTED: Final = 128
+# What a session remembers of consent. Analytics are no part of it: without them none is kept.
+CONSENT_FLAGS: Final = (
+    FLAG_PERSONALIZATION_DENIED
+    | FLAG_PERSONALIZATION_GRANTED
+    | FLAG_ADS_DENIED
+    | FLAG_ADS_GRANTED
+    | FLAG_PRIVACY_CONTROL
+)
 
 EVENT: Final = np.dtype(
     [

@@ -110,9 +110,10 @@ SCORE_REQUEST: Final = MessageRules(
         "explain": anything,
         "include_features": anything,
         "dry_run": anything,
+        "consent": anything,
     },
     required=("session_id",),
-    inside={"events": EVENT},
+    inside={"events": EVENT, "consent": CONSENT},
 )
 # Its requests are judged one by one: each succeeds or fails by itself.
 BATCH_SCORE_REQUEST: Final = MessageRules(
@@ -134,8 +135,15 @@ GET_SESSION_REQUEST: Final = MessageRules(
 # Its events are judged one by one, too.
 INGEST_REQUEST: Final = MessageRules(
     events.IngestRequest,
-    {"session_id": text, "user_id": text, "anonymous_id": text, "events": count(MAX_EVENTS)},
+    {
+        "session_id": text,
+        "user_id": text,
+        "anonymous_id": text,
+        "events": count(MAX_EVENTS),
+        "consent": anything,
+    },
     required=("events",),
+    inside={"consent": CONSENT},
 )
 ALL_RULES: Final = (
     CONSENT,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from micromoment.events.record import FLAG_FOREIGN_CURRENCY
+from micromoment.events.record import CONSENT_FLAGS, FLAG_FOREIGN_CURRENCY
 from micromoment.events.vocabulary import (
     GROUP_OF_PAGE,
     GROUP_OF_TYPE,
@@ -91,10 +91,12 @@ def prepare(states: Any, event: Any, expiry_us: int, skew_us: int) -> int:
 def _start_afresh(states: Any) -> None:
     state = states[0]
     epoch = state["epoch"] + 1
+    consent = state["consent"]
     keys = state["recent_keys"].copy()
     remembered = state["n_remembered"]
     states[0] = _BLANK[0]
     state["epoch"] = epoch
+    state["consent"] = consent
     state["recent_keys"][:] = keys
     state["n_remembered"] = remembered
 
@@ -118,6 +120,8 @@ def fold(state: Any, event: Any, items: Any) -> None:
     """Take a prepared event into the state. `items` are the event's own, shape (n_items,)."""
     if event["flags"] & FLAG_FOREIGN_CURRENCY:
         state["foreign_currency"] = 1
+    if event["flags"] & CONSENT_FLAGS:
+        state["consent"] = core.consent_after(state["consent"], event["flags"])
     if event["type"] == _PURCHASE:
         state["converted"] = 1
     if is_after_order(event):

@@ -30,6 +30,9 @@ from micromoment.features.families import (
 )
 
 STATE_VERSION: Final = 3
+# Fields that took the place of padding without a new version. It was zero, which must mean nothing
+# to them: a state from before is read as it is, and a server from before leaves the bytes alone.
+ADDED_IN_PADDING: Final = frozenset({"consent"})
 MAX_STATE_BYTES: Final = 2_560
 
 FAMILIES: Final = (

@@ -16,6 +16,7 @@ class AbstainReason(StrEnum):
     CALIBRATION_ERROR = "calibration_error"
     WITHIN_BAND = "within_band"
     DEGRADED = "degraded"
+    CONSENT = "consent"
 
 
 # What a score lacks then may have changed it by much; a stale snapshot or a foreign price has not.
@@ -38,7 +39,10 @@ class Abstention:
     degraded: bool = False
 
     def reasons(self, score: Score) -> tuple[AbstainReason, ...]:
-        """Say why not to act on the score's conversion; nothing where there is none."""
+        """Say why not to act on the score's conversion; nothing where there is none.
+
+        That personalization was denied is said whatever the limits are.
+        """
         if score.conversion is None:
             return ()
         holds = (
@@ -46,6 +50,7 @@ class Abstention:
             (AbstainReason.CALIBRATION_ERROR, self._is_uncertain(score.calibration_error)),
             (AbstainReason.WITHIN_BAND, self._is_undecided(score.conversion)),
             (AbstainReason.DEGRADED, self.degraded and not _LACKING.isdisjoint(score.degraded)),
+            (AbstainReason.CONSENT, bool(score.consent and not score.consent.personalization)),
         )
         return tuple(reason for reason, applies in holds if applies)
 

@@ -27,15 +27,16 @@ USER_FOUND: Final = 7
 SNAPSHOT_TIME: Final = 8
 USER_AGE: Final = 9  # microseconds
 USER_STALE: Final = 10
+CONSENT: Final = 11  # what the session last said, as `CONSENT_FLAGS`
 # The session's summary, in its order.
-SUMMARY: Final = 11  # events seen
-FIRST_TIME: Final = 12  # microseconds since 1970, and the next
-LAST_TIME: Final = 13
-EPOCH: Final = 14
-VERSION: Final = 15  # of the state
-CART_QUANTITY: Final = 16
-CART_MICROS: Final = 17  # -1 where no price is known
-N_ANSWERED: Final = 18
+SUMMARY: Final = 12  # events seen
+FIRST_TIME: Final = 13  # microseconds since 1970, and the next
+LAST_TIME: Final = 14
+EPOCH: Final = 15
+VERSION: Final = 16  # of the state
+CART_QUANTITY: Final = 17
+CART_MICROS: Final = 18  # -1 where no price is known
+N_ANSWERED: Final = 19
 
 STATE_LOST: Final = 1
 USER_UNAVAILABLE: Final = 2
@@ -86,6 +87,7 @@ def _answer(
             + FOREIGN_CURRENCY * (state["foreign_currency"] > 0)
         )
         _answer_of_user(state, max_user_age_us, answer)
+        answer[CONSENT] = state["consent"]
         answer[SUMMARY] = state["events_seen"]
         answer[VERSION] = STATE_VERSION
         answer[FIRST_TIME] = state["first_time"]

@@ -30,6 +30,34 @@ class Degraded(StrEnum):
     FOREIGN_CURRENCY = "foreign_currency"
 
 
+class NotKept(StrEnum):
+    """Why an event was not kept."""
+
+    DENIED = "denied"
+    PRIVACY_CONTROL = "global_privacy_control"
+    WITHDRAWN = "withdrawn"
+    DEFAULT = "default"
+    DENIED_LATER = "denied_later"
+
+
+class Withdrawal(StrEnum):
+    """What became of what was kept of a session whose consent was withdrawn."""
+
+    NONE = "unspecified"
+    DONE = "done"
+    PENDING = "pending"
+
+
+class AppliedConsent(NamedTuple):
+    """Which purposes were granted for a call, what was not kept, and what was deleted."""
+
+    analytics: bool = True
+    personalization: bool = True
+    ads: bool = True
+    not_kept: tuple[tuple[NotKept, int], ...] = ()  # events by reason
+    withdrawal: Withdrawal = Withdrawal.NONE
+
+
 class SessionKey(NamedTuple):
     """Where a session's state is kept: the tenant, then the encoded session id."""
 
@@ -142,7 +170,9 @@ class Score:
     features: npt.NDArray[np.float32]  # shape (n_features,), the bundle's order
     explanation: Explanation | None  # of the conversion, if asked for
     summary: SessionSummary
-    score_id: str = ""  # given by whoever serves it
+    said_consent: int = 0  # what the session last said, as `record.CONSENT_FLAGS`
+    consent: AppliedConsent | None = None  # given by whoever serves it, and the next
+    score_id: str = ""
 
     @property
     def segment(self) -> Segment | None:

@@ -69,6 +69,7 @@ class ScoreWriter:
             features=row,
             explanation=None,
             summary=_summary(answer),
+            said_consent=answer[at.CONSENT],
         )
 
     def _churn_of(self, probability: float, coming: OrderForecast | None) -> Churn | None:

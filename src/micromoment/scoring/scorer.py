@@ -34,7 +34,7 @@ from micromoment.features.state import new_state
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.scoring.answers import EVENTS_SEEN, N_ANSWERED, answer_points
 from micromoment.scoring.bundle import LoadedBundle
-from micromoment.scoring.calls import Explanation, Score, ScoreCall, SessionKey
+from micromoment.scoring.calls import AppliedConsent, Explanation, Score, ScoreCall, SessionKey
 from micromoment.scoring.folding import NOT_LOOKED_UP, fold_call, is_lost
 from micromoment.scoring.orders import OrderForecast
 from micromoment.scoring.point_judge import PointJudge
@@ -62,6 +62,7 @@ class FoldResult:
 
     accepted: int
     duplicates: int
+    consent: AppliedConsent | None = None  # given by whoever serves it
 
 
 @dataclass(slots=True)

@@ -37,7 +37,8 @@ class Held:
 
     The entry belongs to whoever was given it. `sequence` is the number of writes that the session
     has had; `lost` tells that events of it are known to be missing from the entry, `forgotten` that
-    what a server still remembers of it was to be forgotten.
+    what a server still remembers of it was to be forgotten, `withdrawn` that it must not be kept
+    without consent.
     """
 
     version: bytes
@@ -45,6 +46,7 @@ class Held:
     sequence: int = 0
     lost: bool = False
     forgotten: bool = False
+    withdrawn: bool = False
 
 
 class SharedSessionStore(Protocol):

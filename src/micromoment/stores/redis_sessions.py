@@ -52,6 +52,8 @@ _DIGEST: Final = struct.Struct("<Q")
 _VALUE_FORMAT: Final = 3
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
+# What the mark of a forgotten session holds where its consent was withdrawn.
+_WITHDRAWN: Final = b"withdrawn"
 _ERASED_MEANWHILE: Final = 2
 
 # Answers 1 when the value was kept, 2 when the caller does not know of an erasure, else what is
@@ -92,11 +94,11 @@ local gone = redis.call('DEL', KEYS[1] .. ':writes')
 for _, suffix in ipairs(redis.call('SMEMBERS', KEYS[2])) do
   gone = gone + redis.call('DEL', KEYS[1] .. suffix)
 end
-redis.call('SET', KEYS[3], '', 'PX', ARGV[1])
+redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1])
 if KEYS[4] then
-  redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[2], '*', unpack(ARGV, 5))
-  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[3])
-  redis.call('PEXPIRE', KEYS[4], ARGV[4])
+  redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[3], '*', unpack(ARGV, 6))
+  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[4])
+  redis.call('PEXPIRE', KEYS[4], ARGV[5])
 end
 return gone
 """
@@ -175,26 +177,33 @@ class RedisSessionStore:
         One whose state is gone counts where none has a state; the first where nothing is known of
         any. Raises `SessionStoreUnavailableError`.
         """
-        names = [name for key in keys for name in self._names(key)]
+        names: list[bytes] = []
+        for key in keys:
+            names += (*self._names(key), forgotten_name(self._prefix, self._session(key)))
         values = await self._link.ask(b"MGET", *names)
         self._unsaid.say()
-        pairs = list(zip(values[::2], values[1::2], strict=True))
+        found = list(zip(values[::3], values[1::3], values[2::3], strict=True))
         for is_there in (lambda value, _: value is not None, lambda _, count: count is not None):
-            for place, pair in enumerate(pairs):
-                if is_there(*pair):
-                    return place, self._met(keys[place], *pair)
-        return 0, self._met(keys[0], *pairs[0])
+            for place, (value, count, mark) in enumerate(found):
+                if is_there(value, count):
+                    return place, _marked(self._met(keys[place], value, count), mark)
+        # The mark of any of its ids is the session's.
+        marks = [mark for *_, mark in found if mark is not None]
+        return 0, _marked(self._met(keys[0], None, None), max(marks, default=None))
 
-    async def forget(self, key: SessionKey, row: LogRow | None = None) -> bool:
+    async def forget(
+        self, key: SessionKey, row: LogRow | None = None, *, withdrawn: bool = False
+    ) -> bool:
         """Erase a session in all formats, log `row`, and tell whether it was there.
 
-        Servers that remember it find that it was forgotten. Raises `SessionStoreUnavailableError`;
+        Servers that remember it find that it was forgotten and, if so, that its consent was
+        `withdrawn`, whether it was there or not. Raises `SessionStoreUnavailableError`;
         it is then forgotten and logged, or neither.
         """
         await self._register()
         session = self._session(key)
         names: list[str | bytes] = [session, self._formats, forgotten_name(self._prefix, session)]
-        arguments: list[str | bytes | int] = [self._ttl_ms]
+        arguments: list[str | bytes | int] = [self._ttl_ms, _WITHDRAWN if withdrawn else b""]
         if row is not None and self._limits is not None:
             names.append(self._stream)
             arguments += [*trimming(self._limits), *fields_of(row, 0)]
@@ -316,7 +325,7 @@ class RedisSessionStore:
             return other
         # What this server held is there no more: it was lost, or was to be forgotten.
         mark = forgotten_name(self._prefix, self._session(key))
-        return replace(other, forgotten=bool(await self._link.ask(b"EXISTS", mark)))
+        return _marked(other, await self._link.ask(b"GET", mark))
 
     def _met(self, key: SessionKey, value: bytes | None, count: bytes | None) -> Held:
         try:
@@ -366,6 +375,13 @@ def forgotten_name(prefix: str, session: str) -> bytes:
     """Name what tells that a session was forgotten, by what its keys begin with."""
     hashed = hashlib.sha256(session.encode()).hexdigest()[:32]
     return f"{prefix}forgotten:{hashed}".encode()
+
+
+def _marked(held: Held, mark: bytes | None) -> Held:
+    """Add what the mark of a session that was forgotten says; one that began since is no longer."""
+    if mark is None:
+        return held
+    return replace(held, forgotten=True, withdrawn=mark == _WITHDRAWN and held.entry is None)
 
 
 def _value(version: bytes, sequence: int, entry: SessionEntry) -> bytes:

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from micromoment.errors import InvalidDataError
-from micromoment.features.state import STATE, STATE_VERSION, is_sound
+from micromoment.features.state import ADDED_IN_PADDING, STATE, STATE_VERSION, is_sound
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.sessions import MemorySessionStore
@@ -47,8 +47,14 @@ class StateFormat:
 
     @property
     def layout(self) -> str:
-        """A digest of the fields' names, types and places."""
-        return hashlib.sha256(repr(self.dtype).encode()).hexdigest()[:16]
+        """A digest of the fields' names, types and places, without those added in padding."""
+        fields = [
+            (name, self.dtype[name])
+            for name in self.dtype.names or ()
+            if name not in ADDED_IN_PADDING
+        ]
+        known = np.dtype(fields, align=self.dtype.isalignedstruct)
+        return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
 
     def can_be(self, data: bytes) -> bool:
         """Tell whether bytes can be a state of this format, as far as that is known of it."""

@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 
 from micromoment.errors import InvalidSettingError
-from micromoment.scoring.calls import Degraded, Score
+from micromoment.scoring.calls import AppliedConsent, Degraded, Score, Withdrawal
 from micromoment.telemetry.histograms import Histograms
 from micromoment.telemetry.watched_counter import WatchedCounter
 
@@ -60,6 +60,14 @@ class Metrics:
         self._events = self._counter(
             "micromoment_events", "Events by what became of them", "outcome"
         )
+        self._not_kept = self._counter(
+            "micromoment_events_not_kept", "Events not kept for want of consent, by why", "reason"
+        )
+        self._withdrawals = self._counter(
+            "micromoment_withdrawals", "Sessions deleted because consent was withdrawn", "outcome"
+        )
+        for became in (Withdrawal.DONE, Withdrawal.PENDING):
+            self._withdrawals.labels(became.value)
         self._sessions = self._gauge("micromoment_sessions", "Sessions kept in memory")
         self._session_bytes = self._gauge(
             "micromoment_session_bytes", "Memory that the sessions kept take, about"
@@ -203,6 +211,13 @@ class Metrics:
         """Count events by what became of them."""
         if events:
             self._event(outcome).inc(events)
+
+    def consent_applied(self, consent: AppliedConsent) -> None:
+        """Count what was not kept, and sessions that were deleted, for want of consent."""
+        for why, events in consent.not_kept:
+            self._not_kept.labels(why.value).inc(events)
+        if consent.withdrawal is not Withdrawal.NONE:
+            self._withdrawals.labels(consent.withdrawal.value).inc()
 
     def watch(self, *, sessions: Callable[[], int]) -> None:
         """Show the number of sessions whenever metrics are read."""

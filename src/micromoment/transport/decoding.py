@@ -23,6 +23,7 @@ from micromoment.events.validation import check_get_session_request, check_score
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import current_tenant
 from micromoment.stores.tombstones import Tombstones
+from micromoment.transport.consent import GRANTED, ConsentPolicy, said_in
 from micromoment.transport.late_events import not_late, without_late
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -48,6 +49,7 @@ class RequestDecoder:
     clock_us: Callable[[], int] = now_us
     masked: Callable[[int], None] = lambda _: None
     erased: Tombstones = field(default_factory=Tombstones)
+    consent: ConsentPolicy = GRANTED
 
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
@@ -110,6 +112,8 @@ class RequestDecoder:
         visitor = hash_id(visitor_ids[0]) if visitor_ids else 0
         user = visitor if user_id else 0
         received_us = self.clock_us()
+        own = request.consent if request.HasField("consent") else None
+        consent = said_in(own, events, self.consent)
         batch = events_from_proto(events, visitor, user, received_us, self.shop)
         if self.mask(events):
             batch = events_from_proto(events, visitor, user, received_us, self.shop)
@@ -124,7 +128,7 @@ class RequestDecoder:
             tuple([one.event_id for one in events]),
             sequence,
         )
-        visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us)
+        visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us, consent=consent)
         if len(session_ids) > 1:
             visit.session_ids = session_ids
         return without_late(visit, self.erased) if self.erased.times else visit

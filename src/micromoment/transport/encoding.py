@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from micromoment.scoring.abstention import NEVER_ABSTAIN, AbstainReason, Abstention
 from micromoment.scoring.calls import (
+    AppliedConsent,
     Churn,
     Degraded,
     Explanation,
+    NotKept,
     Reason,
     Score,
     Segment,
     SessionSummary,
     UserFeatureAge,
+    Withdrawal,
 )
 from micromoment.scoring.lifecycle import Lifecycle
+from micromoment.v1 import events_pb2
 from micromoment.v1 import scoring_pb2 as pb
+
+ActingField = Literal["actions", "audiences", "segment", "experiments"]
 
 _US_PER_SECOND: Final = 1_000_000
 _MAX_FRAMES: Final = 4_096
@@ -34,6 +41,23 @@ DEGRADED_REASONS: Final = {
 }
 ABSTAIN_REASONS: Final = {
     one: pb.AbstainReason.Value(f"ABSTAIN_REASON_{one.value.upper()}") for one in AbstainReason
+}
+NOT_KEPT_REASONS: Final = {
+    one: events_pb2.NotKeptReason.Value(f"NOT_KEPT_REASON_{one.value.upper()}") for one in NotKept
+}
+WITHDRAWALS: Final = {
+    one: events_pb2.Withdrawal.Value(f"WITHDRAWAL_{one.value.upper()}") for one in Withdrawal
+}
+# What a shop would act on, by the fields that hold it: left out where personalization is denied.
+_WITHHELD: Final[Mapping[ActingField, events_pb2.Withheld.ValueType]] = {
+    "actions": events_pb2.WITHHELD_ACTIONS,
+    "audiences": events_pb2.WITHHELD_AUDIENCES,
+    "segment": events_pb2.WITHHELD_AUDIENCES,
+    "experiments": events_pb2.WITHHELD_EXPERIMENTS,
+}
+_CONSENT_STATES: Final = {
+    True: events_pb2.CONSENT_STATE_GRANTED,
+    False: events_pb2.CONSENT_STATE_DENIED,
 }
 LIFECYCLES: Final = {one: pb.Lifecycle.Value(f"LIFECYCLE_{one.value.upper()}") for one in Lifecycle}
 
@@ -80,6 +104,8 @@ class ReplyEncoder:
         _fill_user(reply.user_features, score.user)
         _fill_time(reply.as_of, score.as_of_us)
         _fill_reasons(reply, score)
+        if score.consent is not None:
+            _apply(score.consent, reply)
         if include_features:
             self._fill_features(reply.feature_vector, score)
 
@@ -124,7 +150,8 @@ class ReplyEncoder:
         evidence.events_seen = score.events_seen
         if score.calibration_error is not None:
             evidence.calibration_error = score.calibration_error
-        reasons = self.abstention.reasons(score) if self.abstention is not NEVER_ABSTAIN else ()
+        limited = self.abstention is not NEVER_ABSTAIN or score.consent is not None
+        reasons = self.abstention.reasons(score) if limited else ()
         if reasons:
             evidence.abstain = True
             evidence.abstain_reasons.extend(ABSTAIN_REASONS[reason] for reason in reasons)
@@ -133,6 +160,26 @@ class ReplyEncoder:
         vector.fingerprint = self.fingerprint
         vector.names.extend(self.feature_names)
         vector.values.extend(score.features.tolist())
+
+
+def _apply(consent: AppliedConsent, reply: pb.ScoreResponse) -> None:
+    """Say which consent was applied; what it withholds is taken out of the reply."""
+    if not consent.personalization:
+        for name in _WITHHELD:
+            reply.ClearField(name)
+    fill_consent(reply.consent, consent)
+
+
+def fill_consent(message: events_pb2.AppliedConsent, consent: AppliedConsent) -> None:
+    """Say which consent was applied, what was not kept, deleted and withheld."""
+    message.analytics = _CONSENT_STATES[consent.analytics]
+    message.personalization = _CONSENT_STATES[consent.personalization]
+    message.ads = _CONSENT_STATES[consent.ads]
+    for reason, events in consent.not_kept:
+        message.not_kept.add(reason=NOT_KEPT_REASONS[reason], events=events)
+    message.withdrawal = WITHDRAWALS[consent.withdrawal]
+    if not consent.personalization:
+        message.withheld.extend(dict.fromkeys(_WITHHELD.values()))
 
 
 def _fill_churn(message: pb.Churn, churn: Churn) -> None:

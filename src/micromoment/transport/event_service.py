@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from micromoment.errors import InvalidRequestError
 from micromoment.events.validation import check_ingest_request
+from micromoment.scoring.scorer import FoldResult
 from micromoment.security.callers import current_tenant
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.encoding import fill_consent
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.keeping import settled
 from micromoment.transport.observer import Observer
 from micromoment.transport.statuses import status_of
 from micromoment.v1 import events_pb2 as pb
 from micromoment.v1.events_pb2_grpc import EventServiceServicer
+
+_NOTHING: Final = FoldResult(0, 0)
 
 
 class EventService(EventServiceServicer):
@@ -30,42 +36,50 @@ class EventService(EventServiceServicer):
         application = self._slot.current()
         refused = check_ingest_request(request)
         taken = [event for index, event in enumerate(request.events) if index not in refused]
-        accepted = erased = 0
+        result, erased = _NOTHING, 0
         if taken:
             take = _fold if request.session_id else _log
-            accepted, erased = await take(application, request, taken)
-        duplicates = len(taken) - accepted - erased
-        self._observer.events_taken("accepted", accepted)
-        self._observer.events_taken("duplicate", duplicates)
+            result, erased = await take(application, request, taken)
+        self._observer.events_taken("accepted", result.accepted)
+        self._observer.events_taken("duplicate", result.duplicates)
         self._observer.events_taken("refused", len(refused))
         self._observer.events_taken("erased", erased)
-        return pb.IngestResponse(
-            accepted=accepted, duplicates=duplicates, errors=_errors(refused), erased=erased
+        reply = pb.IngestResponse(
+            accepted=result.accepted,
+            duplicates=result.duplicates,
+            errors=_errors(refused),
+            erased=erased,
         )
+        if result.consent is not None:
+            self._observer.consent_applied(result.consent)
+            fill_consent(reply.consent, result.consent)
+        return reply
 
 
 async def _fold(
     application: Application, request: pb.IngestRequest, events: list[pb.Event]
-) -> tuple[int, int]:
-    """Fold events; give how many counted, and how many came after their visitor was erased."""
+) -> tuple[FoldResult, int]:
+    """Fold events; tell what became of them, and how many came after their visitor was erased."""
     visit = application.decoder.fold_call(request, events)
     result = await application.visits.fold(visit)
     if not await settled(application.visit_log.barrier()):
         raise EventLogUnavailableError
-    return result.accepted, visit.late
+    return result, visit.late
 
 
 async def _log(
     application: Application, request: pb.IngestRequest, events: list[pb.Event]
-) -> tuple[int, int]:
-    """Log events; give how many were new, and how many came after their visitor was erased."""
+) -> tuple[FoldResult, int]:
+    """Log events; tell what became of them, and how many came after their visitor was erased."""
     decoder = application.decoder
-    kept = decoder.not_late(request, events)
-    erased = len(events) - len(kept)
+    in_time = decoder.not_late(request, events)
+    erased = len(events) - len(in_time)
+    own = request.consent if request.HasField("consent") else None
+    kept, consent = application.visits.consent.outside_visit(in_time, own)
     if not kept:
-        return 0, erased
+        return FoldResult(0, 0, consent), erased
     visitor_id = decoder.visitor_id(request)
-    decoder.mask(events)
+    decoder.mask(kept)
     received_time_us, tenant = decoder.clock_us(), current_tenant()
     logged = [
         LoggedEvent(
@@ -77,7 +91,8 @@ async def _log(
         )
         for event in kept
     ]
-    return await application.event_log.append(logged), erased
+    accepted = await application.event_log.append(logged)
+    return FoldResult(accepted, len(kept) - accepted, consent), erased
 
 
 def _errors(refused: dict[int, InvalidRequestError]) -> list[pb.IngestError]:

@@ -38,6 +38,8 @@ def without_late(visit: VisitCall, tombstones: Tombstones) -> VisitCall:
         first_sequence=None if late[0] else call.first_sequence,
     )
     visit.events = [visit.events[place] for place in kept]
+    if visit.consent is not None:
+        visit.consent = visit.consent.only(kept)
     return visit
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from micromoment.scoring.calls import Degraded, Score
+from micromoment.scoring.calls import AppliedConsent, Degraded, Score
 
 if TYPE_CHECKING:
     from micromoment.transport.visitors import VisitCall
@@ -38,6 +38,9 @@ class Observer(Protocol):
     def events_taken(self, outcome: EventOutcome, events: int) -> None:
         """Take note of what became of events."""
 
+    def consent_applied(self, consent: AppliedConsent) -> None:
+        """Take note of what was not kept, deleted or withheld for want of consent."""
+
 
 def note_answer(observer: Observer, score: Score, visit: VisitCall) -> None:
     """Take note of an answer and of what became of its events."""
@@ -45,8 +48,13 @@ def note_answer(observer: Observer, score: Score, visit: VisitCall) -> None:
     observer.scored(score)
     if visit.late:
         observer.events_taken("erased", visit.late)
-    if not call.dry_run:
-        observer.events_taken("accepted", len(call.event_ids) - score.duplicates)
+    if score.consent is not None:
+        observer.consent_applied(score.consent)
+    if not call.dry_run and (score.consent is None or score.consent.analytics):
+        events = len(call.event_ids) - score.duplicates
+        if score.consent is not None:
+            events -= sum(some for _, some in score.consent.not_kept)
+        observer.events_taken("accepted", events)
         observer.events_taken("duplicate", score.duplicates)
 
 
@@ -72,4 +80,7 @@ class NoObserver:
         """Ignore it."""
 
     def events_taken(self, outcome: EventOutcome, events: int) -> None:
+        """Ignore it."""
+
+    def consent_applied(self, consent: AppliedConsent) -> None:
         """Ignore it."""

@@ -13,13 +13,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey
+from micromoment.scoring.calls import Degraded, Score, ScoreCall, SessionKey, Withdrawal
 from micromoment.scoring.scorer import Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.errors import SessionElsewhereError, SessionStoreUnavailableError
 from micromoment.stores.interfaces import Held, SharedSessionStore
 from micromoment.stores.log_rows import LogRow
 from micromoment.stores.tombstones import Tombstones
+from micromoment.stores.withdrawals import (
+    NOTHING_TO_WITHDRAW,
+    Withdrawals,
+    allow_all,
+    withdraw_all,
+)
+from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart
 from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
@@ -51,7 +58,11 @@ class SharedVisits:
         recorder: Recorder | None = None,
         score_ids: ScoreIds | None = None,
         erased: Tombstones | None = None,
+        consent: ConsentGate = OPEN,
+        withdrawals: Withdrawals = NOTHING_TO_WITHDRAW,
     ) -> None:
+        self.consent = consent
+        self._withdrawals = withdrawals
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
@@ -71,15 +82,19 @@ class SharedVisits:
         Without the store, the answer is from the call's own events and says so. Raises
         `SessionStoreUnavailableError` for a call that has none.
         """
-        call = visit.call
-        async with self._turns.of(call.key):
+        async with self._turns.of(visit.call.key):
+            if visit.consent is not None and visit.consent.is_denied:
+                return await self._score_apart(self.consent.kept_of(visit, has_session=False))
             try:
-                scored = await self._change(visit, self._score)
+                scored, kept = await self._change(visit, self._score)
             except SessionStoreUnavailableError:
-                if not len(call.batch):
+                if not len(visit.call.batch):
                     raise
                 return await self._score_alone(visit)
-        return scored.score
+            if scored is None:
+                return await self._score_apart(kept)
+        scored.score.consent = self.consent.applied(scored.score, kept.visit)
+        return self.consent.told(scored.score, kept)
 
     async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
         """Do the same for calls of different sessions, which share round trips, in order.
@@ -94,8 +109,15 @@ class SharedVisits:
         if visit.is_late:
             return NOTHING_FOLDED
         async with self._turns.of(visit.call.key):
-            folded = await self._change(visit, self._fold)
-        return _counted(visit, folded.result)
+            folded: Folded | None = None
+            if visit.consent is not None and visit.consent.is_denied:
+                kept = self.consent.kept_of(visit, has_session=False)
+            else:
+                folded, kept = await self._change(visit, self._fold)
+            if folded is None:
+                withdrawal = await withdraw_all(self._withdrawals, visit.possible_keys())
+                return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
+        return self.consent.told_folded(_counted(visit, folded.result), kept)
 
     async def session(self, *keys: SessionKey, explain: bool) -> Score:
         """Score a session, which is kept at one of `keys` at most, as of its last event.
@@ -107,31 +129,36 @@ class SharedVisits:
         score.score_id = self._score_ids.next()
         if held.lost and Degraded.STATE_LOST not in score.degraded:
             score.degraded = (Degraded.STATE_LOST, *score.degraded)
+        score.consent = self.consent.applied(score)
         return score
 
     async def _change(
         self,
         visit: VisitCall,
         work: Callable[[ScoreCall, SessionEntry | None, bool], _Outcome],
-    ) -> _Outcome:
+    ) -> tuple[_Outcome | None, Kept]:
+        """Work on a call's session until the store takes it; None where nothing may be kept."""
         held = await self._hold(visit)
         lost = self._sessions.was_lost(visit.call.key)
         for _ in range(_MAX_TRIES):
             lost = lost or held.lost
             if self._erased.times:
                 without_late(visit, self._erased)
-            call = await self._with_user(visit, held.entry)
+            kept = await self._kept_of(visit, held)
+            if kept.is_denied:
+                return None, kept
+            call = await self._with_user(kept.visit, held.entry)
             outcome = work(call, held.entry, lost)
             if outcome.entry is None or visit.is_late:
-                return outcome
-            row = self._row(visit, call, held, outcome, lost)
+                return outcome, kept
+            row = self._row(kept.visit, call, held, outcome, lost)
             try:
-                other = await self._replace(visit, held, outcome.entry, row)
+                other = await self._replace(kept.visit, held, outcome.entry, row)
             except SessionElsewhereError:
                 held = await self._found(visit)
                 continue
             if other is None:
-                return outcome
+                return outcome, kept
             # The store had writes of the session that it has no more: what was in them is lost,
             # unless it was to be forgotten.
             gone = (held.version and not other.version) or other.sequence < held.sequence
@@ -154,14 +181,45 @@ class SharedVisits:
         visit.go_by(form)
         return held
 
+    async def _kept_of(self, visit: VisitCall, held: Held) -> Kept:
+        if not held.withdrawn and not self.consent.holds_back(visit):
+            return Kept(visit)
+        kept = self.consent.kept_of(
+            visit, has_session=held.entry is not None, withdrawn=held.withdrawn
+        )
+        call = kept.visit.call
+        changes = len(call.batch) > 0 and not call.dry_run and not kept.is_denied
+        if changes and not await allow_all(self._withdrawals, visit.possible_keys()):
+            return self.consent.none_of(visit)
+        return kept
+
     async def _score_alone(self, visit: VisitCall) -> Score:
-        call = replace(await self._with_user(visit, None), first_sequence=None)
+        """Score a call without the store, which did not answer."""
+        kept = self.consent.kept_of(visit, has_session=False)
+        if kept.is_denied:
+            return self.consent.told_apart(self._scored_apart(visit.call), kept, Withdrawal.NONE)
+        call = replace(await self._with_user(kept.visit, None), first_sequence=None)
         if not call.dry_run:
             # Which of them it is under is not known without the store.
             for key in visit.possible_keys():
                 self._sessions.remember_lost(key)
         score = self._score(call, None, False).score
-        return replace(score, degraded=(Degraded.STATE_UNAVAILABLE, *score.degraded))
+        score.degraded = (Degraded.STATE_UNAVAILABLE, *score.degraded)
+        score.consent = self.consent.applied(score, kept.visit)
+        return self.consent.told(score, kept)
+
+    async def _score_apart(self, kept: Kept) -> Score:
+        """Score a call of which nothing is kept, by itself, and delete what was kept before."""
+        call = kept.visit.call
+        withdrawal = Withdrawal.NONE
+        if not call.dry_run:
+            withdrawal = await withdraw_all(self._withdrawals, kept.visit.possible_keys())
+        return self.consent.told_apart(self._scored_apart(call), kept, withdrawal)
+
+    def _scored_apart(self, call: ScoreCall) -> Score:
+        score = self._score(apart(call), None, False).score
+        score.score_id = ""
+        return score
 
     def _score(self, call: ScoreCall, entry: SessionEntry | None, lost: bool) -> Scored:
         started = time.perf_counter()

@@ -13,6 +13,7 @@ from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.interfaces import UserFeatureStore
+from micromoment.transport.consent import SaidConsent
 from micromoment.transport.observer import Observer
 from micromoment.v1 import events_pb2 as pb
 
@@ -28,7 +29,8 @@ class VisitCall:
     1970). `identified` tells that the visitor is a known customer. Where there are several keys for
     pseudonyms, `session_ids` has the session's id under each, in the order of `visitor_ids`, and
     `form` is the place of the one that the call goes by. `late` counts events that were left out
-    because they are from before their visitor was erased; `is_late` tells that all are.
+    because they are from before their visitor was erased; `is_late` tells that all are. `consent`
+    is None where nothing was said of it.
     """
 
     call: ScoreCall
@@ -41,6 +43,7 @@ class VisitCall:
 
     late: int = 0
     is_late: bool = False
+    consent: SaidConsent | None = None
 
     @property
     def visitor_id(self) -> str:

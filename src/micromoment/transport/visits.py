@@ -13,10 +13,17 @@ from typing import Final, Protocol
 
 from micromoment.errors import MicromomentError
 from micromoment.events.record import EventBatch
-from micromoment.scoring.calls import Score, ScoreCall, SessionKey
+from micromoment.scoring.calls import Score, ScoreCall, SessionKey, Withdrawal
 from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.interfaces import SessionStore
+from micromoment.stores.withdrawals import (
+    NOTHING_TO_WITHDRAW,
+    Withdrawals,
+    allow_all,
+    withdraw_all,
+)
+from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
 from micromoment.transport.score_ids import ScoreIds
@@ -64,7 +71,11 @@ class Visits:
         *,
         recorder: Recorder | None = None,
         score_ids: ScoreIds | None = None,
+        consent: ConsentGate = OPEN,
+        withdrawals: Withdrawals = NOTHING_TO_WITHDRAW,
     ) -> None:
+        self.consent = consent
+        self._withdrawals = withdrawals
         self._scorer = scorer
         self._sessions = sessions
         self._visitors = visitors
@@ -81,10 +92,15 @@ class Visits:
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
         self._locate(visit)
-        call = visit.call
-        async with self._turns.of(call.key):
-            entry = self._sessions.get(call.key)
-            return self._score(visit, self._ask(await self._with_user(visit, entry), entry))
+        key = visit.call.key
+        async with self._turns.of(key):
+            entry = self._sessions.get(key)
+            kept = await self._kept_of(visit, entry)
+            if kept.is_denied:
+                withdrawal = await self._withdrawn(visit)
+                return self.consent.told_apart(self._score_apart(visit.call), kept, withdrawal)
+            ask = self._ask(await self._with_user(kept.visit, entry), entry)
+            return self.consent.told(self._score(kept.visit, ask), kept)
 
     async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
         """Do the same for calls of different sessions, up to `MAX_TOGETHER`, in order.
@@ -118,11 +134,16 @@ class Visits:
             return NOTHING_FOLDED
         ask = self._ask_at_once(visit)
         if ask is not None:
-            return self._fold(visit, ask)
-        call = visit.call
-        async with self._turns.of(call.key):
-            entry = self._sessions.get(call.key)
-            return self._fold(visit, self._ask(await self._with_user(visit, entry), entry))
+            return self.consent.told_folded(self._fold(visit, ask), Kept(visit))
+        key = visit.call.key
+        async with self._turns.of(key):
+            entry = self._sessions.get(key)
+            kept = await self._kept_of(visit, entry)
+            if kept.is_denied:
+                withdrawal = await self._withdrawn(visit)
+                return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
+            ask = self._ask(await self._with_user(kept.visit, entry), entry)
+            return self.consent.told_folded(self._fold(kept.visit, ask), kept)
 
     async def session(self, *keys: SessionKey, explain: bool) -> Score:
         """Score a session, which is kept at one of `keys` at most, as of its last event.
@@ -132,6 +153,7 @@ class Visits:
         key = keys[self._place_of(keys)]
         score = self._scorer.session(self._sessions.get(key), explain=explain)
         score.score_id = self._score_ids.next()
+        score.consent = self.consent.applied(score)
         return score
 
     def _locate(self, visit: VisitCall) -> None:
@@ -146,10 +168,29 @@ class Visits:
                     return place
         return 0
 
+    async def _withdrawn(self, visit: VisitCall) -> Withdrawal:
+        if visit.call.dry_run:
+            return Withdrawal.NONE
+        return await withdraw_all(self._withdrawals, visit.possible_keys())
+
+    async def _kept_of(self, visit: VisitCall, entry: SessionEntry | None) -> Kept:
+        kept = self.consent.kept_of(visit, has_session=entry is not None)
+        call = kept.visit.call
+        changes = len(call.batch) > 0 and not call.dry_run and not kept.is_denied
+        if changes and not await allow_all(self._withdrawals, visit.possible_keys()):
+            return self.consent.none_of(visit)
+        return kept
+
+    def _score_apart(self, call: ScoreCall) -> Score:
+        started = time.perf_counter()
+        score = self._scorer.score(apart(call), None, lost=False).score
+        self._observer.stage_ended("score", time.perf_counter() - started)
+        return score
+
     def _ask_at_once(self, visit: VisitCall) -> Ask | None:
         self._locate(visit)
         call = visit.call
-        if self._turns.taken(call.key):
+        if self._turns.taken(call.key) or self.consent.holds_back(visit):
             return None
         entry = self._sessions.get(call.key)
         if self._scorer.needs_user(entry, call.batch):
@@ -180,6 +221,7 @@ class Visits:
     def _keep(self, visit: VisitCall, ask: Ask, scored: Scored) -> Score:
         call, score = ask.call, scored.score
         score.score_id = self._score_ids.next()
+        score.consent = self.consent.applied(score, visit)
         if scored.entry is not None:
             self._sessions.put(call.key, scored.entry)
         if self._recorder is not None and is_recorded(call, scored.entry):

@@ -394,7 +394,9 @@ class _ConsentState:
 class _ConsentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     CONSENT_STATE_UNSPECIFIED: _ConsentState.ValueType  # 0
-    """Not asked: treated as the server's settings say (granted by default)."""
+    """Not said: as the request says, else as the session last had it, else as the server's settings
+    consent_default_* say (granted by default).
+    """
     CONSENT_STATE_GRANTED: _ConsentState.ValueType  # 1
     """Given."""
     CONSENT_STATE_DENIED: _ConsentState.ValueType  # 2
@@ -404,16 +406,112 @@ class ConsentState(_ConsentState, metaclass=_ConsentStateEnumTypeWrapper):
     """ConsentState is one purpose's answer."""
 
 CONSENT_STATE_UNSPECIFIED: ConsentState.ValueType  # 0
-"""Not asked: treated as the server's settings say (granted by default)."""
+"""Not said: as the request says, else as the session last had it, else as the server's settings
+consent_default_* say (granted by default).
+"""
 CONSENT_STATE_GRANTED: ConsentState.ValueType  # 1
 """Given."""
 CONSENT_STATE_DENIED: ConsentState.ValueType  # 2
 """Refused."""
 Global___ConsentState: _TypeAlias = ConsentState  # noqa: Y015
 
+class _NotKeptReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NotKeptReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NotKeptReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOT_KEPT_REASON_UNSPECIFIED: _NotKeptReason.ValueType  # 0
+    """Never sent."""
+    NOT_KEPT_REASON_DENIED: _NotKeptReason.ValueType  # 1
+    """The event, or its request, says that analytics are denied."""
+    NOT_KEPT_REASON_GLOBAL_PRIVACY_CONTROL: _NotKeptReason.ValueType  # 2
+    """Global Privacy Control, where the setting global_privacy_control_denies names analytics."""
+    NOT_KEPT_REASON_WITHDRAWN: _NotKeptReason.ValueType  # 3
+    """It says nothing, and consent was withdrawn earlier in its session."""
+    NOT_KEPT_REASON_DEFAULT: _NotKeptReason.ValueType  # 4
+    """It says nothing, and the setting consent_default_analytics is denied."""
+    NOT_KEPT_REASON_DENIED_LATER: _NotKeptReason.ValueType  # 5
+    """It was granted, and consent was denied later in the same request."""
+
+class NotKeptReason(_NotKeptReason, metaclass=_NotKeptReasonEnumTypeWrapper):
+    """NotKeptReason tells why an event was not kept."""
+
+NOT_KEPT_REASON_UNSPECIFIED: NotKeptReason.ValueType  # 0
+"""Never sent."""
+NOT_KEPT_REASON_DENIED: NotKeptReason.ValueType  # 1
+"""The event, or its request, says that analytics are denied."""
+NOT_KEPT_REASON_GLOBAL_PRIVACY_CONTROL: NotKeptReason.ValueType  # 2
+"""Global Privacy Control, where the setting global_privacy_control_denies names analytics."""
+NOT_KEPT_REASON_WITHDRAWN: NotKeptReason.ValueType  # 3
+"""It says nothing, and consent was withdrawn earlier in its session."""
+NOT_KEPT_REASON_DEFAULT: NotKeptReason.ValueType  # 4
+"""It says nothing, and the setting consent_default_analytics is denied."""
+NOT_KEPT_REASON_DENIED_LATER: NotKeptReason.ValueType  # 5
+"""It was granted, and consent was denied later in the same request."""
+Global___NotKeptReason: _TypeAlias = NotKeptReason  # noqa: Y015
+
+class _Withdrawal:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WithdrawalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withdrawal.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WITHDRAWAL_UNSPECIFIED: _Withdrawal.ValueType  # 0
+    """There was none: nothing of the session was kept."""
+    WITHDRAWAL_DONE: _Withdrawal.ValueType  # 1
+    """The session is deleted and, unless the setting on_withdrawal is keep, its events are erased."""
+    WITHDRAWAL_PENDING: _Withdrawal.ValueType  # 2
+    """A store did not answer: what it holds of the session, if anything, is not deleted yet. The
+    server tries again, and so does every further call of the session that is denied.
+    """
+
+class Withdrawal(_Withdrawal, metaclass=_WithdrawalEnumTypeWrapper):
+    """Withdrawal tells what became of a session that was kept until its consent was withdrawn."""
+
+WITHDRAWAL_UNSPECIFIED: Withdrawal.ValueType  # 0
+"""There was none: nothing of the session was kept."""
+WITHDRAWAL_DONE: Withdrawal.ValueType  # 1
+"""The session is deleted and, unless the setting on_withdrawal is keep, its events are erased."""
+WITHDRAWAL_PENDING: Withdrawal.ValueType  # 2
+"""A store did not answer: what it holds of the session, if anything, is not deleted yet. The
+server tries again, and so does every further call of the session that is denied.
+"""
+Global___Withdrawal: _TypeAlias = Withdrawal  # noqa: Y015
+
+class _Withheld:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WithheldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withheld.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WITHHELD_UNSPECIFIED: _Withheld.ValueType  # 0
+    """Never sent."""
+    WITHHELD_ACTIONS: _Withheld.ValueType  # 1
+    """Advised actions."""
+    WITHHELD_AUDIENCES: _Withheld.ValueType  # 2
+    """Audiences, and the segment that follows from them."""
+    WITHHELD_EXPERIMENTS: _Withheld.ValueType  # 3
+    """Experiments."""
+
+class Withheld(_Withheld, metaclass=_WithheldEnumTypeWrapper):
+    """Withheld names what an answer leaves out because personalization is denied."""
+
+WITHHELD_UNSPECIFIED: Withheld.ValueType  # 0
+"""Never sent."""
+WITHHELD_ACTIONS: Withheld.ValueType  # 1
+"""Advised actions."""
+WITHHELD_AUDIENCES: Withheld.ValueType  # 2
+"""Audiences, and the segment that follows from them."""
+WITHHELD_EXPERIMENTS: Withheld.ValueType  # 3
+"""Experiments."""
+Global___Withheld: _TypeAlias = Withheld  # noqa: Y015
+
 @_typing.final
 class Consent(_message.Message):
-    """Consent holds what the visitor agreed to, as of this event."""
+    """Consent holds what the visitor agreed to, as of an event or, in a request, for those of its events
+    that do not say it themselves, purpose by purpose. docs/consent.md tells what follows.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -422,13 +520,15 @@ class Consent(_message.Message):
     ADS_FIELD_NUMBER: _builtins.int
     GLOBAL_PRIVACY_CONTROL_FIELD_NUMBER: _builtins.int
     analytics: Global___ConsentState.ValueType
-    """Measuring the visit."""
+    """Measuring the visit. Denied: scored on this request alone, and nothing of it is kept."""
     personalization: Global___ConsentState.ValueType
-    """Acting on what was measured."""
+    """Acting on what was measured. Denied: scores are given, and no actions, audiences or segment."""
     ads: Global___ConsentState.ValueType
-    """Advertising use."""
+    """Advertising use. Told again in replies, and never served to who denied it by audience exports."""
     global_privacy_control: _builtins.bool
-    """The browser sent Global Privacy Control."""
+    """The browser sent Global Privacy Control: ads count as denied, whatever ads says, and so does
+    what the setting global_privacy_control_denies names.
+    """
     def __init__(
         self,
         *,
@@ -444,6 +544,82 @@ class Consent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Consent: _TypeAlias = Consent  # noqa: Y015
+
+@_typing.final
+class NotKept(_message.Message):
+    """NotKept counts events that were not kept, for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    reason: Global___NotKeptReason.ValueType
+    """Why."""
+    events: _builtins.int
+    """How many events of this request."""
+    def __init__(
+        self,
+        *,
+        reason: Global___NotKeptReason.ValueType = ...,
+        events: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NotKept: _TypeAlias = NotKept  # noqa: Y015
+
+@_typing.final
+class AppliedConsent(_message.Message):
+    """AppliedConsent tells which consent was applied and what was not kept or left out for want of it.
+    A reply has none where all purposes are granted.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANALYTICS_FIELD_NUMBER: _builtins.int
+    PERSONALIZATION_FIELD_NUMBER: _builtins.int
+    ADS_FIELD_NUMBER: _builtins.int
+    NOT_KEPT_FIELD_NUMBER: _builtins.int
+    WITHDRAWAL_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    analytics: Global___ConsentState.ValueType
+    """Granted or denied. Denied: nothing of the request was kept."""
+    personalization: Global___ConsentState.ValueType
+    """Granted or denied."""
+    ads: Global___ConsentState.ValueType
+    """Granted or denied."""
+    withdrawal: Global___Withdrawal.ValueType
+    """What became of what was kept of the session before."""
+    @_builtins.property
+    def not_kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___NotKept]:
+        """Events of the request that were not kept: not in the session, not in the log, not in training.
+        An answer that keeps others does not count them in, one that keeps none was made of all.
+        """
+
+    @_builtins.property
+    def withheld(self) -> _containers.RepeatedScalarFieldContainer[Global___Withheld.ValueType]:
+        """What the answer leaves out."""
+
+    def __init__(
+        self,
+        *,
+        analytics: Global___ConsentState.ValueType = ...,
+        personalization: Global___ConsentState.ValueType = ...,
+        ads: Global___ConsentState.ValueType = ...,
+        not_kept: _abc.Iterable[Global___NotKept] | None = ...,
+        withdrawal: Global___Withdrawal.ValueType = ...,
+        withheld: _abc.Iterable[Global___Withheld.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ads", b"ads", "analytics", b"analytics", "not_kept", b"not_kept", "personalization", b"personalization", "withdrawal", b"withdrawal", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedConsent: _TypeAlias = AppliedConsent  # noqa: Y015
 
 @_typing.final
 class Item(_message.Message):
@@ -676,7 +852,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def consent(self) -> Global___Consent:
-        """Consent as of this event."""
+        """Consent as of this event. Of several in a request the last one decides whether it is kept."""
 
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -756,6 +932,7 @@ class IngestRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ANONYMOUS_ID_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Session that the events belong to, at most 256 bytes. Empty: the events happened outside a
     visit; then only purchase, refund, cancel, email_open and support_contact are taken.
@@ -770,6 +947,10 @@ class IngestRequest(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """What happened, in arrival order: 1 to 200 events."""
 
+    @_builtins.property
+    def consent(self) -> Global___Consent:
+        """Consent of the events that do not say it themselves, purpose by purpose."""
+
     def __init__(
         self,
         *,
@@ -777,10 +958,11 @@ class IngestRequest(_message.Message):
         user_id: _builtins.str = ...,
         anonymous_id: _builtins.str = ...,
         events: _abc.Iterable[Global___Event] | None = ...,
+        consent: Global___Consent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous_id", b"anonymous_id", "events", b"events", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous_id", b"anonymous_id", "consent", b"consent", "events", b"events", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -796,6 +978,7 @@ class IngestResponse(_message.Message):
     DUPLICATES_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
     """Events folded or logged."""
     duplicates: _builtins.int
@@ -804,7 +987,13 @@ class IngestResponse(_message.Message):
     """Events from before their visitor was erased, which came late: ignored."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngestError]:
-        """One entry per refused event; an event that isn't named here was accepted."""
+        """One entry per refused event; an event that isn't named here was accepted, or not kept."""
+
+    @_builtins.property
+    def consent(self) -> Global___AppliedConsent:
+        """Which consent was applied, and which events it did not let be kept: they are neither accepted
+        nor refused. Absent: all purposes are granted.
+        """
 
     def __init__(
         self,
@@ -813,10 +1002,11 @@ class IngestResponse(_message.Message):
         duplicates: _builtins.int = ...,
         errors: _abc.Iterable[Global___IngestError] | None = ...,
         erased: _builtins.int = ...,
+        consent: Global___AppliedConsent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "duplicates", b"duplicates", "erased", b"erased", "errors", b"errors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "consent", b"consent", "duplicates", b"duplicates", "erased", b"erased", "errors", b"errors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -177,6 +177,8 @@ class _AbstainReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Abstain
     """The conversion lies in the band of the setting abstain_within."""
     ABSTAIN_REASON_DEGRADED: _AbstainReason.ValueType  # 4
     """Events or user features are lost or unavailable, and the setting abstain_degraded is on."""
+    ABSTAIN_REASON_CONSENT: _AbstainReason.ValueType  # 5
+    """The visitor denied personalization: the scores measure, and are not to be acted on."""
 
 class AbstainReason(_AbstainReason, metaclass=_AbstainReasonEnumTypeWrapper):
     """AbstainReason says why the server advises not to act."""
@@ -193,6 +195,8 @@ ABSTAIN_REASON_WITHIN_BAND: AbstainReason.ValueType  # 3
 """The conversion lies in the band of the setting abstain_within."""
 ABSTAIN_REASON_DEGRADED: AbstainReason.ValueType  # 4
 """Events or user features are lost or unavailable, and the setting abstain_degraded is on."""
+ABSTAIN_REASON_CONSENT: AbstainReason.ValueType  # 5
+"""The visitor denied personalization: the scores measure, and are not to be acted on."""
 Global___AbstainReason: _TypeAlias = AbstainReason  # noqa: Y015
 
 @_typing.final
@@ -209,6 +213,7 @@ class ScoreRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     INCLUDE_FEATURES_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The session, required, at most 256 bytes. A gap in feature time longer than the bundle's
     session_expiry_s (half an hour) starts it afresh.
@@ -233,6 +238,12 @@ class ScoreRequest(_message.Message):
         the last event's.
         """
 
+    @_builtins.property
+    def consent(self) -> _events_pb2.Consent:
+        """Consent of the events that do not say it themselves, purpose by purpose; without events, of this
+        call alone.
+        """
+
     def __init__(
         self,
         *,
@@ -244,10 +255,11 @@ class ScoreRequest(_message.Message):
         explain: _builtins.bool = ...,
         include_features: _builtins.bool = ...,
         dry_run: _builtins.bool = ...,
+        consent: _events_pb2.Consent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "consent", b"consent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous_id", b"anonymous_id", "as_of", b"as_of", "dry_run", b"dry_run", "events", b"events", "explain", b"explain", "include_features", b"include_features", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous_id", b"anonymous_id", "as_of", b"as_of", "consent", b"consent", "dry_run", b"dry_run", "events", b"events", "explain", b"explain", "include_features", b"include_features", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,7 +426,9 @@ class Evidence(_message.Message):
     calibration_error: _builtins.float
     """Expected calibration error at this number of events, as measured when the bundle was made."""
     abstain: _builtins.bool
-    """The server advises not to act on the conversion, by its settings abstain_*. False without one."""
+    """The server advises not to act on the conversion, by its settings abstain_* or for want of
+    consent. Else false.
+    """
     starter: _builtins.bool
     """The bundle is a starter, made without any data of this shop: scores rank visits roughly, and
     their level is what the shop said. Replace it as soon as there is enough data.
@@ -628,8 +642,9 @@ class ScoreResponse(_message.Message):
     CHURN_REASONS_FIELD_NUMBER: _builtins.int
     REASON_TOTALS_FIELD_NUMBER: _builtins.int
     CHURN_REASON_TOTALS_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
     score_id: _builtins.str
-    """Id of this answer, to join outcomes later. At most 64 bytes."""
+    """Id of this answer, to join outcomes later. At most 64 bytes. Empty where analytics are denied."""
     session_id: _builtins.str
     """The session asked for."""
     conversion: _builtins.float
@@ -710,6 +725,12 @@ class ScoreResponse(_message.Message):
     def churn_reason_totals(self) -> Global___ReasonTotals:
         """What adds up with churn_reasons to the churn. Present where churn_reasons can be."""
 
+    @_builtins.property
+    def consent(self) -> _events_pb2.AppliedConsent:
+        """Which consent was applied, what was not kept and what is left out for want of it. Absent: all
+        purposes are granted.
+        """
+
     def __init__(
         self,
         *,
@@ -739,10 +760,11 @@ class ScoreResponse(_message.Message):
         churn_reasons: _abc.Iterable[Global___Reason] | None = ...,
         reason_totals: Global___ReasonTotals | None = ...,
         churn_reason_totals: Global___ReasonTotals | None = ...,
+        consent: _events_pb2.AppliedConsent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "as_of", b"as_of", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "cluster", b"cluster", "conversion", b"conversion", "evidence", b"evidence", "feature_vector", b"feature_vector", "reason_totals", b"reason_totals", "segment", b"segment", "user_features", b"user_features"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "as_of", b"as_of", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "cluster", b"cluster", "consent", b"consent", "conversion", b"conversion", "evidence", b"evidence", "feature_vector", b"feature_vector", "reason_totals", b"reason_totals", "segment", b"segment", "user_features", b"user_features"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "actions", b"actions", "as_of", b"as_of", "audiences", b"audiences", "bundle", b"bundle", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "churn_reasons", b"churn_reasons", "cluster", b"cluster", "conversion", b"conversion", "converted", b"converted", "degraded", b"degraded", "duplicates", b"duplicates", "events_seen", b"events_seen", "evidence", b"evidence", "experiments", b"experiments", "feature_vector", b"feature_vector", "journey_stage", b"journey_stage", "last_event_id", b"last_event_id", "lifecycle", b"lifecycle", "reason_totals", b"reason_totals", "reasons", b"reasons", "score_id", b"score_id", "segment", b"segment", "session_id", b"session_id", "user_features", b"user_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment", "_conversion", b"_conversion", "abandonment", b"abandonment", "actions", b"actions", "as_of", b"as_of", "audiences", b"audiences", "bundle", b"bundle", "churn", b"churn", "churn_reason_totals", b"churn_reason_totals", "churn_reasons", b"churn_reasons", "cluster", b"cluster", "consent", b"consent", "conversion", b"conversion", "converted", b"converted", "degraded", b"degraded", "duplicates", b"duplicates", "events_seen", b"events_seen", "evidence", b"evidence", "experiments", b"experiments", "feature_vector", b"feature_vector", "journey_stage", b"journey_stage", "last_event_id", b"last_event_id", "lifecycle", b"lifecycle", "reason_totals", b"reason_totals", "reasons", b"reasons", "score_id", b"score_id", "segment", b"segment", "session_id", b"session_id", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__abandonment: _TypeAlias = _typing.Literal["abandonment"]  # noqa: Y015
     _WhichOneofArgType__abandonment: _TypeAlias = _typing.Literal["_abandonment", b"_abandonment"]  # noqa: Y015

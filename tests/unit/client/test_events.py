@@ -27,9 +27,12 @@ def test_the_client_exports_what_it_means_to() -> None:
         "ScoreStream",
         "Fallback",
         "FallbackReason",
+        "consent",
+        "consent_mode",
         "event",
         "is_fallback",
         "item",
+        "may_personalize",
         "score_request",
     }
     assert all(hasattr(client, name) for name in client.__all__)

@@ -12,6 +12,7 @@ from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.events.shop import Shop
 from micromoment.scoring.abstention import AbstainReason, Abstention
 from micromoment.scoring.calls import (
+    AppliedConsent,
     Churn,
     Degraded,
     Explanation,
@@ -149,6 +150,7 @@ def test_everything_of_an_answer_is_told() -> None:
         explanation=an_explanation(0.5),
         churn=Churn(0.5, 30, "activity", None, an_explanation(0.75)),
         conversion=0.3,
+        consent=AppliedConsent(personalization=False),
         events_seen=2,
         user=UserFeatureAge(found=True, snapshot_time_us=5_000_001, age_us=90_000_002, stale=True),
     )

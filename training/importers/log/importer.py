@@ -11,6 +11,7 @@ from pathlib import Path
 from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_state
+from training.importers.denials import stage_denials
 from training.importers.engine import engine
 from training.importers.event_folder import EventFolder, event_folder
 from training.importers.event_writer import write_events
@@ -54,6 +55,7 @@ def import_log(
         if not replace:
             check_replaced(folder, list(kept))
         _write_states(folder, list(kept))
+        stage_denials(folder, reader.denials)
         reader.count(tally, usable)
         notes = (*day_notes(folder, list(kept)), *reader.notes())
         report = _report(reader, usable, tally, kept, notes)

@@ -22,6 +22,8 @@ from micromoment.events.shop import Shop
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.stores.log_rows import LoggedVisit, RowKind
 from micromoment.v1 import events_pb2, log_pb2
+from training.consented import REASON as ANALYTICS_DENIED
+from training.importers.denials import Denial
 from training.importers.log.rows import Row, event_row
 from training.importers.log.sessions import Lacking, LoggedSession, LoggedSessions
 from training.importers.log.source import LogSource
@@ -33,6 +35,7 @@ from training.importers.visits.rows import DayRange
 DUPLICATE: Final = "duplicate_event"
 REPEATED: Final = "repeated_purchase"
 OUTSIDE_DAYS: Final = "outside_days"
+_DENIED: Final = events_pb2.CONSENT_STATE_DENIED
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PURCHASE: Final = events_pb2.EVENT_TYPE_PURCHASE
 _SHOWN_ROWS: Final = 50_000
@@ -56,10 +59,11 @@ class _Counts:
     kept: int = 0
     outside_days: int = 0
     repeated: int = 0
+    denied: int = 0
 
     @property
     def all(self) -> int:
-        return self.kept + self.outside_days + self.repeated
+        return self.kept + self.outside_days + self.repeated + self.denied
 
 
 @dataclass
@@ -79,6 +83,7 @@ class LogReader:
     _orders: dict[str, list[int]] = field(default_factory=dict)  # visits by order
     _outside: dict[int, str] = field(default_factory=dict)  # order of each session outside a visit
     _identified: set[str] = field(default_factory=set)
+    denials: list[Denial] = field(default_factory=list)
     _gaps: int = 0
 
     def __post_init__(self) -> None:
@@ -135,6 +140,7 @@ class LogReader:
                     ("merged", DUPLICATE, found.repeated),
                     ("merged", REPEATED, 0 if usable[number] else found.kept),
                     ("dropped", OUTSIDE_DAYS, found.outside_days),
+                    ("dropped", ANALYTICS_DENIED, found.denied),
                 ]
             for kind, reason, rows in counts:
                 if rows:
@@ -205,6 +211,9 @@ class LogReader:
         counts: _Counts,
     ) -> None:
         session.places += 1
+        if event.consent.analytics == _DENIED:
+            self._deny(counts, visit.visitor_id, micros_of(event.event_time))
+            return
         if event.type == _PURCHASE:
             self.purchases += 1
             self._ordering.add(session.number)
@@ -233,11 +242,15 @@ class LogReader:
         except DecodeError as error:
             raise InvalidDataError(f"{self.source.parts[part]}, row {number}", str(error)) from None
         session = self._sessions.outside(f"{logged.visitor_id}.{event.event_id}")
+        counts = self._counted(session, part, number, 1)
+        if event.consent.analytics == _DENIED:
+            self._deny(counts, logged.visitor_id, micros_of(event.event_time))
+            self._outside[session.number] = ""
+            return
         is_order = event.type == _PURCHASE
         self._outside[session.number] = event.order_id if is_order else ""
         self._visitors[session.number] = logged.visitor_id
         self.purchases += is_order
-        counts = self._counted(session, part, number, 1)
         row = event_row(
             event,
             session_id=session.name,
@@ -258,6 +271,11 @@ class LogReader:
             self.stage.add(day, session.number, part, row)
         else:
             counts.outside_days += 1
+
+    def _deny(self, counts: _Counts, visitor_id: str, time_us: int) -> None:
+        counts.denied += 1
+        if visitor_id:
+            self.denials.append((visitor_id, _day(time_us, self._zone), time_us))
 
     def _counted(self, session: LoggedSession, part: int, row: int, events: int) -> _Counts:
         self._rows[part] += events

@@ -13,6 +13,7 @@ import duckdb
 from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_day
+from training.importers.denials import denials_in, stage_denials
 from training.importers.engine import engine, file_list, script
 from training.importers.event_folder import EventFolder, event_folder
 from training.importers.ga4_stage import Stage
@@ -69,6 +70,7 @@ def import_visits(
         rows_folder.mkdir()
         rows = read_rows(db, rows_folder, tally, show)
         pseudonyms.encode_files(rows, _IDS)
+        stage_denials(folder, denials_in(db, list(rows)))
         stage = stage_visits(
             db,
             rows,

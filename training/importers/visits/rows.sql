@@ -39,6 +39,7 @@ SELECT
     COALESCE(tie_rank, 0) AS tie_rank,
     content,
     CASE
+        WHEN as_consent(consent_analytics) = 'denied' THEN 'analytics_denied'
         WHEN dropped IS NOT NULL THEN dropped
         WHEN event_time IS NULL THEN 'missing_event_time'
         WHEN event_time NOT BETWEEN $first_time AND $last_time THEN 'event_time_out_of_range'

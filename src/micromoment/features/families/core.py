@@ -7,6 +7,13 @@ from typing import Any, Final
 import numpy as np
 
 from micromoment.events.limits import LAST_SECOND
+from micromoment.events.record import (
+    FLAG_ADS_DENIED,
+    FLAG_ADS_GRANTED,
+    FLAG_PERSONALIZATION_DENIED,
+    FLAG_PERSONALIZATION_GRANTED,
+    FLAG_PRIVACY_CONTROL,
+)
 from micromoment.features._compile import compiled
 
 # A duplicate is known by 32 bits of its id's hash among the session's last 256 events.
@@ -22,6 +29,7 @@ STATE_FIELDS = [
     ("converted", "u1"),
     ("foreign_currency", "u1"),
     ("state_lost", "u1"),  # earlier events of this epoch were known once and are lost
+    ("consent", "u1"),  # what the session last said, as `CONSENT_FLAGS`; outlives an epoch
     ("recent_keys", "u4", (REMEMBERED_EVENTS,)),
     ("n_remembered", "i8"),
 ]
@@ -35,6 +43,10 @@ STATE_CAPS = {
     "n_remembered": 2**63 - 1,
 }
 
+_PERSONALIZATION = FLAG_PERSONALIZATION_DENIED | FLAG_PERSONALIZATION_GRANTED
+_ADS = FLAG_ADS_DENIED | FLAG_ADS_GRANTED
+_CONTROL = FLAG_PRIVACY_CONTROL
+_ADS_GRANTED = FLAG_ADS_GRANTED
 _KEY_BITS = np.uint64(0xFFFF_FFFF)
 
 
@@ -53,6 +65,24 @@ def is_duplicate(state: Any, event: Any) -> bool:
     for slot in range(min(state["n_remembered"], REMEMBERED_EVENTS)):
         matches += keys[slot] == key
     return matches > 0
+
+
+@compiled
+def consent_after(consent: int, flags: int) -> int:
+    """Give what a session says of consent, once an event with such flags has said its part.
+
+    Each purpose keeps its last answer. Global Privacy Control holds until ads are granted without.
+    """
+    known, said = int(consent), int(flags)
+    if said & _PERSONALIZATION:
+        known = (known & ~_PERSONALIZATION) | (said & _PERSONALIZATION)
+    if said & _ADS:
+        known = (known & ~_ADS) | (said & _ADS)
+    if said & _CONTROL:
+        known |= _CONTROL
+    elif said & _ADS_GRANTED:
+        known &= ~_CONTROL
+    return known
 
 
 @compiled

@@ -247,6 +247,26 @@ def test_consent_is_read_as_word_or_number(
     assert {event["is_bot"] for event in events} == {None}
 
 
+@pytest.mark.parametrize("denied", ["No", "0", "denied"])
+def test_who_denied_analytics_is_left_out(tmp_path: Path, denied: str) -> None:
+    """By storage consent, or by the transient token that stands in for the cookie; both counted."""
+    privacy = pa.struct([("analytics_storage", pa.string()), ("uses_transient_token", pa.string())])
+    answers = [("Yes", "No"), (denied, "No"), (None, "Yes"), ("Yes", "Yes"), (None, None)]
+    rows = [
+        raw(
+            seconds=place,
+            user="" if place == 2 else f"100.{place}",
+            privacy_info={"analytics_storage": storage, "uses_transient_token": token},
+        )
+        for place, (storage, token) in enumerate(answers)
+    ]
+    events, report = imported(tmp_path, rows, with_column(SCHEMA, "privacy_info", privacy))
+    assert [event["anonymous_id"] for event in events] == ["100.0", "100.3", "100.4"]
+    assert report.dropped == {"analytics_denied": 2}
+    written = [path for path in (tmp_path / "events").rglob("*") if path.is_file()]
+    assert not any(b"100.1" in path.read_bytes() for path in written)
+
+
 def test_an_orders_value_and_currency(tmp_path: Path) -> None:
     """A purchase takes its value from the parameter, as number or text, in its currency."""
     order = {"purchase_revenue": 22.0, "transaction_id": "other"}

@@ -43,6 +43,24 @@ def test_each_row_once_and_each_session_whole(
     assert sum(map(len, owners)) == len(set().union(*owners)) == 120
 
 
+def test_who_denied_analytics_is_not_learned_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such events are left out, however they came into the folder, and counted in a warning."""
+    events = [AnEvent(at_s=place, event_id=f"e{place}") for place in range(6)]
+    table = to_table(events)
+    answers = pa.array(["denied", "granted", None, "denied", None, "granted"])
+    place = table.schema.get_field_index("consent_analytics")
+    folder = tmp_path / "events"
+    folder.mkdir()
+    pq.write_table(
+        table.set_column(place, "consent_analytics", answers), folder / "2024-05-01.parquet"
+    )
+    (path,) = partition_events(event_days(folder), tmp_path / "parts")
+    assert pq.read_table(path)["event_id"].to_pylist() == ["e1", "e2", "e4", "e5"]
+    assert "2 events are left out: analytics are denied" in caplog.text
+
+
 def test_parts_keep_the_order_of_arrival(
     days: EventDays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

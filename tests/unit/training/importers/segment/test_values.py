@@ -138,12 +138,17 @@ CALLS: dict[str, Call] = {
 }
 
 
+# Of two answers for one purpose denial wins.
+DENIED = ("consents", "two consents")
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Call], ImportReport]:
     """Import all calls at once, each with a browser of its own; gives the events by name."""
     calls = [{**made, "messageId": name, "anonymousId": name} for name, made in CALLS.items()]
     events, report = imported(tmp_path_factory.mktemp("values"), calls)
-    assert report.rows_kept == len(calls)
+    assert report.dropped == {"analytics_denied": len(DENIED)}
+    assert report.rows_kept == len(calls) - len(DENIED)
     return {event["event_id"]: event for event in events}, report
 
 
@@ -284,14 +289,18 @@ def test_referrers(event: dict[str, Call], name: str, expected: tuple[Any, ...])
     assert tuple(event[name][column] for column in columns) == expected
 
 
+@pytest.mark.parametrize("name", DENIED)
+def test_who_denied_analytics_is_left_out(event: dict[str, Call], name: str) -> None:
+    """None of their events is written; they are counted."""
+    assert name not in event
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("consents", ("denied", None, "granted", None)),
         ("consent mode", ("granted", "denied", "denied", None)),
         ("one trust", ("granted", "denied", "granted", None)),
         ("flat consents", ("granted", None, "denied", True)),
-        ("two consents", ("denied", None, None, False)),
         ("odd consents", (None, None, None, None)),
         ("viewed", (None, None, None, None)),
     ],

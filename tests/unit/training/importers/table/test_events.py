@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from micromoment.events.hashing import hash_id
 from micromoment.events.schema import EVENT_SCHEMA
 from tests.support.tables import EVENTS, Row, happened, imported, with_columns
@@ -131,6 +133,17 @@ def test_every_column_can_be_mapped(tmp_path: Path) -> None:
         "attributes": [("colour", "blue")],
     }
     assert (report.rows_kept, report.cleaned, report.events) == (1, {}, {"purchase": 1})
+
+
+@pytest.mark.parametrize("column", ["granted", "denied", "Yes", "no"])
+def test_who_denied_analytics_is_left_out(tmp_path: Path, column: str) -> None:
+    """The words of Google's consent mode and of others are answers; a denial is counted."""
+    rows = [{**happened(), "analytics_storage": column}]
+    mapping = with_columns(EVENTS, consent_analytics="analytics_storage")
+    events, report = imported(tmp_path, rows, mapping)
+    is_denied = column in {"denied", "no"}
+    assert len(events) == (0 if is_denied else 1)
+    assert report.dropped == ({"analytics_denied": 1} if is_denied else {})
 
 
 def test_a_column_may_be_empty(tmp_path: Path) -> None:
