@@ -10,6 +10,7 @@ from micromoment.client import event
 from micromoment.events.identity import IdEncoder, IdKey
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.scoring.calls import SessionKey
+from micromoment.security.callers import CALLER, Caller
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.transport.turns import Turns
 from micromoment.v1 import scoring_pb2
@@ -123,3 +124,19 @@ async def test_a_call_that_gives_up_waiting_leaves_the_others_in_order() -> None
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == ["a", "c"]
     assert not turns.taken(KEY)
+
+
+async def test_another_tenants_visitor_is_unknown_and_not_looked_up() -> None:
+    """The workspace is one tenant's: its rows are nobody else's, whatever the visitor's id."""
+    scorer, users = CountingScorer(), SlowUsers(status=UserStatus.FOUND)
+    application = an_application(scorer, users)
+    statuses = []
+    for tenant in ("shop-b", "default"):
+        before = CALLER.set(Caller(tenant))
+        visit = application.decoder.score_call(a_request("e1"))
+        CALLER.reset(before)
+        await application.visits.score(visit)
+        user = scorer.calls[-1].user
+        assert user is not None
+        statuses.append((visit.call.key.tenant, user.status, len(users.asked)))
+    assert statuses == [("shop-b", UserStatus.UNKNOWN, 0), ("default", UserStatus.FOUND, 1)]
