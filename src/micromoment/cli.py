@@ -81,6 +81,8 @@ def serve(
         "bundle_store": store,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    # Of each handshake that fails gRPC would write a line of its own among those of the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from micromoment.exposure import check_exposure  # noqa: PLC0415
 
     check_exposure(settings)

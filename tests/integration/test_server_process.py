@@ -135,7 +135,7 @@ def test_a_taken_admin_port_ends_the_start_with_a_clear_line(start: Start) -> No
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        server = start(admin_port=str(port), host="0.0.0.0")  # noqa: S104 - on purpose
+        server = start(admin_port=str(port), host="0.0.0.0", insecure="true")  # noqa: S104 - on purpose
         status, _ = server.end(START_S)
     assert status == 1
     why = f"cannot listen on 127.0.0.1 port {port}: Address already in use"

@@ -181,7 +181,7 @@ async def test_the_old_bundle_is_let_go(
 
 async def test_the_admin_port_is_on_loopback_alone(settings: Settings) -> None:
     """A server for the network lets only its own machine change what answers."""
-    open_to_all = settings.model_copy(update={"host": "0.0.0.0"})  # noqa: S104 - on purpose
+    open_to_all = settings.model_copy(update={"host": "0.0.0.0", "insecure": True})  # noqa: S104 - on purpose
     async with swapping(open_to_all) as served:
         _, writer = await asyncio.open_connection("127.0.0.2", served.service.port)
         writer.close()
