@@ -142,6 +142,8 @@ def test_f1_who_does_not_belong_is_not_connected(
         assert not scores(address, {})
         probes = server.await_event("serving")["health_port"]
         assert health.check(f"127.0.0.1:{probes}") == "SERVING"
+    # Whoever scans the port writes nothing into the log.
+    assert [line for line in server.lines if not line.startswith("{")] == []
     reached("F1", f"{door}: {len(refused) + len(no_tls)} ways refused, TLS 1.2 and 1.3 answered")
 
 

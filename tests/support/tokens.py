@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
 
 from micromoment.security.access import Access
 from micromoment.security.callers import Role
@@ -62,3 +66,11 @@ class Tokens:
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
     """Give gRPC metadata with a token."""
     return (("authorization", f"Bearer {token}"),)
+
+
+def refused(call: Callable[[], Any]) -> tuple[str, str]:
+    """Make a call that is refused; give status and details, which are told in the trailers too."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    error: Any = caught.value
+    return error.code().name, f"{error.details()} {error.trailing_metadata()}"
