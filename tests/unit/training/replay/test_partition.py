@@ -47,7 +47,7 @@ def test_who_denied_analytics_is_not_learned_from(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Such events are left out, however they came into the folder, and counted in a warning."""
-    events = [AnEvent(at_s=place, event_id=f"e{place}") for place in range(6)]
+    events = [AnEvent(event_id=f"e{place}") for place in range(6)]
     table = to_table(events)
     answers = pa.array(["denied", "granted", None, "denied", None, "granted"])
     place = table.schema.get_field_index("consent_analytics")
