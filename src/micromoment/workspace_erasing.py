@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Final
 
 from micromoment.stores.erasure_list import load_erasures
-from micromoment.stores.parquet_erasing import erase_rows, rows_where
+from micromoment.stores.parquet_erasing import erase_rows, rows_where, values_where
 from micromoment.stores.user_view import VISITOR_KEY
+
+_SESSION: Final = "session_id"
 
 
 def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: int) -> int:
@@ -20,7 +23,10 @@ def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: in
     erasures = load_erasures(workspace)
     erasures.add(visitors, time_us)
     erasures.save(workspace)
-    return sum(erase_rows(path, {VISITOR_KEY: visitors}) for path in _files(workspace))
+    files = _files(workspace)
+    theirs = {VISITOR_KEY: visitors}
+    sessions = set().union(*(values_where(path, theirs, _SESSION) for path in files))
+    return sum(erase_rows(path, {VISITOR_KEY: visitors, _SESSION: sessions}) for path in files)
 
 
 def workspace_rows(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from redis import Redis
 
@@ -97,17 +98,17 @@ class Visits:
     """Visits of them and of others; all events are stamped with the time at which they are sent."""
 
     client: Client
-    number: int = 0
+    _numbers: ClassVar[Iterator[int]] = count(1)
 
     def an_event(self, name: str, *, ago: timedelta = timedelta()) -> events_pb2.Event:
         """Make an event of now, or of some time ago."""
-        self.number += 1
+        number = next(self._numbers)
         return event(
             "item_view",
-            event_id=f"{name}-{self.number}",
+            event_id=f"{name}-{number}",
             event_time=datetime.now(UTC) - ago,
-            items=[item(f"sku{self.number % 5}", price="9.99", quantity=1)],
-            page=f"/{name}/{self.number}",
+            items=[item(f"sku{number % 5}", price="9.99", quantity=1)],
+            page=f"/{name}/{number}",
         )
 
     def theirs(self, session: str = SESSION, **options: Any) -> pb.ScoreResponse:  # noqa: ANN401
@@ -119,13 +120,13 @@ class Visits:
         """Let somebody else come."""
         return self.client.score(session, [self.an_event("other")], anonymous_id=OTHER)
 
-    def outside(self, user_id: str) -> events_pb2.IngestResponse:
+    def outside(self, user_id: str, *, ago: timedelta = timedelta()) -> events_pb2.IngestResponse:
         """Let the order service tell of an order."""
-        self.number += 1
+        number = next(self._numbers)
         order = event(
             "purchase",
-            event_id=f"{user_id}-order-{self.number}",
-            event_time=datetime.now(UTC),
-            order_id=f"{user_id}-{self.number}",
+            event_id=f"{user_id}-order-{number}",
+            event_time=datetime.now(UTC) - ago,
+            order_id=f"{user_id}-{number}",
         )
         return self.client.ingest([order], user_id=user_id)

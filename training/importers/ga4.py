@@ -15,6 +15,7 @@ from training.importers.day_notes import day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.denials import denials_in, stage_denials
 from training.importers.engine import engine, file_list, script
+from training.importers.erased import leave_out_erased
 from training.importers.event_folder import event_folder
 from training.importers.ga4_stage import Stage, stage_files
 from training.importers.page_rules import load_page_rules
@@ -58,6 +59,7 @@ def import_ga4(
         stage = stage_files(db, sources, folder.work / "rows", shop.currency, tally, show)
         pseudonyms.encode_files(stage.all_rows(), _IDS)
         stage_denials(folder, denials_in(db, stage.dropped()))
+        leave_out_erased(stage, folder, tally)
         days = stage.days()
         notes = day_notes(folder, days)
         if days:

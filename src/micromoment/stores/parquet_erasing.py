@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +13,15 @@ import pyarrow.parquet as pq
 
 from micromoment.errors import InvalidDataError
 
+_TIME: Final = "event_time"
 # By column, the values of whose rows are meant.
 Whose = Mapping[str, Collection[str]]
 
 
-def erase_rows(path: Path, whose: Whose) -> int:
+def erase_rows(path: Path, whose: Whose, *, until_us: int | None = None) -> int:
     """Remove the rows in which one of the columns has one of its values; give how many.
+
+    With `until_us` only those whose `event_time` is not after that.
 
     The file appears whole or stays as it was; a column that it lacks counts as empty. Raises
     `InvalidDataError` for a file that is no Parquet file.
@@ -27,10 +31,11 @@ def erase_rows(path: Path, whose: Whose) -> int:
             sets = _sets(file.schema_arrow, whose)
             if not sets:
                 return 0
-            found = sum(_count(_mask(part, sets)) for part in _parts(file, list(sets)))
+            columns = [*sets, *([] if until_us is None else [_TIME])]
+            found = sum(_count(_mask(part, sets, until_us)) for part in _parts(file, columns))
             if not found:
                 return 0
-            _rewrite(path, file, sets)
+            _rewrite(path, file, sets, until_us)
     except pa.ArrowInvalid as error:
         raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
     return found
@@ -79,24 +84,31 @@ def _parts(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[pa.Table
         yield file.read_row_group(group, columns=columns)
 
 
-def _mask(part: pa.Table, sets: Mapping[str, pa.Array]) -> pa.ChunkedArray:
+def _mask(
+    part: pa.Table, sets: Mapping[str, pa.Array], until_us: int | None = None
+) -> pa.ChunkedArray:
     masks = [pc.is_in(part[name].cast(pa.string()), value_set=sets[name]) for name in sets]
     mask = masks[0]
     for other in masks[1:]:
         mask = pc.or_(mask, other)
-    return mask
+    if until_us is None:
+        return mask
+    until = pa.scalar(until_us, pa.timestamp("us", tz="UTC"))
+    return pc.and_(mask, pc.fill_null(pc.less_equal(part[_TIME], until), fill_value=True))
 
 
 def _count(mask: pa.ChunkedArray) -> int:
     return pc.sum(mask).as_py() or 0
 
 
-def _rewrite(path: Path, file: pq.ParquetFile, sets: Mapping[str, pa.Array]) -> None:
+def _rewrite(
+    path: Path, file: pq.ParquetFile, sets: Mapping[str, pa.Array], until_us: int | None
+) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         with pq.ParquetWriter(draft, file.schema_arrow, compression=_compression(file)) as writer:
             for part in _parts(file, None):
-                kept = part.filter(pc.invert(_mask(part, sets)))
+                kept = part.filter(pc.invert(_mask(part, sets, until_us)))
                 if len(kept):
                     writer.write_table(kept)
         descriptor = os.open(draft, os.O_RDONLY)

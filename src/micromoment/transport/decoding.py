@@ -57,13 +57,13 @@ class RequestDecoder:
             visit = self._visit(request, request.events)
             call = visit.call
             call.as_of_us = _as_of(request)
-            if len(call.event_ids) > MAX_EVENTS:
+            if len(request.events) > MAX_EVENTS:
                 raise OutsideContractError
         except OutsideContractError:
             check_score_request(request)
             raise
         call.explain = request.explain
-        call.dry_run = request.dry_run
+        call.dry_run = request.dry_run or visit.is_late
         return visit
 
     def fold_call(

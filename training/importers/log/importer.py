@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from micromoment.events.identity import IdEncoder
+from micromoment.stores.erasure_list import load_erasures
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_state
 from training.importers.denials import stage_denials
@@ -46,7 +47,11 @@ def import_log(
     keys = LogKeys(ids or IdEncoder())
     with event_folder(out, None) as opened, reporting(progress) as show:
         reader = LogReader(
-            keys.reading(source), opened.work / "staged", time_zone, days or DayRange()
+            keys.reading(source),
+            opened.work / "staged",
+            time_zone,
+            days or DayRange(),
+            load_erasures(opened.path),
         )
         reader.read(show)
         folder = opened.under(keys.key_id)

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from micromoment.errors import InvalidDataError
 from micromoment.events.proto_codec import micros_of
 from micromoment.events.shop import Shop
+from micromoment.stores.erasure_list import ErasureList
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.stores.log_rows import LoggedVisit, RowKind
 from micromoment.v1 import events_pb2, log_pb2
@@ -74,6 +75,7 @@ class LogReader:
     folder: Path
     time_zone: str
     days: DayRange
+    erasures: ErasureList = field(default_factory=ErasureList)
     purchases: int = 0
     _sessions: LoggedSessions = field(default_factory=LoggedSessions)
     _counts: dict[tuple[int, int], _Counts] = field(default_factory=dict)  # session, part
@@ -194,6 +196,7 @@ class LogReader:
                 " say which one counts (--time-zone)",
             )
         session = self._sessions.of(visit, logged)
+        self._leave_out_erased(session, visit.visitor_id, logged.events)
         self._visitors[session.number] = visit.visitor_id
         if logged.identified:
             self._identified.add(visit.visitor_id)
@@ -249,6 +252,7 @@ class LogReader:
             return
         is_order = event.type == _PURCHASE
         self._outside[session.number] = event.order_id if is_order else ""
+        self._leave_out_erased(session, logged.visitor_id, [event])
         self._visitors[session.number] = logged.visitor_id
         self.purchases += is_order
         row = event_row(
@@ -260,6 +264,13 @@ class LogReader:
             received_time_us=logged.received_time_us,
         )
         self._stage(part, session, micros_of(event.event_time), row, counts)
+
+    def _leave_out_erased(
+        self, session: LoggedSession, visitor_id: str, events: Iterable[events_pb2.Event]
+    ) -> None:
+        until = self.erasures.until(visitor_id) if self.erasures else 0
+        if until and any(micros_of(event.event_time) <= until for event in events):
+            session.lacking = Lacking.ERASED
 
     def _stage(
         self, part: int, session: LoggedSession, time_us: int, row: Row, counts: _Counts

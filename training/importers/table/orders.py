@@ -11,6 +11,7 @@ import duckdb
 from micromoment.events.identity import IdEncoder
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.engine import engine, file_list, literal, script
+from training.importers.erased import leave_out_erased
 from training.importers.event_folder import event_folder
 from training.importers.ga4_stage import FIRST_TIME_US, LAST_TIME_US
 from training.importers.progress import ProgressHook, reporting
@@ -53,6 +54,7 @@ def import_orders(
         lines = f"read_parquet({file_list(files)})"
         make_events(db, lines, folder, mapping, tally)
         stage = stage_lines(db, lines, folder.work / "staged", days, tally)
+        leave_out_erased(stage, folder, tally)
         if not replace:
             check_replaced(folder, stage.days())
         notes = day_notes(folder, stage.days())

@@ -15,6 +15,7 @@ from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.denials import denials_in, stage_denials
 from training.importers.engine import engine, file_list, script
+from training.importers.erased import leave_out_erased
 from training.importers.event_folder import EventFolder, event_folder
 from training.importers.ga4_stage import Stage
 from training.importers.page_rules import PageRules
@@ -80,6 +81,7 @@ def import_visits(
             tally,
             duplicates=settings.duplicates,
         )
+        leave_out_erased(stage, folder, tally)
         days = stage.days()
         if not settings.replace:
             check_replaced(folder, days)
