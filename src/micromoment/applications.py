@@ -6,6 +6,7 @@ decoder and encoder are a bundle's and go with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from micromoment.stores.event_log import EventLog
 from micromoment.stores.interfaces import UserFeatureStore
 from micromoment.stores.redis_sessions import RedisSessionStore
 from micromoment.stores.sessions import MemorySessionStore
-from micromoment.stores.tombstones import ErasureRegister
+from micromoment.stores.tombstones import ErasureRegister, FileRegister
 from micromoment.stores.visit_log import SqliteVisitLog
 from micromoment.stores.withdrawals import NOTHING_TO_WITHDRAW, Withdrawals
 from micromoment.stores.withdrawn_sessions import WithdrawnSessions
@@ -50,7 +51,7 @@ class Stores:
     visit_log: SqliteVisitLog | NoVisitLog
     users: UserFeatureStore
     event_log: EventLog
-    register: ErasureRegister
+    register: ErasureRegister = field(default_factory=lambda: FileRegister(None, math.inf))
     withdrawn: WithdrawnSessions = field(default_factory=lambda: WithdrawnSessions(0.0, 0))
     withdrawals: Withdrawals = NOTHING_TO_WITHDRAW
 

@@ -30,7 +30,7 @@ from micromoment.session_opening import (
     open_link,
     open_sessions,
     open_withdrawals,
-    stream_limits,
+    outside_limits,
 )
 from micromoment.settings import Settings
 from micromoment.stores.absent import NoEventLog, NoUserFeatures
@@ -161,7 +161,9 @@ def _open_event_log(settings: Settings, erased: RedisTombstones | None) -> Event
         return RedisOutsideVisitLog(
             open_link(settings.session_store, settings.session_timeout),
             prefix=settings.session_prefix,
-            limits=stream_limits(settings),
+            limits=outside_limits(settings),
             erased=erased,
         )
-    return OutsideVisitLog(settings.event_log / OUTSIDE_FILE)
+    return OutsideVisitLog(
+        settings.event_log / OUTSIDE_FILE, retention_s=settings.outside_retention
+    )

@@ -94,6 +94,11 @@ def stream_limits(settings: Settings) -> StreamLimits:
     return StreamLimits(settings.log_retention, settings.log_max_entries)
 
 
+def outside_limits(settings: Settings) -> StreamLimits:
+    """Give what bounds the stream of events from outside visits on Redis."""
+    return StreamLimits(settings.outside_retention, settings.log_max_entries)
+
+
 def _open_visit_log(
     settings: Settings, folder: Path, observer: LogObserver, clock_us: Callable[[], int]
 ) -> SqliteVisitLog:

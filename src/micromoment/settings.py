@@ -214,6 +214,9 @@ class Settings(BaseSettings):
         ge=1_000,
         description="Calls in the log beyond which the oldest are removed, in Redis alone.",
     )
+    outside_retention: PositiveSeconds = Field(
+        34_560_000.0, description="Events from outside visits that are older are removed."
+    )
     tombstone_retention: PositiveSeconds = Field(
         7_776_000.0,
         description="For how long it is remembered who was erased, by hashes: events from before "

@@ -13,6 +13,7 @@ PROMISED = {
     *(f"D{number}" for number in (1, 2, 3, 4, 6)),
     "F1",
     "F2",
+    "F5",
     "F6",
 }
 

@@ -87,7 +87,10 @@ def _until(ids: pa.ChunkedArray, erasures: ErasureList) -> npt.NDArray[np.int64]
     encoded = pc.dictionary_encode(ids.combine_chunks())
     known = [erasures.until(one or "") for one in encoded.dictionary.to_pylist()]
     table = np.array([*known, 0], np.int64)
-    return table[encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)]
+    places: npt.NDArray[np.int64] = encoded.indices.fill_null(len(known)).to_numpy(
+        zero_copy_only=False
+    )
+    return table[places]
 
 
 def _times(rows: pa.Table) -> npt.NDArray[np.int64]:

@@ -20,6 +20,7 @@ from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import LATEST, default_bundle_store
+from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.signing_keys import SigningKey
 from training.churn.model import ChurnParams
 from training.cluster import DaskCluster
@@ -33,6 +34,7 @@ from training.pipeline.features import UserHistory, build_history
 from training.pipeline.golden import pick_golden
 from training.pipeline.learn import Learned, Material, learn
 from training.pipeline.portraits import portray_training
+from training.privacy.erase import apply_erasures
 from training.progress import Steps
 from training.publishing.bundle import BundleParts, write_bundle
 from training.publishing.store import publish
@@ -113,6 +115,8 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     steps = steps or Steps()
     if re.match(NAME_PATTERN, request.name) is None:
         raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
+    # What a server erased must not come back from events that were imported before.
+    apply_erasures(request.workspace, request.events)
     days = _days_until(request.events, request.until)
     request = replace(request, ids=days.encoder(request.ids))
     blocks = forward_blocks(days.days)
@@ -223,11 +227,19 @@ def _parts(
     )
 
 
+def _erasures_seen(events: Path) -> dict[str, Any]:
+    """Say which erasures had been applied to the events: how many, the last, and a digest."""
+    seen = load_erasures(events)
+    last = datetime.fromtimestamp(seen.last_us / 1e6, UTC).isoformat() if seen else None
+    return {"people": len(seen), "last": last, "digest": seen.digest}
+
+
 def _training_record(
     request: TrainRequest, days: EventDays, blocks: tuple[Block, ...]
 ) -> dict[str, Any]:
     return {
         "events_fingerprint": days.fingerprint(),
+        "erasures": _erasures_seen(request.events),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
         "calibration_days": [day.isoformat() for block in blocks for day in block.later],

@@ -95,7 +95,6 @@ class AdminClient:
     ) -> Iterator[privacy_pb2.ExportUserResponse]:
         """Ask for all that the server holds of a person, piece by piece."""
         request = privacy_pb2.ExportUserRequest(user_id=user_id, anonymous_ids=anonymous_ids)
-        pieces: Iterator[privacy_pb2.ExportUserResponse] = self._privacy.ExportUser(
+        yield from self._privacy.ExportUser(
             request, timeout=self._deadline_s, metadata=self._metadata
         )
-        return pieces

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -24,6 +25,7 @@ from micromoment.v1 import events_pb2
 
 # The file's name in the folder of a server's event log.
 OUTSIDE_FILE: Final = "outside_visits.sqlite"
+_EXPIRY_S: Final = 3_600.0
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS outside_visit_events (
     sequence INTEGER PRIMARY KEY,
@@ -81,10 +83,17 @@ class EventLog(Protocol):
 
 
 class OutsideVisitLog:
-    """An SQLite file in WAL mode. One thread writes, so that no caller waits on the event loop."""
+    """An SQLite file in WAL mode. One thread writes, so that no caller waits on the event loop.
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 0.5) -> None:
+    Events older than `retention_s` seconds go, once an hour while others come.
+    """
+
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float = 0.5, retention_s: float | None = None
+    ) -> None:
         self._path = path
+        self._retention_s = retention_s
+        self._next_expiry = float("-inf")
         self._busy_timeout_s = busy_timeout_s
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
         self._connection: sqlite3.Connection | None = None
@@ -114,6 +123,7 @@ class OutsideVisitLog:
 
     def _append(self, events: Sequence[LoggedEvent]) -> int:
         connection = self._connection = self._connection or self._open()
+        self._expire(connection)
         with connection, closing(connection.cursor()) as cursor:
             before = connection.total_changes
             cursor.executemany(
@@ -121,6 +131,17 @@ class OutsideVisitLog:
                 [(e.received_time_us, e.tenant, e.visitor_id, e.event_id, e.event) for e in events],
             )
             return connection.total_changes - before
+
+    def _expire(self, connection: sqlite3.Connection) -> None:
+        """Remove what is too old, once an hour; `secure_delete` leaves none of it in the file."""
+        if self._retention_s is None or time.monotonic() < self._next_expiry:
+            return
+        self._next_expiry = time.monotonic() + _EXPIRY_S
+        oldest_us = round((time.time() - self._retention_s) * 1e6)
+        with connection:
+            connection.execute(
+                "DELETE FROM outside_visit_events WHERE received_time < ?", (oldest_us,)
+            )
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def erase_rows(path: Path, whose: Whose, *, until_us: int | None = None) -> int:
     return found
 
 
-def values_where(path: Path, whose: Whose, wanted: str) -> set[str]:
+def values_where(path: Path, whose: Whose, wanted: str, *, until_us: int | None = None) -> set[str]:
     """Give the values of a column in those rows, without null and the empty one.
 
     Raises `InvalidDataError` for a file that is no Parquet file.
@@ -52,8 +52,9 @@ def values_where(path: Path, whose: Whose, wanted: str) -> set[str]:
             sets = _sets(file.schema_arrow, whose)
             if not sets or wanted not in file.schema_arrow.names:
                 return found
-            for part in _parts(file, [*{*sets, wanted}]):
-                found.update(part.filter(_mask(part, sets))[wanted].to_pylist())
+            columns = [*{*sets, wanted}, *([] if until_us is None else [_TIME])]
+            for part in _parts(file, columns):
+                found.update(part.filter(_mask(part, sets, until_us))[wanted].to_pylist())
     except pa.ArrowInvalid as error:
         raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
     return {value for value in found if value}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -195,8 +196,9 @@ class FileRegister:
     async def finish(self, erasure: Erasure) -> None:
         """Let go of it."""
         del self._pending[erasure.name]
-        oldest_us = time.time_ns() // 1_000 - round(self.retention_s * _US_PER_SECOND)
-        self._tombstones.drop_before(oldest_us)
+        if self.retention_s < math.inf:
+            oldest_us = time.time_ns() // 1_000 - round(self.retention_s * _US_PER_SECOND)
+            self._tombstones.drop_before(oldest_us)
         await self._keep()
 
     async def pending(self) -> list[Erasure]:

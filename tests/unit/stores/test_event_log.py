@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from micromoment.stores.absent import NoEventLog
 from micromoment.stores.errors import EventLogMissingError, EventLogUnavailableError
-from micromoment.stores.event_log import LoggedEvent, OutsideVisitLog
+from micromoment.stores.event_log import LoggedEvent, OutsideVisitLog, read_outside_visits
+from micromoment.transport.decoding import now_us
 
 
 def an_event(event_id: str, tenant: str = "default") -> LoggedEvent:
@@ -74,3 +76,17 @@ async def test_without_a_log_events_are_refused() -> None:
     """The error names the setting."""
     with pytest.raises(EventLogMissingError, match="event_log"):
         await NoEventLog().append([an_event("e1")])
+
+
+async def test_what_is_older_is_removed(tmp_path: Path) -> None:
+    """Beyond the retention, when the first event of an hour comes; without one nothing is."""
+    path = tmp_path / "log.sqlite"
+    log = OutsideVisitLog(path)
+    await log.append([an_event("old")])
+    await log.append([dataclasses.replace(an_event("new"), received_time_us=now_us())])
+    await log.close()
+    assert len(list(read_outside_visits(path))) == 2
+    log = OutsideVisitLog(path, retention_s=3_600.0)
+    await log.append([dataclasses.replace(an_event("newer"), received_time_us=now_us())])
+    await log.close()
+    assert [event.event_id for _, event in read_outside_visits(path)] == ["new", "newer"]

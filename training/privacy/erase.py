@@ -1,0 +1,217 @@
+"""Erases people from folders of events, feature workspaces, logs that no server uses, and tables.
+
+First the list of erasures in the folder is added to, so that an import that is done again, or a run
+that breaks off, brings nobody back. Doing it again finishes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from micromoment.errors import InvalidDataError
+from micromoment.scoring.manifest import MANIFEST_FILE
+from micromoment.stores.erasure_list import load_erasures
+from micromoment.stores.event_log import OUTSIDE_FILE, erase_outside_events
+from micromoment.stores.log_erasing import erase_calls
+from micromoment.stores.log_segments import LogFolder
+from micromoment.stores.online_erasing import erase_online
+from micromoment.stores.parquet_erasing import erase_rows, values_where
+from micromoment.transport.decoding import TENANT
+from micromoment.workspace_erasing import erase_from_workspace
+from training.importers.event_folder import event_folder
+
+ID_COLUMNS: Final = ("user_id", "anonymous_id", "visitor_id", "buyer")
+_SESSION: Final = "session_id"
+
+
+@dataclass(frozen=True, slots=True)
+class OfflinePlaces:
+    """Where to look. `tables` are CSV or Parquet files, or folders of them, with columns of ids.
+
+    `logs` are folders of event logs that no server uses, back-ups for instance.
+    """
+
+    events: tuple[Path, ...] = ()
+    workspace: Path | None = None
+    logs: tuple[Path, ...] = ()
+    tables: tuple[Path, ...] = ()
+    bundle_store: Path | None = None
+
+
+@dataclass(slots=True)
+class ErasureReport:
+    """Rows that were removed, by file, and what can't be changed: bundles that hold ids."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    bundles: list[str] = field(default_factory=list)
+
+    def add(self, name: str, rows: int) -> None:
+        """Count rows of a file."""
+        if rows:
+            self.rows[name] = self.rows.get(name, 0) + rows
+
+
+def erase_people(
+    ids: Collection[str], places: OfflinePlaces, *, time_us: int | None = None
+) -> ErasureReport:
+    """Erase whom the ids name, in each form in which they may be stored, from all places.
+
+    Raises `InvalidDataError` for a file that can't be read, `InvalidSettingError` for a log that a
+    server uses, and `UserFeaturesUnavailableError` for an online store that does not answer.
+    """
+    known = frozenset(ids) - {""}
+    when = time.time_ns() // 1_000 if time_us is None else time_us
+    report = ErasureReport()
+    for folder in places.events:
+        _erase_events(folder, known, when, report)
+    if places.workspace is not None:
+        rows = erase_from_workspace(places.workspace, known, when)
+        report.add(str(places.workspace), rows)
+        online = erase_online(places.workspace, sorted(known))
+        report.add(f"{places.workspace} (online store)", online)
+    for log in places.logs:
+        _erase_log(log, known, report)
+    for table in table_files(places.tables):
+        report.add(str(table), _erase_table(table, known))
+    if places.bundle_store is not None:
+        report.bundles = bundles_with(places.bundle_store, known)
+    return report
+
+
+def apply_erasures(workspace: Path, events: Path) -> ErasureReport:
+    """Erase from a folder of events whom the workspace's list names and the folder's does not.
+
+    So that what a server erased does not come back by training. Raises `InvalidDataError`.
+    """
+    report = ErasureReport()
+    told, own = load_erasures(workspace), load_erasures(events)
+    if not events.is_dir() or not own.lacks(told):
+        return report
+    by_time: dict[int, set[str]] = {}
+    for one in _ids_in(events):
+        until = told.until(one)
+        if until > own.until(one):
+            by_time.setdefault(until, set()).add(one)
+    for until, ids in sorted(by_time.items()):
+        _erase_events(events, frozenset(ids), until, report)
+    own = load_erasures(events)
+    own.take_in(told)
+    own.save(events)
+    return report
+
+
+def bundles_with(store: Path, ids: Collection[str]) -> list[str]:
+    """Name the bundles whose golden sessions hold one of the ids: they can't be changed."""
+    found = []
+    for manifest in sorted(store.glob(f"*/*/{MANIFEST_FILE}")):
+        folder = manifest.parent
+        words = [one.encode() for one in ids]
+        if any(
+            values_where(path, {column: ids}, column)
+            for path in folder.glob("*.parquet")
+            for column in ID_COLUMNS
+        ) or any(
+            word in path.read_bytes()
+            for path in folder.iterdir()
+            if path.is_file() and path.suffix != ".parquet"
+            for word in words
+        ):
+            found.append(f"{folder.parent.name}:{folder.name}")
+    return found
+
+
+def _erase_events(folder: Path, ids: Collection[str], time_us: int, report: ErasureReport) -> None:
+    if not folder.is_dir():
+        raise InvalidDataError(str(folder), "is no folder of events")
+    with event_folder(folder):  # no import may write it meanwhile
+        erasures = load_erasures(folder)
+        erasures.add(ids, time_us)
+        erasures.save(folder)
+        theirs = dict.fromkeys(ID_COLUMNS, ids)
+        files = sorted(folder.glob("*.parquet"))
+        sessions: set[str] = set()
+        for path in files:
+            sessions |= values_where(path, theirs, _SESSION, until_us=time_us)
+        for path in files:
+            rows = erase_rows(path, {**theirs, _SESSION: sessions}, until_us=time_us)
+            report.add(str(path), rows)
+        # What later days need of earlier ones, hidden beside them.
+        for path in sorted(folder.glob(".*/*/*.parquet")):
+            erase_rows(path, {**theirs, _SESSION: sessions})
+
+
+def _erase_log(folder: Path, ids: Collection[str], report: ErasureReport) -> None:
+    lock = LogFolder(folder)
+    try:
+        erased = erase_calls(folder, TENANT, visitors=ids)
+        report.add(f"{folder} (calls)", erased.rows)
+        outside = erase_outside_events(folder / OUTSIDE_FILE, TENANT, ids)
+        report.add(f"{folder} (events outside visits)", outside)
+    except sqlite3.Error as error:
+        raise InvalidDataError(str(folder), f"can't be erased from: {error}") from None
+    finally:
+        lock.close()
+
+
+def _erase_table(path: Path, ids: Collection[str]) -> int:
+    if path.suffix == ".parquet":
+        return erase_rows(path, dict.fromkeys(ID_COLUMNS, ids))
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows, None)
+        if header is None:
+            return 0
+        columns = [place for place, name in enumerate(header) if name in ID_COLUMNS]
+        if not columns:
+            raise InvalidDataError(str(path), f"has none of the columns {', '.join(ID_COLUMNS)}")
+        kept, gone = [header], 0
+        for row in rows:
+            is_theirs = any(place < len(row) and row[place] in ids for place in columns)
+            gone += is_theirs
+            if not is_theirs:
+                kept.append(row)
+    if gone:
+        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+        try:
+            with draft.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(kept)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    return gone
+
+
+def table_files(tables: Iterable[Path]) -> Sequence[Path]:
+    """List the tables. Raises `InvalidDataError` for one that isn't there."""
+    found: list[Path] = []
+    for table in tables:
+        if table.is_dir():
+            found += sorted(
+                path for path in table.rglob("*") if path.suffix in {".csv", ".parquet"}
+            )
+        elif table.exists():
+            found.append(table)
+        else:
+            raise InvalidDataError(str(table), "isn't there")
+    return found
+
+
+def _ids_in(folder: Path) -> set[str]:
+    import pyarrow.compute as pc  # noqa: PLC0415 - where it is used
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    found: set[str] = set()
+    for path in sorted(folder.glob("*.parquet")):
+        rows = pq.read_table(path, columns=["user_id", "anonymous_id"])
+        for name in rows.column_names:
+            found.update(one for one in pc.unique(rows[name]).to_pylist() if one)
+    return found
