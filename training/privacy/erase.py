@@ -17,13 +17,13 @@ from typing import Final
 
 from micromoment.errors import InvalidDataError
 from micromoment.scoring.manifest import MANIFEST_FILE
+from micromoment.security.callers import DEFAULT_TENANT as TENANT
 from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.event_log import OUTSIDE_FILE, erase_outside_events
 from micromoment.stores.log_erasing import erase_calls
 from micromoment.stores.log_segments import LogFolder
 from micromoment.stores.online_erasing import erase_online
 from micromoment.stores.parquet_erasing import erase_rows, values_where
-from micromoment.transport.decoding import TENANT
 from micromoment.workspace_erasing import erase_from_workspace
 from training.importers.event_folder import event_folder
 

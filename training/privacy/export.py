@@ -9,12 +9,12 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from micromoment.security.callers import DEFAULT_TENANT as TENANT
 from micromoment.stores.event_log import OUTSIDE_FILE, read_outside_visits
 from micromoment.stores.log_erasing import sessions_of
 from micromoment.stores.log_segments import read_rows, segments
 from micromoment.stores.online_rows import OnlineRows
 from micromoment.stores.parquet_erasing import rows_where, values_where
-from micromoment.transport.decoding import TENANT
 from micromoment.v1 import events_pb2
 from micromoment.workspace_erasing import workspace_rows
 from training.privacy.erase import ID_COLUMNS, OfflinePlaces, table_files
