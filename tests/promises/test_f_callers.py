@@ -13,6 +13,7 @@ from typing import Any, Final
 import grpc
 import httpx
 import pytest
+from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -189,6 +190,14 @@ def test_f2_the_front_door_asks_as_well(start: Start, tmp_path: Path) -> None:
         assert ask(path)[0] == 401
         assert ask(path, authorization=f"Bearer {admin}")[0] == 200
     assert [ask(path)[0] for path in ("/livez", "/readyz")] == [200, 200]
+    # Sessions are tenants' own here as well.
+    other = tokens.new("shop-b")
+    server.await_event("file_reloaded", RELOAD_S)
+    body = json_format.MessageToJson(score_request("s1", [an_event(1, 0)])).encode()
+    assert ask("/v1/score", body, **{"x-api-key": score})[0] == 200
+    assert ask("/v1/get_session", b'{"sessionId": "s1"}', **{"x-api-key": score})[0] == 200
+    known = ask("/v1/get_session", b'{"sessionId": "s1"}', **{"x-api-key": other})
+    assert (known[0], "SESSION_NOT_FOUND" in known[1]) == (404, True)
     for token in tokens.made:
         assert token not in server.log
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from micromoment.client import Client, event, score_request
+from micromoment.client import AsyncClient, Client, event, score_request
 from micromoment.stores.event_log import OUTSIDE_FILE, read_outside_visits
 from micromoment.v1 import events_pb2, scoring_pb2
 from tests.promises.conftest import Form, Reached
 from tests.support.feature_stores import a_redis
 from tests.support.recovery import START, an_event
-from tests.support.server_process import Server, Start, servers
+from tests.support.server_process import Start, servers
 from tests.support.tokens import Tokens, refused
 
 ANSWER_S: Final = 10.0
@@ -43,6 +44,8 @@ class Tenants:
 
     clients: list[Client] = field(repr=False)
     alone: Client
+    address: str
+    tokens: list[str] = field(repr=False)
     number: Iterator[int] = field(default_factory=itertools.count)
 
 
@@ -65,11 +68,14 @@ def tenants(
         own = lone.new("alone")
         one = start(credentials=str(lone.path))
 
-        def client(server: Server, token: str) -> Client:
-            address = f"127.0.0.1:{server.await_event('serving')['port']}"
+        def client(address: str, token: str) -> Client:
             return stack.enter_context(Client(address, deadline_s=ANSWER_S, token=token))
 
-        yield Tenants([client(many, token) for token in made], client(one, own))
+        crowded, quiet = (
+            f"127.0.0.1:{server.await_event('serving')['port']}" for server in (many, one)
+        )
+        clients = [client(crowded, token) for token in made]
+        yield Tenants(clients, client(quiet, own), crowded, made)
 
 
 # What a tenant does next: how many events, by which call.
@@ -182,6 +188,36 @@ def test_f2_tenants_know_nothing_of_each_other(
     assert tried >= pairs * 0.9
     where = request.node.callspec.params["tenants"]
     reached("F2", f"{where}: {tried} pairs of tenants with the same session, 0 answers differ")
+
+
+async def test_f2_tenants_at_once_are_not_mixed_up(tenants: Tenants) -> None:
+    """Calls, streams and batches of many tenants at the same time, all of one session id."""
+    session_id = f"at-once-{next(tenants.number)}"
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(AsyncClient(tenants.address, token=token))
+            for token in tenants.tokens[:8]
+        ]
+        streams = [await stack.enter_async_context(client.stream()) for client in clients]
+
+        async def visit(place: int) -> list[int]:
+            seen = []
+            for number in range(24 + place):
+                new = [an_event(10 * place + 1, number)]
+                if number % 3 == 0:
+                    reply = await clients[place].score(session_id, new, deadline_s=ANSWER_S)
+                elif number % 3 == 1:
+                    reply = await streams[place].score(session_id, new, deadline_s=ANSWER_S)
+                else:
+                    request = score_request(session_id, new)
+                    (one,) = await clients[place].batch_score([request], deadline_s=ANSWER_S)
+                    reply = one.response
+                assert reply.last_event_id == new[0].event_id
+                seen.append(reply.events_seen)
+            return seen
+
+        found = await asyncio.gather(*map(visit, range(len(clients))))
+    assert found == [list(range(1, 25 + place)) for place in range(len(clients))]
 
 
 def test_f2_events_outside_visits_are_each_tenants_own(
