@@ -13,7 +13,7 @@ import grpc
 
 TOKEN_VARIABLE: Final = "MICROMOMENT_TOKEN"  # noqa: S105 - the name, not a token
 TOKEN_FILE_VARIABLE: Final = "MICROMOMENT_TOKEN_FILE"  # noqa: S105 - as above
-_SCHEME: Final = re.compile(r"(?:dns:(?://[^/]*/)?|ipv[46]:)")
+_SCHEME: Final = re.compile(r"(?:dns:(?:///)?|ipv[46]:)")
 _LOCAL_SCHEMES: Final = ("unix:", "unix-abstract:")
 
 Metadata = tuple[tuple[str, str], ...]
