@@ -17,8 +17,9 @@ LOCAL = (
     "dns:///localhost:1", "unix:/tmp/socket", "ipv4:127.0.0.1:1,127.0.0.1:2",
 )  # fmt: skip
 REMOTE = (
-    "10.0.0.1:1", "scores:50051", "dns:///scores:1", "dns://8.8.8.8/localhost.example.org:1",
-    "dns://8.8.8.8/localhost:1", "[2001:db8::1]:1", "ipv4:127.0.0.1:1,10.0.0.1:1", "localhost.example.org:1", "0.0.0.0:1",
+    "10.0.0.1:1", "scores:50051", "dns:///scores:1", "dns://8.8.8.8/localhost:1",
+    "dns:///localhost.example.org:1", "[2001:db8::1]:1", "ipv4:127.0.0.1:1,10.0.0.1:1",
+    "localhost.example.org:1", "0.0.0.0:1",
 )  # fmt: skip
 
 
