@@ -22,7 +22,8 @@ from training.importers.ga4_stage import Stage
 from training.importers.tally import Tally
 
 ERASED: Final = "erased"
-_IDS: Final = ("user_id", "anonymous_id")
+# Lines of orders name the customer alone.
+_IDS: Final = ("user_id", "anonymous_id", "customer_id")
 _SESSION: Final = "session_id"
 _TIME: Final = "event_time"
 
