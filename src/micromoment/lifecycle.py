@@ -30,7 +30,7 @@ from micromoment.stores.bundle_copies import BundleCopies
 from micromoment.stores.bundle_list import trained_until
 from micromoment.stores.bundle_signatures import BundleTrust
 from micromoment.stores.redis_sessions import RedisSessionStore
-from micromoment.stores.session_file import save_sessions
+from micromoment.stores.session_file import remove_drafts, save_sessions
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.visit_log import SqliteVisitLog
 from micromoment.telemetry.metrics import Metrics, MetricsServer
@@ -183,6 +183,7 @@ class Service:
         if self._settings.state_file is not None:
             # Its sessions change from here on: after a crash they must not be taken for current.
             self._settings.state_file.unlink(missing_ok=True)
+            remove_drafts(self._settings.state_file)
         if isinstance(stores.sessions, RedisSessionStore):
             await stores.sessions.warm_up()
             self._metrics.watch_session_store(stores.sessions.is_asked)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -130,7 +131,7 @@ def shop(request: pytest.FixtureRequest, start: Start, tmp_path: Path) -> Iterat
 def reason_of(error: grpc.RpcError) -> tuple[grpc.StatusCode, str]:
     """Give the status and the reason of an error."""
     info = ErrorInfo()
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(grpc.Call, error))
     assert status is not None
     status.details[0].Unpack(info)
     return error.code(), info.reason
@@ -186,7 +187,8 @@ def test_f5_nothing_is_left_and_nothing_comes_back(shop: Shop, reached: Reached)
 def come_late(visits: Visits) -> None:
     """Send events from before the erasure, of each of their ids and of their session alone."""
     late = timedelta(hours=1)
-    for ids in ({"user_id": USER}, {"anonymous_id": BROWSER}, {}):
+    whose: list[dict[str, Any]] = [{"user_id": USER}, {"anonymous_id": BROWSER}, {}]
+    for ids in whose:
         score = visits.client.score(SESSION, [visits.an_event("canary", ago=late)], **ids)
         assert score.events_seen == 1
         if not ids:

@@ -93,6 +93,12 @@ def save_sessions(
         draft.unlink(missing_ok=True)
 
 
+def remove_drafts(path: Path) -> None:
+    """Remove what saving left behind where the process was killed in the middle of it."""
+    for draft in path.parent.glob(f"{path.name}.*.draft"):
+        draft.unlink(missing_ok=True)
+
+
 def load_sessions(
     store: MemorySessionStore,
     path: Path,

@@ -155,7 +155,8 @@ def test_evictions_are_counted_by_why() -> None:
 def test_a_forgotten_session_leaves_no_bytes() -> None:
     """Its state is overwritten, and sessions are found by a word of their states."""
     store = MemorySessionStore(100, 60)
-    offset = (STATE.fields or {})["visitor"][1]
+    assert STATE.fields is not None
+    offset = STATE.fields["visitor"][1]
     for number in range(50):
         state = new_state()
         state["visitor"] = 7 if number % 10 == 3 else 1_000 + number
