@@ -62,6 +62,10 @@ class ContestedStore:
         self.lost.discard(key)
         return None
 
+    async def forget(self, key: SessionKey, row: LogRow | None = None) -> bool:
+        """Hold nothing."""
+        raise NotImplementedError
+
     def was_lost(self, key: SessionKey) -> bool:
         """Tell what was remembered."""
         return key in self.lost
