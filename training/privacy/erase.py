@@ -115,11 +115,11 @@ def bundles_with(store: Path, ids: Collection[str]) -> list[str]:
         words = [one.encode() for one in ids]
         if any(
             values_where(path, {column: ids}, column)
-            for path in folder.glob("*.parquet")
+            for path in folder.rglob("*.parquet")
             for column in ID_COLUMNS
         ) or any(
             word in path.read_bytes()
-            for path in folder.iterdir()
+            for path in folder.rglob("*")
             if path.is_file() and path.suffix != ".parquet"
             for word in words
         ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -158,12 +159,14 @@ def test_what_a_server_erased_does_not_come_back_by_training(tmp_path: Path) -> 
 
 def test_bundles_that_hold_an_id_are_named(tmp_path: Path) -> None:
     """In a golden session, say; others are not."""
-    for version, word in (("1", OTHER), ("2", USER)):
+    for version, word in (("1", OTHER), ("2", USER), ("3", OTHER)):
         folder = tmp_path / "shop" / version
-        folder.mkdir(parents=True)
+        (folder / "golden").mkdir(parents=True)
         (folder / "manifest.json").write_text("{}")
         (folder / "notes.json").write_text(word)
-    assert bundles_with(tmp_path, IDS) == ["shop:2"]
+        users = pa.table({"visitor_id": [BROWSER if version == "3" else OTHER]})
+        pq.write_table(users, folder / "golden" / "users.parquet")
+    assert bundles_with(tmp_path, IDS) == ["shop:2", "shop:3"]
 
 
 def test_what_is_older_goes(tmp_path: Path) -> None:
