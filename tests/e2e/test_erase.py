@@ -30,8 +30,7 @@ def visitors(folder: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for path in sorted(folder.glob("*.parquet")):
         found.update(pq.read_table(path, columns=["anonymous_id"])["anonymous_id"].to_pylist())
-    del found[None]  # type: ignore[arg-type] # null comes as None
-    return found
+    return Counter({one: events for one, events in found.items() if one})
 
 
 def holding(folder: Path, words: list[bytes]) -> list[Path]:
