@@ -16,15 +16,20 @@ _SESSION: Final = "session_id"
 def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: int) -> int:
     """Note the erasure in the workspace, then remove the visitors' rows; give how many.
 
-    Raises `InvalidDataError` for a file that can't be read, and `OSError`.
+    One that can't be written, but holds nothing of them, is left as it is. Raises `InvalidDataError` for a file that can't be read, and `OSError`.
     """
     if not workspace.is_dir():
         return 0
     erasures = load_erasures(workspace)
     erasures.add(visitors, time_us)
-    erasures.save(workspace)
     files = _files(workspace)
     theirs = {VISITOR_KEY: visitors}
+    try:
+        erasures.save(workspace)
+    except OSError:
+        if any(values_where(path, theirs, VISITOR_KEY) for path in files):
+            raise
+        return 0
     sessions = set().union(*(values_where(path, theirs, _SESSION) for path in files))
     return sum(erase_rows(path, {VISITOR_KEY: visitors, _SESSION: sessions}) for path in files)
 
