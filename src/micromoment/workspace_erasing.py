@@ -16,7 +16,8 @@ _SESSION: Final = "session_id"
 def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: int) -> int:
     """Note the erasure in the workspace, then remove the visitors' rows; give how many.
 
-    One that can't be written, but holds nothing of them, is left as it is. Raises `InvalidDataError` for a file that can't be read, and `OSError`.
+    One that can't be written, but holds nothing of them, is left as it is. Raises
+    `InvalidDataError` for a file that can't be read, and `OSError`.
     """
     if not workspace.is_dir():
         return 0

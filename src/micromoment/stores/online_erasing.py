@@ -6,6 +6,7 @@ deleted here, in SQLite and in Redis.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -65,6 +66,10 @@ def _keys(config: RepoConfig, visitors: Sequence[str]) -> list[bytes]:
 
 
 def _erase_sqlite(file: Path, keys: Sequence[bytes]) -> int:
+    log = file.with_name(f"{file.name}-wal")
+    held = any(_holds(one, keys) for one in (file, log) if one.exists())
+    if not held and not os.access(file, os.W_OK):
+        return 0  # mounted to be read, and erased from where it is written
     found = 0
     with erasing(file) as connection:
         tables = [name for (name,) in connection.execute(_TABLES)]

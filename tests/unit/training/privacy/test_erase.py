@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from micromoment.stores.erasure_list import ERASURES_FILE, ErasureList, load_era
 from micromoment.stores.event_log import OUTSIDE_FILE, LoggedEvent, OutsideVisitLog
 from micromoment.stores.log_rows import LogRow, RowKind
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
+from micromoment.stores.online_erasing import erase_online
 from micromoment.v1 import events_pb2, log_pb2
+from micromoment.workspace_erasing import erase_from_workspace
 from tests.support.feature_stores import SHOP, day
 from tests.support.happenings import Happening, moment, write_events
 from tests.support.privacy import BROWSER, OTHER, USER, a_workspace_with_them, traces_in_files
@@ -190,3 +194,23 @@ def test_what_is_older_goes(tmp_path: Path) -> None:
     assert any("online" in name for name in online) == any(
         Path(name).name in kept for name in online
     )
+
+
+def test_a_workspace_to_be_read_only_must_hold_nothing_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it can't be written, that is an error as long as something of them is in it."""
+    workspace = a_workspace_with_them(tmp_path)
+
+    def refused(_erasures: ErasureList, _folder: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as mount:
+        mount.setattr(ErasureList, "save", refused)
+        with pytest.raises(OSError, match="Read-only"):
+            erase_from_workspace(workspace.root, IDS, 7)
+    erase_people(IDS, OfflinePlaces(workspace=workspace.root))
+    monkeypatch.setattr(ErasureList, "save", refused)
+    assert erase_from_workspace(workspace.root, IDS, 7) == 0
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert erase_online(workspace.root, IDS) == 0
