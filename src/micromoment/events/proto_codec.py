@@ -83,6 +83,7 @@ def events_from_proto(
     events = bytearray()
     items = bytearray()
     n_items = 0
+    says_consent = False
     head = (received_time_us, visitor, user)
     for message in messages:
         currency = message.currency
@@ -90,12 +91,18 @@ def events_from_proto(
             raise OutsideContractError
         foreign = not shop.accepts(currency)
         lines = message.items
-        events += _event(message, foreign, shop, head, (n_items, len(lines)))
+        flags = FLAG_FOREIGN_CURRENCY if foreign else 0
+        if message.HasField("consent"):
+            says_consent = True
+            flags |= consent_flags(message.consent)
+        events += _event(message, foreign, flags, shop, head, (n_items, len(lines)))
         for line in lines:
             items += _item(line, foreign)
             n_items += 1
     return EventBatch(
-        np.frombuffer(events, EVENT), np.frombuffer(items, ITEM) if n_items else NO_EVENTS.items
+        np.frombuffer(events, EVENT),
+        np.frombuffer(items, ITEM) if n_items else NO_EVENTS.items,
+        says_consent,
     )
 
 
@@ -105,7 +112,12 @@ def micros_of(time: object) -> int:
 
 
 def _event(
-    event: pb.Event, foreign: bool, shop: Shop, head: tuple[int, int, int], lines: tuple[int, int]
+    event: pb.Event,
+    foreign: bool,
+    flags: int,
+    shop: Shop,
+    head: tuple[int, int, int],
+    lines: tuple[int, int],
 ) -> bytes:
     # Packed in one go: to fill the fields of a record one by one takes ten times as long.
     has = event.HasField
@@ -182,7 +194,7 @@ def _event(
         page_type,
         device,
         medium,
-        _flags(event, foreign),
+        flags | FLAG_BOT if event.is_bot else flags,
     )
 
 
@@ -232,13 +244,6 @@ def _check_attributes(attributes: Mapping[str, str]) -> None:
         raise OutsideContractError
     for key, value in attributes.items():
         check_texts(key, value)
-
-
-def _flags(event: pb.Event, foreign: bool) -> int:
-    flags = FLAG_FOREIGN_CURRENCY if foreign else 0
-    if event.is_bot:
-        flags |= FLAG_BOT
-    return flags | consent_flags(event.consent) if event.HasField("consent") else flags
 
 
 def consent_flags(consent: pb.Consent) -> int:

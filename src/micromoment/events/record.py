@@ -107,10 +107,14 @@ def packing_of(record: np.dtype[Any]) -> struct.Struct:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Events with their items: `events[i]` owns `items[first_item : first_item + n_items]`."""
+    """Events with their items: `events[i]` owns `items[first_item : first_item + n_items]`.
+
+    `says_consent` tells of events that came in a request whether any says something of consent.
+    """
 
     events: RecordArray
     items: RecordArray
+    says_consent: bool = False
 
     def __len__(self) -> int:
         return len(self.events)

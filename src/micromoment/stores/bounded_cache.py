@@ -41,10 +41,6 @@ class BoundedCache(Generic[_Key, _Value]):
         """Let go of all entries."""
         self._entries.clear()
 
-    def drop(self, key: _Key) -> None:
-        """Let go of an entry, if it is there."""
-        self._entries.pop(key, None)
-
     def put(self, key: _Key, value: _Value) -> None:
         """Keep an entry, in place of the least recently used one when full."""
         self._entries[key] = (self._clock() + self._ttl_s, value)

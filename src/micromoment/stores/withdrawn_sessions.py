@@ -8,7 +8,6 @@ from typing import Final
 
 from micromoment.events.hashing import hash_id
 from micromoment.scoring.calls import SessionKey
-from micromoment.stores.bounded_cache import BoundedCache
 
 MAX_WITHDRAWN: Final = 100_000
 
@@ -26,27 +25,49 @@ class WithdrawnSessions:
         size: int = MAX_WITHDRAWN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._hashes: BoundedCache[int, bool] = BoundedCache(size, ttl_s, clock)
+        self._ttl_s = ttl_s
+        self._size = size
+        self._clock = clock
+        # Until when, by this process's own hash, which costs nothing, and by the lasting one.
+        self._own: dict[int, float] = {}
+        self._lasting: dict[int, float] = {}
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self._own) + len(self._lasting)
 
     def __contains__(self, key: SessionKey) -> bool:
-        return self._hashes.get(hash_of(key)) is not None
+        # Each call asks, and hardly any session is here.
+        until = self._own.get(hash(key))
+        if until is None and self._lasting:
+            until = self._lasting.get(hash_of(key))
+        if until is None:
+            return False
+        if until > self._clock():
+            return True
+        self.discard(key)
+        return False
 
     def add(self, key: SessionKey) -> None:
         """Remember that the session's consent was withdrawn."""
-        self.add_hash(hash_of(key))
+        self._add(self._own, hash(key))
 
     def add_hash(self, hashed: int) -> None:
-        """Do the same for a session by its hash."""
-        self._hashes.put(hashed, True)
+        """Do the same for a session by its `hash_of`."""
+        self._add(self._lasting, hashed)
 
     def discard(self, key: SessionKey) -> None:
         """Forget it: consent was given again."""
-        self._hashes.drop(hash_of(key))
+        self._own.pop(hash(key), None)
+        if self._lasting:
+            self._lasting.pop(hash_of(key), None)
+
+    def _add(self, hashes: dict[int, float], hashed: int) -> None:
+        hashes.pop(hashed, None)
+        hashes[hashed] = self._clock() + self._ttl_s
+        if len(hashes) > self._size:
+            del hashes[next(iter(hashes))]
 
 
 def hash_of(key: SessionKey) -> int:
-    """Give the 64 bits by which a session is remembered, the same in every process."""
+    """Give the 64 bits by which a session is remembered in a log, the same in every process."""
     return hash_id(f"{key.tenant}\0{key.session_id}")

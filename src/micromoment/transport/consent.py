@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import methodcaller
 from typing import Final
 
 from micromoment.events.proto_codec import consent_flags
@@ -22,8 +21,6 @@ from micromoment.events.record import (
 )
 from micromoment.scoring.calls import NotKept
 from micromoment.v1 import events_pb2 as pb
-
-_HAS_CONSENT: Final = methodcaller("HasField", "consent")
 
 # Of an event and analytics: granted, why it is not, or nothing was said up to there.
 Verdict = NotKept | bool | None
@@ -101,8 +98,10 @@ GRANTED: Final = ConsentPolicy()
 def say_for_all(consent: pb.Consent, events: Sequence[pb.Event]) -> None:
     """Write what a request says of consent into those of its events that don't say it themselves.
 
-    So that an event says everything wherever it goes: into the session, the log, training.
+    So that an event says everything wherever it goes: into the session, the log, training. Raises
+    `OutsideContractError` for an answer that is none.
     """
+    consent_flags(consent)
     for event in events:
         own = event.consent
         if not event.HasField("consent"):
@@ -116,24 +115,15 @@ def say_for_all(consent: pb.Consent, events: Sequence[pb.Event]) -> None:
 
 def said_in(
     consent: pb.Consent | None, events: Sequence[pb.Event], policy: ConsentPolicy
-) -> SaidConsent | None:
-    """Give what a request says of consent, itself and in its events; None where it says nothing.
-
-    What it says itself is written into its events. Raises `OutsideContractError`.
-    """
-    if consent is not None:
-        flags = consent_flags(consent)
-        say_for_all(consent, events)
-    elif any(map(_HAS_CONSENT, events)):
-        flags = 0
-    else:
-        return None
+) -> SaidConsent:
+    """Give what a request says of consent, itself and in its events after `say_for_all`."""
     verdicts: list[Verdict] = []
     so_far: Verdict = None
     for event in events:
         own = verdict_of(event.consent, policy) if event.HasField("consent") else None
         so_far = so_far if own is None else own
         verdicts.append(so_far)
+    flags = 0 if consent is None else consent_flags(consent)
     if verdicts:
         return SaidConsent(tuple(verdicts), verdicts[-1], flags)
     return SaidConsent((), None if consent is None else verdict_of(consent, policy), flags)

@@ -63,7 +63,7 @@ class ConsentGate:
         by_default = self._keeps_unsaid
         if not (by_default if said is None else said.is_granted(by_default=by_default)):
             return True
-        return len(self._withdrawn) > 0 and visit.call.key in self._withdrawn
+        return visit.call.key in self._withdrawn
 
     def kept_of(self, visit: VisitCall, *, has_session: bool, withdrawn: bool = False) -> Kept:
         """Tell what is kept of a call.

@@ -23,7 +23,7 @@ from micromoment.events.validation import check_get_session_request, check_score
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import current_tenant
 from micromoment.stores.tombstones import Tombstones
-from micromoment.transport.consent import GRANTED, ConsentPolicy, said_in
+from micromoment.transport.consent import GRANTED, ConsentPolicy, said_in, say_for_all
 from micromoment.transport.late_events import not_late, without_late
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -113,7 +113,8 @@ class RequestDecoder:
         user = visitor if user_id else 0
         received_us = self.clock_us()
         own = request.consent if request.HasField("consent") else None
-        consent = said_in(own, events, self.consent)
+        if own is not None:
+            say_for_all(own, events)
         batch = events_from_proto(events, visitor, user, received_us, self.shop)
         if self.mask(events):
             batch = events_from_proto(events, visitor, user, received_us, self.shop)
@@ -128,6 +129,9 @@ class RequestDecoder:
             tuple([one.event_id for one in events]),
             sequence,
         )
+        consent = None
+        if own is not None or batch.says_consent:
+            consent = said_in(own, events, self.consent)
         visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us, consent=consent)
         if len(session_ids) > 1:
             visit.session_ids = session_ids
