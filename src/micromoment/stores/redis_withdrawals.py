@@ -52,6 +52,7 @@ class RedisWithdrawals:
             except SessionStoreUnavailableError:
                 self._sessions.let_go(key)
                 self._deletions.add(key)
+                self._deletions.resume()
                 return Withdrawal.PENDING
             if not self._erases:
                 return Withdrawal.DONE
