@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from micromoment.cli import WORKSPACE
-from training import cli_cold_start, cli_privacy, cli_promotion, cli_served
+from training import cli_cold_start, cli_privacy, cli_promotion, cli_rekey, cli_served
 from training.cli_audience import audience
 from training.cli_imports import imports
 from training.cli_shared import (
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     cli_promotion.register(app)
     cli_served.register(app)
     cli_privacy.register(app)
+    cli_rekey.register(app)
 
 
 def train(

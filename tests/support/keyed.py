@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from micromoment.bootstrap import make_service
-from micromoment.client import event, item, score_request
+from micromoment.client import AsyncClient, event, item, score_request
 from micromoment.events.identity import IdEncoder
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.lifecycle import Service
@@ -19,7 +19,7 @@ from micromoment.stores.id_keys import id_encoder
 from micromoment.v1 import scoring_pb2 as pb
 from tests.support.events import DAY
 from tests.support.folding import a_lookup
-from tests.support.replicas import KINDS, PATIENT_S, START
+from tests.support.replicas import KINDS, PATIENT_S, START, client_of
 from tests.support.serving import SlowUsers
 
 K1 = "k1:a-first-secret-of-the-shop"
@@ -91,6 +91,19 @@ async def keyed_server(
         yield service
     finally:
         await service.drain()
+
+
+@asynccontextmanager
+async def keyed_client(
+    bundles: Path,
+    state_dir: Path,
+    keys: str,
+    **changes: Any,  # noqa: ANN401 - of several types
+) -> AsyncIterator[AsyncClient]:
+    """Run such a server and open a client of it."""
+    server = keyed_server(bundles, state_dir, keys, **changes)
+    async with server as running, client_of(running) as client:
+        yield client
 
 
 def calls_of(session: str, number: int, count: int = 10) -> Iterator[pb.ScoreRequest]:

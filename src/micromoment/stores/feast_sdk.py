@@ -59,6 +59,10 @@ from feast import (  # noqa: E402 - the guarded import comes first
     ValueType,
 )
 from feast.data_format import ParquetFormat  # noqa: E402
+from feast.infra.key_encoding_utils import (  # noqa: E402
+    deserialize_entity_key,
+    serialize_entity_key,
+)
 from feast.infra.provider import get_provider  # noqa: E402
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
 from feast.protos.feast.types.Value_pb2 import Value  # noqa: E402
@@ -79,6 +83,8 @@ __all__ = [
     "RepoConfig",
     "Value",
     "ValueType",
+    "deserialize_entity_key",
     "get_provider",
     "load_repo_config",
+    "serialize_entity_key",
 ]
