@@ -34,6 +34,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",  # gRPC's own lines may hold what a peer sent
         )
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)

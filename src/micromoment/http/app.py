@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from google.rpc.code_pb2 import INVALID_ARGUMENT
+from google.rpc.code_pb2 import DEADLINE_EXCEEDED, INVALID_ARGUMENT
 from google.rpc.status_pb2 import Status
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -67,7 +68,11 @@ def _endpoint(door: Door, method: Method) -> Callable[[Request], Awaitable[Respo
         # A page of somebody else's can make a browser post anything else.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             return _response(_refused(415, f"Content-Type: must be {_JSON}"))
-        body = await _body(request)
+        try:
+            async with asyncio.timeout(door.default_deadline_s):
+                body = await _body(request)
+        except TimeoutError:
+            return _response(_refused(408, "body: did not arrive in time", DEADLINE_EXCEEDED))
         if body is None:
             return _response(_refused(413, f"body: more than {MAX_BODY_BYTES} bytes"))
         return _response(await door.answer(method, body))
@@ -95,8 +100,8 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(parts)
 
 
-def _refused(code: int, why: str) -> HttpAnswer:
-    return HttpAnswer(code, to_json(Status(code=INVALID_ARGUMENT, message=why)))
+def _refused(code: int, why: str, status: int = INVALID_ARGUMENT) -> HttpAnswer:
+    return HttpAnswer(code, to_json(Status(code=status, message=why)))
 
 
 def _response(answer: HttpAnswer) -> Response:

@@ -97,7 +97,7 @@ class Door:
         }
         self._admission = admission
         self._observer = observer
-        self._default_deadline_s = default_deadline_s
+        self.default_deadline_s: Final = default_deadline_s
 
     def refusal(self, headers: Metadata, method: Method | None = None) -> HttpAnswer | None:
         """Let in who may make a call, or without one see the pages; give the answer to all others.
@@ -135,7 +135,7 @@ class Door:
 
     async def _in_time(self, method: Method, body: bytes) -> Message:
         try:
-            async with asyncio.timeout(self._default_deadline_s):
+            async with asyncio.timeout(self.default_deadline_s):
                 request = parse_request(body, method)
                 _check_size(request.ByteSize())
                 # The services ask nothing of a call's context, and may answer at once.

@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 
 from micromoment.ending import end_process, exit_for_sure
+from micromoment.http.prompt_protocol import PromptProtocol
 from micromoment.http.service import FrontDoor
 from micromoment.http.tls import make_context
 from micromoment.ports import cannot_listen
@@ -60,6 +61,7 @@ class _Server(uvicorn.Server):
     def __init__(self, front_door: FrontDoor, listener: socket.socket) -> None:
         config = uvicorn.Config(
             front_door.bento_service.to_asgi(),
+            http=PromptProtocol,
             log_config=None,
             access_log=False,
             server_header=False,

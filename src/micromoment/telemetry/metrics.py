@@ -17,12 +17,12 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     ProcessCollector,
-    start_http_server,
 )
 
 from micromoment.errors import InvalidSettingError
 from micromoment.scoring.calls import AppliedConsent, Degraded, Score, Withdrawal
 from micromoment.telemetry.histograms import Histograms
+from micromoment.telemetry.prompt_server import start_server
 from micromoment.telemetry.watched_counter import WatchedCounter
 
 _CALL_BUCKETS: Final = (
@@ -286,7 +286,7 @@ class MetricsServer:
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         try:
-            server, self._thread = start_http_server(port, host, metrics.registry)
+            server, self._thread = start_server(port, host, metrics.registry)
         except OSError as error:
             raise InvalidSettingError(
                 "metrics_port", f"cannot listen on {host} port {port}: {error.strerror}"

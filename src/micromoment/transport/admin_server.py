@@ -22,6 +22,8 @@ from micromoment.v1 import models_pb2, models_pb2_grpc
 # An activation takes seconds, and on a busy machine many.
 DEADLINE_S: Final = 120.0
 _MAX_CONCURRENT: Final = 8
+# A peer has no use for more of them, and what is begun and broken off takes memory.
+_OPTIONS: Final = (*OPTIONS, ("grpc.max_concurrent_streams", 2 * _MAX_CONCURRENT))
 _SERVICE: Final = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 
 
@@ -41,7 +43,7 @@ def make_admin_server(
     guards = Guards(
         Admission(_MAX_CONCURRENT), observer, default_deadline_s=DEADLINE_S, access=access
     )
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers((guards,))
     guarded = cast(grpc.aio.Server, guards)
     models_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(slot), guarded)
