@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -63,7 +64,7 @@ def test_no_service_is_made_without(tmp_path: Path) -> None:
     files.write(issued(ca), ca)
     tokens = Tokens(tmp_path / "credentials.json")
     tokens.new()
-    given = {name: Path(path) for name, path in files.settings.items()}
+    given: dict[str, Any] = {name: Path(path) for name, path in files.settings.items()}
     service = make_service(Settings(host="10.0.0.1", credentials=tokens.path, **given))
     assert service.security.tls is not None
     assert service.security.access is not None

@@ -40,7 +40,7 @@ def test_a_token_is_found_by_its_hash_alone(tmp_path: Path) -> None:
     assert token not in path.read_text()
     (caller,) = read_credentials(path).values()
     assert read_credentials(path)[digest_of(token)] == caller
-    assert (caller.tenant, caller.roles) == ("shop-a", {Role.SCORE, Role.ADMIN})
+    assert (caller.tenant, caller.roles) == ("shop-a", frozenset({Role.SCORE, Role.ADMIN}))
     assert caller.expires == ends.timestamp()
     assert caller.digest.hex() not in repr(caller)
 

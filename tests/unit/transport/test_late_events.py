@@ -34,7 +34,7 @@ def decoder(*marks: bytes, keys: tuple[IdKey, ...] = ()) -> RequestDecoder:
     """Make a decoder to which whoever is marked was erased five seconds after `NOW_US`."""
     erased = Tombstones()
     erased.add(marks, NOW_US + 5_000_000)
-    return RequestDecoder(Shop(), IdEncoder(keys), lambda: NOW_US + 60_000_000, erased)
+    return RequestDecoder(Shop(), IdEncoder(keys), lambda: NOW_US + 60_000_000, erased=erased)
 
 
 def test_only_what_came_after_counts() -> None:
