@@ -150,20 +150,21 @@ def monitor(
     id_keys: IdKeys = None,
 ) -> None:
     """Compare served scores with what came of them; status 1 when a figure has dropped."""
-    from training.importers.log import LogKeys, outside_of, visits_of  # noqa: PLC0415 - heavy imports
+    from training.importers.log import LogKeys, log_source  # noqa: PLC0415 - heavy imports
     from training.monitor import MonitorRequest  # noqa: PLC0415
     from training.monitor import monitor as run  # noqa: PLC0415
     from training.monitor.page import verdict, write_page  # noqa: PLC0415
     from training.monitor.textfile import write_textfile  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
+    source = log_source(log, session_prefix, tenant)
     # A visitor of before and after a change of keys is one.
     keys = LogKeys(ids_of(id_keys))
     with Steps(console).step("Join scores with what came of them"):
         report = run(
             MonitorRequest(
-                keys.visits(visits_of(log, session_prefix, tenant)),
-                keys.outside(outside_of(log, session_prefix, tenant)),
+                keys.visits(visit for _, visit in source.visits),
+                keys.outside(event for _, _, event in source.outside),
                 store_or_default(store),
                 bundle,
                 days,
@@ -176,6 +177,8 @@ def monitor(
         console.print(f"page: {out}")
     if prometheus is not None:
         write_textfile(prometheus, report)
+    for note in source.left_out():
+        console.print(note)
     counts = [f"{count:,} {state}" for state, count in report.scores.items()]
     console.print(f"{report.tag}: scores {', '.join(counts)}")
     typer.echo(verdict(report))

@@ -161,12 +161,8 @@ class LogReader:
             f"{count:,} sessions are left out ({reason}): {_WHY[reason]}"
             for reason, count in self._sessions.left_out()
         ]
-        others = [
-            f"{count:,} {what} of other tenants are left out (--tenant)"
-            for what, count in sorted(self.source.others.items())
-        ]
         gaps = [f"gaps in the log: {self._gaps:,}"] if self._gaps else []
-        return [*gaps, *left_out, *others]
+        return [*gaps, *left_out, *self.source.left_out()]
 
     def _with_zone(self) -> Iterator[tuple[int, LoggedVisit]]:
         """Find the time zone that the first call names, where none was given."""

@@ -33,6 +33,13 @@ class LogSource:
     row_name: RowName = row_number
     others: Counter[str] = field(default_factory=Counter)
 
+    def left_out(self) -> list[str]:
+        """Say, once all is read, what belongs to other tenants."""
+        return [
+            f"{count:,} {what} of other tenants are left out (--tenant)"
+            for what, count in sorted(self.others.items())
+        ]
+
 
 def log_source(
     where: str, prefix: str = DEFAULT_PREFIX, tenant: str | None = DEFAULT_TENANT
@@ -67,14 +74,6 @@ def visits_of(
     """
     for _, visit in log_source(where, prefix, tenant).visits:
         yield visit
-
-
-def outside_of(
-    where: str, prefix: str = DEFAULT_PREFIX, tenant: str | None = None
-) -> Iterator[LoggedEvent]:
-    """Go through the events outside visits of a tenant, by default of all, if there are any."""
-    for _, _, event in log_source(where, prefix, tenant).outside:
-        yield event
 
 
 def _of_tenant(source: LogSource, tenant: str | None) -> LogSource:

@@ -13,7 +13,7 @@ from micromoment.stores.log_rows import LogRow, RowKind
 from micromoment.stores.log_segments import LogLimits, SegmentWriter
 from micromoment.v1 import events_pb2
 from tests.support.log_rows import START_S, a_visit, as_rows
-from training.importers.log import import_log, log_source, outside_of, visits_of
+from training.importers.log import import_log, log_source, visits_of
 
 LIMITS = LogLimits(segment_bytes=1 << 20, retention_s=1e9, max_bytes=1 << 30)
 BEGAN = RowKind.BEGAN
@@ -70,7 +70,8 @@ def test_a_log_gives_all_or_one_tenants_calls(log: Path) -> None:
     """Parity looks at all; a gap of everybody is in every tenant's calls."""
     assert [visit.tenant for visit in visits_of(str(log))] == ["shop-a", "shop-b", "shop-a"]
     assert [visit.tenant for visit in visits_of(str(log), tenant="shop-b")] == ["shop-b"]
-    assert [event.tenant for event in outside_of(str(log), tenant="shop-a")] == ["shop-a"]
+    outside = log_source(str(log), tenant="shop-a").outside
+    assert [event.tenant for _, _, event in outside] == ["shop-a"]
     writer = SegmentWriter(log, "commit", LIMITS)
     writer.write([LogRow(round(START_S * 1e6), RowKind.GAP, "", "", "", b"")])
     writer.close()
