@@ -271,7 +271,7 @@ def is_killed_at(server: Server | None, calls: str, place: int, admin: AdminClie
     time.sleep(1.5)  # the log merges what was written every second
     with subprocess.Popen(
         [
-            str(shutil.which("strace")), "-f", "-p", str(server.process.pid),
+            str(shutil.which("strace")), "-f", "-o", os.devnull, "-p", str(server.process.pid),
             "-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={place}",
         ],
         stderr=subprocess.PIPE,
