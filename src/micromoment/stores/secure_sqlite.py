@@ -18,6 +18,7 @@ from typing import Final
 CLEAN: Final = 0x4D4D4C47
 _BUSY_TIMEOUT_S: Final = 2.0
 _PAUSE_S: Final = 0.05
+_CUT_WAIT_MS: Final = 20
 # What one statement may name.
 _NAMED: Final = 500
 
@@ -61,6 +62,8 @@ def rewrite(connection: sqlite3.Connection) -> None:
 def cut_log(connection: sqlite3.Connection, wait_s: float) -> None:
     """Merge the write-ahead log and cut it to nothing. Raises `sqlite3.OperationalError`."""
     deadline = time.monotonic() + wait_s
+    # While it waits for readers, nobody can write: it lets go soon and tries again.
+    connection.execute(f"PRAGMA busy_timeout = {_CUT_WAIT_MS}")
     while True:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if not busy:

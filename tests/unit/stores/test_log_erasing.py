@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -119,6 +120,33 @@ def test_a_reader_that_keeps_bytes_is_an_error(tmp_path: Path) -> None:
         reader.execute("SELECT count(*) FROM calls").fetchone()
         with pytest.raises(sqlite3.OperationalError), erasing(path, wait_s=0.2) as connection:
             connection.execute("UPDATE calls SET body = x''")
+    writer.close()
+
+
+def test_a_writer_goes_on_while_a_reader_is_waited_for(tmp_path: Path) -> None:
+    """Waiting for a reader never keeps rows from being written for as long as a writer waits."""
+    writer = a_log(tmp_path)
+    path = segments(tmp_path)[-1]
+    written, failures = 0, []
+
+    def erase() -> None:
+        try:
+            with erasing(path, wait_s=3.0) as connection:
+                connection.execute("UPDATE calls SET body = x'' WHERE session_id = 'other1'")
+        except sqlite3.OperationalError as error:
+            failures.append(error)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM calls").fetchone()
+        thread = threading.Thread(target=erase)
+        thread.start()
+        while thread.is_alive():
+            writer.write([row("during", "somebody")])
+            written += 1
+        thread.join()
+    assert len(failures) == 1
+    assert written > 50
     writer.close()
 
 
