@@ -16,8 +16,10 @@ from micromoment.client import (
     Client,
     Fallback,
     FallbackReason,
+    consent,
     event,
     is_fallback,
+    may_personalize,
     score_request,
 )
 from micromoment.features.user_snapshot import UserLookup
@@ -50,6 +52,27 @@ class WatchedUsers(SlowUsers):
         """Wait until so many look-ups are under way."""
         async with self.news:
             await self.news.wait_for(lambda: self.under_way >= visitors)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_fallback_respects_what_its_request_says(trouble: str) -> None:
+    """Who denied personalization is not treated by the shop's usual answer either."""
+    usual = pb.ScoreResponse(conversion=0.02)
+    usual.audiences.add(segment_id="everybody")
+    with an_address_of(trouble) as address:
+
+        def use() -> list[pb.ScoreResponse]:
+            with Client(address, deadline_s=DEADLINE_S, fallback=usual) as client:
+                visit = [event("page_view")]
+                return [
+                    client.score_or_fallback("s", visit),
+                    client.score_or_fallback("s", visit, consent=consent(personalization="denied")),
+                ]
+
+        plain, denied = in_a_thread(use)
+    assert (len(plain.audiences), may_personalize(plain)) == (1, True)
+    assert (len(denied.audiences), may_personalize(denied)) == (0, False)
+    assert is_fallback(denied)
 
 
 def in_a_thread(work: Callable[[], Result]) -> Result:

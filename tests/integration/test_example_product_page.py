@@ -14,7 +14,12 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 from micromoment.client import FallbackReason
-from tests.support.serving import SlowUsers, a_server, an_application
+from micromoment.events.record import (
+    FLAG_ANALYTICS_DENIED,
+    FLAG_PERSONALIZATION_DENIED,
+    FLAG_PRIVACY_CONTROL,
+)
+from tests.support.serving import CountingScorer, SlowUsers, a_server, an_application
 from tests.support.troubles import TROUBLES, an_address_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples/product_page.py"
@@ -80,6 +85,34 @@ def test_without_a_server_the_page_is_the_page(trouble: str) -> None:
     assert all("<h1>sku-1</h1>" in page and "converts 0.02, fallback" in page for page in shown)
     gone = (FallbackReason.DEADLINE, FallbackReason.UNAVAILABLE)
     assert sum(counts[reason] for reason in gone) == sum(counts.values()) == 3
+
+
+async def test_a_page_says_and_respects_what_its_visitor_agreed_to() -> None:
+    """Cookie and signal go along with the event; without analytics no visit is named."""
+
+    def visit(scores: str) -> list[str | None]:
+        with a_shop(scores) as address:
+            pages(address, 1)  # whatever is slow once
+            named = []
+            for cookie in ("", "consent=no-personalization", "consent=no-analytics"):
+                request = Request(  # noqa: S310 - our own
+                    f"{address}/p/sku-1", headers={"Cookie": cookie, "Sec-GPC": "1"}
+                )
+                with _open(request, timeout=30) as reply:
+                    named.append(reply.headers["Set-Cookie"])
+            return named
+
+    scorer = CountingScorer()
+    async with a_server(an_application(scorer)) as server:
+        named = await asyncio.to_thread(visit, server.address)
+    assert [name is None for name in named] == [False, False, True]
+    flags = [int(call.batch.events["flags"][0]) for call in scorer.calls[-3:]]
+    control = FLAG_PRIVACY_CONTROL
+    assert flags == [
+        control,
+        control | FLAG_PERSONALIZATION_DENIED,
+        control | FLAG_ANALYTICS_DENIED,
+    ]
 
 
 async def test_a_hung_server_breaks_no_page() -> None:

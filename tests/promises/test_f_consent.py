@@ -242,6 +242,24 @@ async def test_f6_rows_may_be_kept_and_never_the_session(place: Place) -> None:
         assert late.consent.not_kept[0].reason == events_pb2.NOT_KEPT_REASON_WITHDRAWN
 
 
+async def test_f6_a_withdrawal_needs_no_event(place: Place) -> None:
+    """F6: a request without events that denies analytics deletes its session; there is no score."""
+    async with place.served() as served:
+        await ask(served, [a_request(number, None) for number in range(4)])
+        for _ in range(2):
+            with pytest.raises(grpc.RpcError) as raised:
+                await served.client.score(SESSION, [], consent=DENIED)
+            assert raised.value.code() == grpc.StatusCode.NOT_FOUND
+        assert not await is_kept(served)
+        assert place.traces() == 0
+        mixed = await served.client.ingest(
+            [an_event(7, DENIED), an_event(8, GRANTED)], session_id=SESSION, anonymous_id=VISITOR
+        )
+        assert (mixed.accepted, [one.events for one in mixed.consent.not_kept]) == (1, [1])
+        assert place.traces(f"{EVENT}-7") == 0
+        assert place.traces(f"{EVENT}-8") > 0
+
+
 async def test_f6_calls_under_way_do_not_outlive_a_withdrawal(place: Place) -> None:
     """F6: of calls at once, those before a withdrawal are deleted, those after are not kept."""
     async with place.served() as served:

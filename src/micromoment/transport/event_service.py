@@ -62,7 +62,8 @@ async def _fold(
     """Fold events; tell what became of them, and how many came after their visitor was erased."""
     visit = application.decoder.fold_call(request, events)
     result = await application.visits.fold(visit)
-    if not await settled(application.visit_log.barrier()):
+    is_logged = result.consent is None or result.consent.analytics
+    if is_logged and not await settled(application.visit_log.barrier()):
         raise EventLogUnavailableError
     return result, visit.late
 

@@ -10,6 +10,7 @@ from micromoment.stores.visit_log import VisitLog
 from micromoment.transport.encoding import DEGRADED_REASONS
 from micromoment.transport.observer import Observer
 from micromoment.v1 import scoring_pb2 as pb
+from micromoment.v1.events_pb2 import CONSENT_STATE_DENIED
 
 
 def when_kept(
@@ -37,7 +38,9 @@ async def settled(barrier: asyncio.Future[bool] | bool) -> bool:
 
 
 def say_not_kept(reply: pb.ScoreResponse, observer: Observer) -> None:
-    """Let a reply say that the log did not take the call."""
+    """Let a reply say that the log did not take the call, unless none was to be logged."""
+    if reply.consent.analytics == CONSENT_STATE_DENIED:
+        return
     reply.degraded.append(DEGRADED_REASONS[Degraded.LOG_UNAVAILABLE])
     observer.lacked(Degraded.LOG_UNAVAILABLE)
 

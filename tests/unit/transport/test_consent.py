@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from micromoment.client import consent, event
+from micromoment.errors import InvalidRequestError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.record import (
     FLAG_ADS_DENIED,
@@ -189,6 +190,16 @@ def test_what_a_session_said_decides_on_acting(
     gate, score = a_gate(policy), replace(a_score(), said_consent=flags)
     applied = gate.applied(score, a_visit(None)) or AppliedConsent()
     assert (applied.personalization, applied.ads) == (personalization, ads)
+
+
+@pytest.mark.parametrize("place", ["request", "event"])
+def test_an_answer_that_is_none_is_refused(place: str) -> None:
+    """The field is named; that of a request is not told of its events as well."""
+    wrong = pb.Consent(ads=99)  # type: ignore[arg-type] # which is the point
+    with pytest.raises(InvalidRequestError) as raised:
+        a_visit(wrong if place == "event" else None, said=wrong if place == "request" else None)
+    field = "consent.ads" if place == "request" else "events[0].consent.ads"
+    assert [one.field for one in raised.value.violations] == [field]
 
 
 def test_a_request_without_events_has_its_own_consent() -> None:
