@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from micromoment.client import consent, event, item, may_personalize
@@ -18,8 +19,10 @@ from micromoment.v1 import events_pb2 as pb
 from micromoment.v1 import scoring_pb2
 from tests.support.consenting import NOW, Served, a_consenting_server, files_with, redis_with
 from tests.support.feature_stores import a_redis, a_workspace, published
-from tests.support.served_log import segment_store
+from tests.support.served_log import logged, segment_store
 from training.feature_store import materialize
+from training.importers.log import import_log, log_source
+from training.parity import check_log
 
 NO = consent(analytics="denied")
 YES = consent(analytics="granted")
@@ -30,17 +33,23 @@ Serve = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with bundles that have clusters and audiences."""
+    folder = tmp_path_factory.mktemp("store")
+    segment_store(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def serve(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
     """Give what starts servers of a bundle with clusters and audiences."""
     workspace = a_workspace(tmp_path_factory.mktemp("workspace"))
     materialize(workspace, published(3))
-    store = tmp_path_factory.mktemp("store")
-    bundle, _ = segment_store(store)
 
     @asynccontextmanager
     async def served(state: Path, **settings: Any) -> AsyncIterator[Served]:  # noqa: ANN401 - several
         async with a_consenting_server(
-            store, state, workspace.root, bundle=bundle, **settings
+            store, state, workspace.root, bundle="tiny:latest", **settings
         ) as one:
             yield one
 
@@ -150,6 +159,32 @@ async def test_what_is_left_out_leaves_no_trace_in_a_score(serve: Serve, tmp_pat
         dry = await client.score("mixed", some_events(9, 1, NO), dry_run=True)
         assert dry.consent.withdrawal == pb.WITHDRAWAL_UNSPECIFIED
         assert (await client.get_session("mixed")).state.events_seen == 2
+
+
+@pytest.mark.parametrize("on_withdrawal", ["erase", "keep"])
+async def test_parity_holds_and_imports_lack_what_was_denied(
+    serve: Serve, store: Path, tmp_path: Path, on_withdrawal: str
+) -> None:
+    """What was kept folds again to the bit; no denied event is there, nor what was withdrawn."""
+    async with serve(tmp_path, on_withdrawal=on_withdrawal, log_features=1.0) as served:
+        client = served.client
+        for number in range(6):
+            said = (None, UNACTED, NO, YES, consent(global_privacy_control=True), None)[number]
+            mixed = [*some_events(2 * number, 1, said), *some_events(2 * number + 1, 1, YES)]
+            await client.score("mixed", mixed, anonymous_id="a")
+            await client.score("gone", some_events(100 + number, 1), anonymous_id="b")
+        await client.score("gone", some_events(200, 1), consent=NO)
+        await client.score("gone", some_events(201, 1), consent=YES, anonymous_id="b")
+        await client.score("gone", some_events(202, 1), anonymous_id="b")
+    log = tmp_path / "event_log"
+    report = check_log(logged(log), store)
+    assert report.equal
+    assert report.compared == (8 if on_withdrawal == "erase" else 14)
+    found = import_log(log_source(str(log)), tmp_path / "events", time_zone="UTC")
+    assert found.dropped == ({} if on_withdrawal == "erase" else {"erased": 6})
+    (path,) = (tmp_path / "events").glob("*.parquet")
+    ids = {int(one.partition("-")[2]) for one in pq.read_table(path)["event_id"].to_pylist()}
+    assert ids == {*range(12), 201, 202} - {4}
 
 
 async def test_a_withdrawal_that_the_log_does_not_take_is_finished_later(
