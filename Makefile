@@ -15,6 +15,7 @@ ARGS ?=
 ONCE ?=
 QUICK ?=
 UPGRADE ?=
+FUZZ_SECONDS ?= 60
 
 PROTO_OUT := src/micromoment/v1
 RELEASED := tests/contract/released.txtpb
@@ -55,6 +56,7 @@ lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (
 	$(COMPILE) pyproject.toml --extra training --extra dask --extra http --extra traces requirements/dev.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
 	$(COMPILE) pyproject.toml --extra http --constraints requirements/dev.txt --output-file requirements/http.txt
+	$(COMPILE) requirements/fuzz.in --output-file requirements/fuzz.txt
 
 .PHONY: demo
 demo: setup ## Simulate a shop, train, serve, score one visit; keeps serving (ONCE=1 ends by itself)
@@ -71,6 +73,13 @@ test: setup ## Run all tests; real data through MICROMOMENT_DATA_DIR, REQUIRE_AL
 .PHONY: soak
 soak: setup ## Run what has a long form in it, one by one, for hours: promises, what training recovers (ARGS="-k a1")
 	@SOAK=1 $(BIN)/python -m pytest $(LONG_TESTS) $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz what answers requests, guided by coverage (FUZZ_SECONDS=600); what fails is in build/fuzz
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --require-hashes --requirement requirements/fuzz.txt
+	@mkdir -p build/fuzz && $(BIN)/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+		-print_final_stats=1 -artifact_prefix=build/fuzz/ build/fuzz/corpus
 
 .PHONY: test-nojit
 test-nojit: setup ## Run the property, event and feature tests without compilation

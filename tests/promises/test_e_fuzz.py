@@ -20,6 +20,8 @@ from google.protobuf.message import Message
 
 from micromoment.client import AsyncClient
 from micromoment.http.methods import METHODS
+from micromoment.scoring.scorer import Scorer
+from tests.fuzz.handler import a_handler, inputs
 from tests.promises.conftest import Form, Reached
 from tests.support.contract_calls import Caller, Outcome, calling
 from tests.support.contract_limits import methods
@@ -107,6 +109,28 @@ async def least(caller: Caller, came: Fuzzed) -> list[str]:
         return f"{method.name} {wrong}: {small.hex()}"
 
     return [await told(*one) for one in itertools.islice(came.wrong, 5)]
+
+
+def test_e1_what_is_fuzzed_for_longer_answers_without_grpc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make fuzz` goes on from these inputs; what nobody expects is raised."""
+    seeds = inputs(SEED, 1_500)
+
+    def answer_all() -> None:
+        for data in seeds:
+            answer(data)
+            answer(bytes([data[0] | 0x80]) + data[1:])
+
+    with a_handler() as answer:
+        answer_all()
+        monkeypatch.setattr(Scorer, "fold", raise_what_nobody_expects)
+        monkeypatch.setattr(Scorer, "score", raise_what_nobody_expects)
+        with pytest.raises(ZeroDivisionError):
+            answer_all()
+
+
+def raise_what_nobody_expects(*_: object, **__: object) -> None:
+    """Stand for a mistake in the code."""
+    raise ZeroDivisionError
 
 
 async def test_e1_fuzzed_json_is_answered_or_refused(form: Form, reached: Reached) -> None:

@@ -130,7 +130,7 @@ TABLE: Final[dict[str, Limits]] = {
 }
 # What an ordinary request has beside what is required: somebody, in a visit.
 _USUAL: Final = {"IngestRequest": ("session_id", "anonymous_id")}
-_numbers = itertools.count()
+_numbers = [itertools.count()]
 RULES: Final = {rules.message_type.DESCRIPTOR.full_name: rules for rules in ALL_RULES}
 
 
@@ -225,9 +225,14 @@ def plain(message: Descriptor) -> Message:
 def plain_value(field: FieldDescriptor) -> Any:  # noqa: ANN401 - fields of all types
     """Give an ordinary value of a field, as `put` takes it; each session is another one."""
     if field.name == "session_id":
-        return f"session-{next(_numbers)}"
+        return f"session-{next(_numbers[0])}"
     limits = limits_of(field)
     return 1 if limits is None else limits.plain
+
+
+def number_sessions_anew() -> None:
+    """Let what is made next be the same whatever was made before."""
+    _numbers[0] = itertools.count()
 
 
 def put(message: Message, field: FieldDescriptor, value: Any) -> None:  # noqa: ANN401 - as above

@@ -20,6 +20,7 @@ from tests.support.contract_limits import (
     is_own_message,
     limits_of,
     methods,
+    number_sessions_anew,
     plain,
     plain_value,
     put,
@@ -65,6 +66,7 @@ class Fuzz:
     def message(self, descriptor: Descriptor) -> Message:
         """Make a message of the contract with any fields set, most of them to what it allows."""
         pick = self._random
+        number_sessions_anew()
         made = plain(descriptor) if pick.random() < 0.9 else GetMessageClass(descriptor)()
         for field in descriptor.fields:
             if pick.random() < (0.7 if is_own_message(field) else 0.3):
