@@ -73,7 +73,7 @@ class Erasing:
             await self._register.close()
 
     def _places(self, settings: Settings, stores: Stores) -> Places:
-        features = FeaturePlaces(stores.users, settings.feature_store)
+        features = FeaturePlaces(stores.users, settings.feature_store, settings.feature_tenant)
         sessions = stores.sessions
         if isinstance(sessions, RedisSessionStore):
             if settings.session_store is None:

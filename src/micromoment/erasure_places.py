@@ -17,6 +17,7 @@ from micromoment.features.state import STATE
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.scoring.calls import SessionKey
 from micromoment.scoring.sessions import SessionEntry
+from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores import redis_erasing
 from micromoment.stores.absent import NoVisitLog
 from micromoment.stores.event_log import EventLog, read_outside_visits
@@ -39,28 +40,34 @@ _VISITOR_AT: Final[int] = STATE.fields["visitor"][1]  # type: ignore[index] # it
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlaces:
-    """The users' features: the online store, and the workspace that it is filled from."""
+    """The users' features: the online store, and the workspace that it is filled from.
+
+    They are those of `tenant`: the ids of all others name nobody in them.
+    """
 
     users: UserFeatureStore
     workspace: Path | None
+    tenant: str = DEFAULT_TENANT
 
     async def erase_online(self, erasure: Erasure) -> int:
         """Erase the visitors' user features; give how many visitors had some."""
-        if not isinstance(self.users, FeastUserFeatures):
+        if erasure.tenant != self.tenant or not isinstance(self.users, FeastUserFeatures):
             return 0
         return await self.users.erase(erasure.visitors)
 
     async def erase_workspace(self, erasure: Erasure) -> int:
         """Erase the visitors' rows from the feature workspace; give how many."""
-        if self.workspace is None:
+        if erasure.tenant != self.tenant or self.workspace is None:
             return 0
         return await asyncio.to_thread(
             erase_from_workspace, self.workspace, erasure.visitors, erasure.time_us
         )
 
-    async def held_features(self, visitors: Sequence[str]) -> AsyncIterator[pb.ExportUserResponse]:
+    async def held_features(
+        self, tenant: str, visitors: Sequence[str]
+    ) -> AsyncIterator[pb.ExportUserResponse]:
         """Tell the visitors' features. Raises `UserFeaturesUnavailableError`."""
-        if self.workspace is None:
+        if tenant != self.tenant or self.workspace is None:
             return
         for visitor in visitors:
             found = await self.users.look_up(visitor)
@@ -133,7 +140,7 @@ class LocalPlaces:
                 list, _outside(self.outside_file, tenant, frozenset(visitors))
             ):
                 yield piece
-        async for piece in self.features.held_features(visitors):
+        async for piece in self.features.held_features(tenant, visitors):
             yield piece
 
 
@@ -203,7 +210,7 @@ class RedisPlaces:
             )
         async for entry in redis_erasing.entries_of(self.link, outside, tenant, visitors=visitors):
             yield _event(int(entry[b"time"]), entry[b"visitor"].decode(), entry[b"event"])
-        async for piece in self.features.held_features(visitors):
+        async for piece in self.features.held_features(tenant, visitors):
             yield piece
 
 

@@ -144,6 +144,7 @@ class Service:
             around=self._around,
             access=security.access,
             credentials=server_credentials(security.tls) if security.tls else None,
+            privacy=self._privacy,
         )
         served = self._grpc
         self._metrics.watch_load(

@@ -78,7 +78,7 @@ async def test_a_server_that_does_not_know_is_refused_and_learns(
         assert Degraded.STATE_LOST not in score.degraded
         assert not any(b"s1" in key for key in redis.scan_iter())
         assert learned == [True]
-        assert replica.store.erased.tombstones.until(None, "default", ["canary"]) == erasure.time_us
+        assert replica.store.erased.tombstones.until((), "default", ["canary"]) == erasure.time_us
         # What came after it is kept, alone; others never noticed.
         both = a_visit("s1", "canary", START_US + 2, AFTER_US)
         assert (await visits.score(both)).events_seen == 1
@@ -148,4 +148,4 @@ async def test_many_tombstones_are_learned_in_pages(
     shared = RedisTombstones(PREFIX)
     await shared.refresh(link)
     assert len(shared.tombstones.times) == 2_500
-    assert all(shared.tombstones.until(None, "default", [one]) for one in visitors)
+    assert all(shared.tombstones.until((), "default", [one]) for one in visitors)

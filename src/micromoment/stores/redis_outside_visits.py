@@ -88,7 +88,7 @@ class RedisOutsideVisitLog:
         return await self._run(names, arguments)
 
     def _is_late(self, event: LoggedEvent) -> bool:
-        until = self._erased.tombstones.until(None, event.tenant, [event.visitor_id])
+        until = self._erased.tombstones.until((), event.tenant, [event.visitor_id])
         return until > 0 and event.time_us <= until
 
     async def erase(self, tenant: str, visitors: Collection[str]) -> int:

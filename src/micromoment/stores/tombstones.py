@@ -56,14 +56,16 @@ class Tombstones:
         for mark in marks:
             self.times[mark] = max(time_us, self.times.get(mark, 0))
 
-    def until(self, key: SessionKey | None, tenant: str, visitor_ids: Iterable[str]) -> int:
-        """Give until when events of a session or visitor don't count, 0 for all that do."""
+    def until(self, keys: Iterable[SessionKey], tenant: str, visitor_ids: Iterable[str]) -> int:
+        """Give until when events of a session or visitor don't count, 0 for all that do.
+
+        `keys` and `visitor_ids` are all forms under which they may be kept.
+        """
         times = self.times
         if not times:
             return 0
         marks = [visitor_mark(tenant, one) for one in visitor_ids]
-        if key is not None:
-            marks.append(session_mark(key))
+        marks += map(session_mark, keys)
         return max((times.get(mark, 0) for mark in marks), default=0)
 
     def drop_before(self, time_us: int) -> None:

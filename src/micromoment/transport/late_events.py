@@ -20,7 +20,7 @@ def without_late(visit: VisitCall, tombstones: Tombstones) -> VisitCall:
     A call of which none is left is answered from its own events, and neither kept nor logged.
     """
     call = visit.call
-    until = tombstones.until(call.key, call.key.tenant, visit.visitor_ids)
+    until = tombstones.until(visit.possible_keys(), call.key.tenant, visit.visitor_ids)
     times = call.batch.events["event_time"]
     late = times <= until
     if visit.is_late or not late.any():
@@ -47,5 +47,5 @@ def not_late(
     events: Iterable[pb.Event], tombstones: Tombstones, tenant: str, visitor_ids: Iterable[str]
 ) -> list[pb.Event]:
     """Give those events of a visitor, from outside a visit, that came after the erasure."""
-    until = tombstones.until(None, tenant, visitor_ids)
+    until = tombstones.until((), tenant, visitor_ids)
     return [event for event in events if not until or micros_of(event.event_time) > until]

@@ -22,6 +22,9 @@ from micromoment.transport.guards import Guards
 from micromoment.transport.health import Health
 from micromoment.transport.observer import Observer
 from micromoment.transport.overload import OverloadWatch
+from micromoment.transport.privacy import PrivacySlot
+from micromoment.transport.privacy_service import SERVICE as PRIVACY
+from micromoment.transport.privacy_service import add_privacy_service
 from micromoment.transport.scoring_service import ScoringService
 from micromoment.transport.shedding import DROPS_ALL, Shedding
 from micromoment.transport.streams import Streams
@@ -110,10 +113,12 @@ def make_server(
     around: Callable[[RpcHandlers], RpcHandlers] | None = None,
     access: Access | None = None,
     credentials: grpc.ServerCredentials | None = None,
+    privacy: PrivacySlot | None = None,
 ) -> GrpcServer:
     """Make the server and open its port; `around` is put around the guarded methods.
 
-    With `access` calls must bring a token, with `credentials` they come over TLS.
+    With `access` calls must bring a token, with `credentials` they come over TLS. `privacy` is
+    served where calls bring tokens, alone.
 
     Raises `InvalidSettingError` when the port is taken.
     """
@@ -145,8 +150,12 @@ def make_server(
     events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), guarded)
     apart = cast(grpc.aio.Server, _OwnQueues(server, guards, watch))
     health_pb2_grpc.add_HealthServicer_to_server(health, apart)
+    services = (*SERVICES, _HEALTH)
+    if privacy is not None and access is not None:
+        add_privacy_service(privacy, guarded)
+        services += (PRIVACY,)
     if reflect:
-        add_reflection((*SERVICES, _HEALTH), guarded)
+        add_reflection(services, guarded)
     bound = bind(server, host, port, setting="port", credentials=credentials)
     return GrpcServer(server, health, streams, watch, arrived, bound)
 

@@ -19,7 +19,7 @@ def test_nobody_is_erased_at_first() -> None:
     """Without tombstones nothing is hashed, and all events count."""
     tombstones = Tombstones()
     assert not tombstones.times
-    assert tombstones.until(SessionKey("t", "s"), "t", ["v"]) == 0
+    assert tombstones.until([SessionKey("t", "s")], "t", ["v"]) == 0
 
 
 def test_the_latest_of_all_ids_counts() -> None:
@@ -28,10 +28,10 @@ def test_the_latest_of_all_ids_counts() -> None:
     tombstones.add(Erasure("t", ("v", "w"), frozenset({"s"})).marks, 5)
     tombstones.add([visitor_mark("t", "w")], 9)
     tombstones.add([visitor_mark("t", "w")], 7)
-    assert tombstones.until(SessionKey("t", "other"), "t", ["v"]) == 5
-    assert tombstones.until(SessionKey("t", "s"), "t", []) == 5
-    assert tombstones.until(None, "t", ["x", "v", "w"]) == 9
-    assert tombstones.until(SessionKey("u", "s"), "u", ["v", "w"]) == 0
+    assert tombstones.until([SessionKey("t", "other")], "t", ["v"]) == 5
+    assert tombstones.until([SessionKey("t", "s")], "t", []) == 5
+    assert tombstones.until((), "t", ["x", "v", "w"]) == 9
+    assert tombstones.until([SessionKey("u", "s")], "u", ["v", "w"]) == 0
 
 
 async def test_an_erasure_is_kept_until_it_is_done(tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ async def test_an_erasure_is_kept_until_it_is_done(tmp_path: Path) -> None:
     assert "canary" not in path.read_text()
     last = FileRegister(path, A_DAY)
     assert await last.pending() == []
-    assert last.tombstones.until(SessionKey("t", "canary-s"), "t", []) == more.time_us
-    assert last.tombstones.until(None, "t", ["canary"]) == more.time_us
+    assert last.tombstones.until([SessionKey("t", "canary-s")], "t", []) == more.time_us
+    assert last.tombstones.until((), "t", ["canary"]) == more.time_us
 
 
 async def test_tombstones_go_after_their_time(tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ async def test_tombstones_go_after_their_time(tmp_path: Path) -> None:
     register.tombstones.add([visitor_mark("t", "old")], old_us)
     await register.finish(await register.begin(Erasure("t", ("new",))))
     again = FileRegister(tmp_path / "erasures.json", A_DAY)
-    assert again.tombstones.until(None, "t", ["old"]) == 0
-    assert again.tombstones.until(None, "t", ["new"]) > 0
+    assert again.tombstones.until((), "t", ["old"]) == 0
+    assert again.tombstones.until((), "t", ["new"]) > 0
 
 
 async def test_what_can_t_be_written_is_not_begun(tmp_path: Path) -> None:

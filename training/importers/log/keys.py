@@ -71,6 +71,8 @@ class LogKeys:
             yield part, number, self._event(event)
 
     def _visit(self, visit: LoggedVisit) -> LoggedVisit:
+        if not visit.tenant:
+            return visit  # it names nobody: a gap of all, or what is left of an erased row
         session_id, visitor_id = self._name(visit.session_id), self._name(visit.visitor_id)
         self._note(session_id, f"row {visit.position}")
         self._note(visitor_id, f"row {visit.position}")

@@ -83,8 +83,8 @@ def _of_tenant(source: LogSource, tenant: str | None) -> LogSource:
 
     def visits() -> Iterator[tuple[int, LoggedVisit]]:
         for part, visit in source.visits:
-            # A gap without a session is everybody's.
-            if visit.tenant == tenant or not visit.session_id:
+            # What names no tenant is everybody's, such as a gap.
+            if visit.tenant == tenant or not visit.tenant:
                 yield part, visit
             else:
                 others["calls"] += 1
