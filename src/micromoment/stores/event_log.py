@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from micromoment.errors import InvalidDataError
 from micromoment.events.proto_codec import micros_of
 from micromoment.stores.errors import EventLogUnavailableError
-from micromoment.stores.secure_sqlite import CLEAN, clean, erasing, parts
+from micromoment.stores.secure_sqlite import erasing, parts
 from micromoment.v1 import events_pb2
 
 # The file's name in the folder of a server's event log.
@@ -151,8 +151,6 @@ class OutsideVisitLog:
             # With WAL only FULL keeps an acknowledged event over a power cut.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = 1")
-            if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
-                connection.execute(f"PRAGMA application_id = {CLEAN}")
             connection.execute(_SCHEMA)
         except sqlite3.Error:
             connection.close()
@@ -180,8 +178,6 @@ def erase_outside_events(path: Path, tenant: str, visitors: Collection[str]) -> 
                 f"DELETE FROM outside_visit_events WHERE tenant = ? AND visitor_id IN ({marks})",  # noqa: S608 - marks
                 (tenant, *some),
             ).rowcount
-    if removed:
-        clean(path)
     return removed
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from micromoment.stores.log_rows import RowKind
 from micromoment.stores.log_segments import FORMAT_ERASED, segments
-from micromoment.stores.secure_sqlite import clean, erasing, open_existing, parts
+from micromoment.stores.secure_sqlite import erasing, is_unclean, open_existing, parts
 
 _IS_BEGUN: Final = "SELECT 1 FROM sqlite_master WHERE name = 'calls'"
 _BLANK: Final = f"""
@@ -55,10 +55,24 @@ def erase_calls(
     rows = 0
     for segment in segments(folder):
         positions = _positions(segment, tenant, visitors, wanted)
-        if positions:
+        if positions or _is_unclean(segment):
             _blank(segment, positions)
             rows += len(positions)
     return ErasedFromLog(wanted, rows)
+
+
+def is_in_newest(
+    folder: Path, tenant: str, *, visitors: Collection[str] = (), sessions: Collection[str] = ()
+) -> bool:
+    """Tell whether the file that is written now has rows of theirs. Raises `sqlite3.Error`."""
+    newest = segments(folder)[-1:]
+    wanted = frozenset(sessions) | sessions_of(folder, tenant, visitors)
+    return any(_positions(segment, tenant, visitors, wanted) for segment in newest)
+
+
+def _is_unclean(segment: Path) -> bool:
+    with _opened(segment) as connection:
+        return connection is not None and is_unclean(connection)
 
 
 def _positions(
@@ -92,7 +106,6 @@ def _blank(segment: Path, positions: list[int]) -> None:
     with erasing(segment) as connection:
         connection.executemany(_BLANK, [(position,) for position in positions])
         connection.execute(f"PRAGMA user_version = {FORMAT_ERASED}")
-    clean(segment)
 
 
 @contextmanager

@@ -22,7 +22,6 @@ import structlog
 from micromoment.errors import InvalidDataError, InvalidSettingError
 from micromoment.stores.durability import Durability
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
-from micromoment.stores.secure_sqlite import CLEAN
 
 # SQLite's own number for a file's format; another one is refused. The second has erased rows.
 FORMAT: Final = 1
@@ -193,9 +192,7 @@ class SegmentWriter:
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             # A checkpoint waits for the disk; it is another thread's.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
-            connection.execute("PRAGMA secure_delete = 1")
             if not connection.execute(_IS_BEGUN).fetchall():
-                connection.execute(f"PRAGMA application_id = {CLEAN}")
                 connection.execute(_SCHEMA)
                 connection.execute(f"PRAGMA user_version = {FORMAT}")
         except BaseException:

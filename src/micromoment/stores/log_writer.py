@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
@@ -34,7 +35,7 @@ class LogWriter:
     ) -> None:
         self._segments = segments
         self._written = written
-        self._work: queue.SimpleQueue[list[LogRow] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[list[LogRow] | Future[None] | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
         self._full = threading.Event()
@@ -55,6 +56,18 @@ class LogWriter:
         """Write rows before the threads begin. Raises `sqlite3.Error`."""
         self._segments.write(rows)
 
+    async def go_on_in_another(self) -> None:
+        """Begin another file for the rows to come; belongs to the event loop.
+
+        Raises `sqlite3.Error` and `OSError`.
+        """
+        if self._loop is None:
+            self._segments.rotate()
+            return
+        begun: Future[None] = Future()
+        self._work.put(begun)
+        await asyncio.wrap_future(begun)
+
     @property
     def last_position(self) -> int:
         """The place of the last row that was written."""
@@ -73,6 +86,9 @@ class LogWriter:
         loop = self._loop
         while loop is not None and (rows := self._work.get()) is not None:
             error: Exception | None = None
+            if isinstance(rows, Future):
+                self._begin_another(rows)
+                continue
             try:
                 if rows and self._gone.is_set():
                     rows = self._begin_anew(rows)
@@ -84,6 +100,14 @@ class LogWriter:
                 loop.call_soon_threadsafe(self._written, error)
             if error is None and self._full.is_set():
                 self._rotate()
+
+    def _begin_another(self, begun: Future[None]) -> None:
+        try:
+            self._segments.rotate()
+        except (sqlite3.Error, OSError) as failure:
+            begun.set_exception(failure)
+        else:
+            begun.set_result(None)
 
     def _begin_anew(self, rows: list[LogRow]) -> list[LogRow]:
         """Go on in a file that is there, after a gap that is everybody's."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from micromoment.errors import UserFeaturesUnavailableError
 from micromoment.stores.feast_config import limit_waiting, repo_config, sqlite_file
-from micromoment.stores.secure_sqlite import cut_log, erasing, open_existing, rewrite
+from micromoment.stores.secure_sqlite import erasing
 from micromoment.stores.user_view import VISITOR_KEY
 
 if TYPE_CHECKING:
@@ -80,11 +79,6 @@ def _erase_sqlite(file: Path, keys: Sequence[bytes]) -> int:
                 statement = f"DELETE FROM {quoted} WHERE entity_key = ?"  # noqa: S608 - quoted
                 rows += connection.execute(statement, (key,)).rowcount
             found += rows > 0
-    if _holds(file, keys):
-        # Feast writes without `secure_delete`: pages that were split left copies behind.
-        with closing(open_existing(file)) as connection:
-            rewrite(connection)
-            cut_log(connection, _TIMEOUT_S)
     return found
 
 

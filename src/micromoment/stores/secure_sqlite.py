@@ -1,8 +1,8 @@
 """Removes rows of an SQLite file so that none of their bytes stay in it or beside it.
 
-SQLite only marks what is removed as free. `secure_delete` overwrites it, but not what was left
-behind while that was off, when pages were split; rewriting the file does. And a write-ahead log
-keeps rows that were merged, until it is cut to nothing, for which nobody may be reading it.
+SQLite only marks what is removed as free. `secure_delete` overwrites that, but not what stays
+behind where pages are split or joined; writing the file anew does. And a write-ahead log keeps rows
+that were merged, until it is cut to nothing, for which nobody may be reading it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-# The mark, as SQLite's `application_id`, of files that were always written with `secure_delete`.
-CLEAN: Final = 0x4D4D4C47
+# The mark, as SQLite's `application_id`, of a file from which rows went and that was not written
+# anew since.
+UNCLEAN: Final = 0x4D4D5543
 _BUSY_TIMEOUT_S: Final = 2.0
 _PAUSE_S: Final = 0.05
 _CUT_WAIT_MS: Final = 20
@@ -25,38 +26,35 @@ _NAMED: Final = 500
 
 @contextmanager
 def erasing(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
-    """Open a file that is there, in a transaction that others' writes wait for, and cut its log.
+    """Open a file that is there, in a transaction that others' writes wait for; then clean it.
 
-    What is deleted or overwritten within leaves nothing behind. Readers may go on for `wait_s`
-    seconds. Raises `sqlite3.Error`, also where the log could not be cut: the rows are gone then,
-    not their bytes, and doing the same again cuts it.
+    Where something was changed, now or before a crash, the file is written anew; its write-ahead
+    log is cut. Readers may go on for `wait_s` seconds. Raises `sqlite3.Error`, also where rows are
+    gone and their bytes are not yet: doing the same again removes those.
     """
     with closing(open_existing(path)) as connection:
         connection.execute("PRAGMA secure_delete = 1")
         connection.execute("BEGIN IMMEDIATE")
+        before = connection.total_changes
         try:
             yield connection
+            if connection.total_changes > before:
+                connection.execute(f"PRAGMA application_id = {UNCLEAN}")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+        if is_unclean(connection):
+            connection.execute("VACUUM")
+            cut_log(connection, wait_s)
+            connection.execute("PRAGMA application_id = 0")
         cut_log(connection, wait_s)
 
 
-def clean(path: Path, *, wait_s: float = 5.0) -> None:
-    """Write a file anew, unless it has the mark, and mark it. Raises `sqlite3.Error`."""
-    with closing(open_existing(path)) as connection:
-        if connection.execute("PRAGMA application_id").fetchone() == (CLEAN,):
-            return
-        rewrite(connection)
-        connection.execute(f"PRAGMA application_id = {CLEAN}")
-        cut_log(connection, wait_s)
-
-
-def rewrite(connection: sqlite3.Connection) -> None:
-    """Write a file anew without what was left behind in it. Raises `sqlite3.Error`."""
-    connection.execute("PRAGMA secure_delete = 1")
-    connection.execute("VACUUM")
+def is_unclean(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file must be written anew, because that was broken off."""
+    (mark,) = connection.execute("PRAGMA application_id").fetchone()
+    return int(mark) == UNCLEAN
 
 
 def cut_log(connection: sqlite3.Connection, wait_s: float) -> None:

@@ -20,7 +20,7 @@ import structlog
 from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
 from micromoment.stores.errors import EventLogUnavailableError
-from micromoment.stores.log_erasing import ErasedFromLog, erase_calls, sessions_of
+from micromoment.stores.log_erasing import ErasedFromLog, erase_calls, is_in_newest, sessions_of
 from micromoment.stores.log_rows import LogRow, RowKind, everybodys_gap
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.log_writer import LogWriter
@@ -193,9 +193,11 @@ class SqliteVisitLog:
             raise EventLogUnavailableError
         try:
             async with self._erasing:
-                return await asyncio.to_thread(
-                    erase_calls, self._path, tenant, visitors=visitors, sessions=sessions
-                )
+                whose = {"visitors": visitors, "sessions": sessions}
+                # Writing a file anew takes long: not the one that takes the rows.
+                if await asyncio.to_thread(is_in_newest, self._path, tenant, **whose):
+                    await self._writer.go_on_in_another()
+                return await asyncio.to_thread(erase_calls, self._path, tenant, **whose)
         except (sqlite3.Error, OSError) as error:
             _log.error("event_log_not_erased", reason=str(error))
             raise EventLogUnavailableError from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 from contextlib import closing
@@ -21,7 +22,7 @@ from micromoment.stores.log_care import check_log
 from micromoment.stores.log_erasing import erase_calls
 from micromoment.stores.log_rows import LogRow, RowKind, erased_row
 from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
-from micromoment.stores.secure_sqlite import CLEAN, erasing
+from micromoment.stores.secure_sqlite import UNCLEAN, erasing
 from micromoment.v1 import log_pb2
 
 LIMITS = LogLimits(segment_bytes=1 << 20, retention_s=1e12, max_bytes=1 << 30)
@@ -95,20 +96,37 @@ def test_sessions_are_erased_by_their_id(tmp_path: Path) -> None:
     assert [visit.session_id for visit in read_rows(segments(tmp_path)[0])] == ["s1", ""]
 
 
-def test_what_an_older_version_left_behind_goes_too(tmp_path: Path) -> None:
-    """A file without the mark is written anew: bytes that splitting pages left are gone."""
+def test_what_was_broken_off_is_cleaned(tmp_path: Path) -> None:
+    """Rows that went before a crash left bytes behind: the next erasure removes those, too."""
     writer = a_log(tmp_path)
     writer.close()
     path = segments(tmp_path)[0]
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA application_id = 0")
+        connection.execute(f"PRAGMA application_id = {UNCLEAN}")
         connection.execute("PRAGMA secure_delete = 0")
-        connection.execute("DELETE FROM calls WHERE position = 1")
+        connection.execute("DELETE FROM calls WHERE session_id LIKE 'canary%'")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    erase_calls(tmp_path, "default", visitors=[CANARY])
-    assert traces(tmp_path) == []
+    assert path.name in traces(tmp_path)
+    erase_calls(tmp_path, "default", visitors=["nobody"])
+    assert path.name not in traces(tmp_path)
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA application_id").fetchone() == (CLEAN,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (0,)
+
+
+def test_many_neighbours_leave_nothing(tmp_path: Path) -> None:
+    """Blank rows are small, so pages are joined: what was moved for that is gone as well."""
+    writer = SegmentWriter(tmp_path, "commit", LIMITS)
+    chance = random.Random(3)
+    for number in range(3_000):
+        theirs = number % 7 != 0
+        body = log_pb2.LoggedCall(bundle=(CANARY if theirs else "x") * chance.randint(1, 60))
+        session = f"{CANARY}-{number}" if theirs else f"other{number}"
+        visitor = CANARY if theirs else "somebody"
+        writer.write([row(session, visitor)._replace(body=body.SerializeToString())])
+    writer.close()
+    assert erase_calls(tmp_path, "default", visitors=[CANARY]).rows == 2_571
+    assert traces(tmp_path) == []
+    assert check_log(tmp_path).problems == []
 
 
 def test_a_reader_that_keeps_bytes_is_an_error(tmp_path: Path) -> None:
