@@ -209,7 +209,7 @@ async def test_each_port_lists_its_own_services(settings: Settings) -> None:
     reflection = "grpc.reflection.v1alpha.ServerReflection"
     services = ["micromoment.v1.EventService", "micromoment.v1.ScoringService"]
     assert own == ["grpc.health.v1.Health", reflection, *services]
-    assert admin == [reflection, "micromoment.v1.ModelService"]
+    assert admin == [reflection, "micromoment.v1.ModelService", "micromoment.v1.PrivacyService"]
 
 
 async def test_a_server_that_loads_has_no_bundles_yet(settings: Settings) -> None:

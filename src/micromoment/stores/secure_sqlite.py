@@ -47,6 +47,7 @@ def erasing(path: Path, *, wait_s: float = 5.0) -> Iterator[sqlite3.Connection]:
         if is_unclean(connection):
             connection.execute("VACUUM")
             cut_log(connection, wait_s)
+            connection.execute(f"PRAGMA busy_timeout = {round(1_000 * _BUSY_TIMEOUT_S)}")
             connection.execute("PRAGMA application_id = 0")
         cut_log(connection, wait_s)
 

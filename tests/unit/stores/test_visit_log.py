@@ -13,6 +13,7 @@ import pytest
 
 from micromoment.stores import log_writer, visit_log
 from micromoment.stores.durability import Durability
+from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
 from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
 from micromoment.stores.visit_log import GAP_FILE, SqliteVisitLog
@@ -253,3 +254,37 @@ async def test_a_full_segment_gives_way_to_the_next(
     await log.close()
     assert len(segments(tmp_path)) > 1
     assert [visit.position for visit in rows(tmp_path)] == list(range(1, 51))
+
+
+async def test_rows_are_erased_while_others_come(tmp_path: Path) -> None:
+    """Those that still wait as well; the log goes on in another file if the newest has some."""
+    log, _ = a_log(tmp_path)
+    for number in range(20):
+        log.append(a_row(f"s{number % 4}"))
+    assert await log.sessions_of("default", ["nobody"]) == frozenset()
+    erased = await log.erase("default", sessions=["s1"])
+    assert erased.rows == 5
+    assert len(segments(tmp_path)) == 2
+    log.append(a_row("s2"))
+    assert await kept(log)
+    assert (await log.erase("default", sessions=["s1"])).rows == 0
+    assert len(segments(tmp_path)) == 2
+    await log.close()
+    found = rows(tmp_path)
+    assert [visit.position for visit in found] == list(range(1, 22))
+    assert sum(visit.kind is RowKind.ERASED for visit in found) == 5
+
+
+async def test_a_log_that_fails_is_not_erased_from(tmp_path: Path, disk: Disk) -> None:
+    """What waits can't be known, so the caller must ask again."""
+    log, _ = a_log(tmp_path)
+    log.append(a_row("s1"))
+    assert await kept(log)
+    disk.is_full = True
+    log.append(a_row("s2"))
+    with pytest.raises(EventLogUnavailableError):
+        await log.erase("default", sessions=["s1"])
+    disk.is_full = False
+    await asyncio.sleep(1.2)
+    assert (await log.erase("default", sessions=["s1"])).rows == 1
+    await log.close()
