@@ -139,6 +139,18 @@ async def test_a_register_is_shared_and_its_keys_expire(
     assert redis.zcard(f"{PREFIX}erased") in {0, 1}
 
 
+async def test_a_later_erasure_is_not_taken_back(port: int, redis: Redis, link: RedisLink) -> None:
+    """By a server that still tries to finish the one before."""
+    register = a_register(link)
+    first = await register.begin(Erasure("default", ("canary",)))
+    second = await register.begin(Erasure("default", ("canary",)))
+    assert second.time_us > first.time_us
+    await register.go_on(first)
+    shared = RedisTombstones(PREFIX)
+    await shared.refresh(link)
+    assert shared.tombstones.until(None, "default", ["canary"]) == second.time_us
+
+
 async def test_many_tombstones_are_learned_in_pages(
     port: int, redis: Redis, link: RedisLink
 ) -> None:

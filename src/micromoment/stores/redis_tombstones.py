@@ -28,7 +28,12 @@ _SKEW_US: Final = 60 * _US_PER_SECOND
 # Keys: the set, the version, the erasures. Values: the time, the oldest time that stays, how long
 # keys live (ms), the new version, the erasure's name and what it says, then tombstones.
 _KEEP: Final = b"""
-for place = 7, #ARGV do redis.call('ZADD', KEYS[1], ARGV[1], ARGV[place]) end
+for place = 7, #ARGV do
+  local before = redis.call('ZSCORE', KEYS[1], ARGV[place])
+  if not before or tonumber(before) < tonumber(ARGV[1]) then
+    redis.call('ZADD', KEYS[1], ARGV[1], ARGV[place])
+  end
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[5], ARGV[6])
 redis.call('SET', KEYS[2], ARGV[4])
