@@ -23,6 +23,7 @@ BENCHMARKS = (
     "startup",
     "front_door",
     "swap",
+    "consent",
     "durability",
     "security",
     "recovery",
