@@ -76,7 +76,14 @@ class IdEncoder:
         """Give every form in which the id may have been stored, the current one first."""
         if not plain or not self._keys:
             return (plain,)
-        return tuple([_pseudonym(plain, chain) for chain in self._chains])
+        forms: dict[str, str] = {}  # by key, so that no step of a chain is taken twice
+        for chain in self._chains:
+            text = plain
+            for key in chain:
+                if key.key_id not in forms:
+                    forms[key.key_id] = _pseudonym(text, (key,))
+                text = forms[key.key_id]
+        return tuple([forms[key.key_id] for key in self._keys])
 
     def can_raise(self, key_id: str) -> bool:
         """Tell whether pseudonyms under a key are the current key's or can be brought there."""
