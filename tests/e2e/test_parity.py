@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.e2e.conftest import LAST_DAY, TrainedShop
 from tests.support.commands import BIN
 from tests.support.feature_stores import a_redis
 from tests.support.forms import in_form
+from tests.support.keyed import ROTATED, encoder
+from training.rekeying import RekeyRequest, rekey
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +65,26 @@ def test_offline_and_online_are_one_however_called(shop: TrainedShop, via: str) 
     assert (found["mismatches"], found["state lost"], found["degraded"]) == (0, 0, 0)
     assert found["answers"] >= 100
     assert found["restarts"] >= 1
+
+
+@pytest.mark.slow
+def test_offline_and_online_are_one_under_pseudonyms(shop: TrainedShop, tmp_path: Path) -> None:
+    """With keys both sides encode plain ids alike, and both take pseudonyms as they are."""
+    keys = tmp_path / "keys"
+    keys.write_text(ROTATED)
+    with_keys = {"MICROMOMENT_ID_KEY_FILE": str(keys)}
+    options = ("--limit", "600")
+    plain, table = check(shop, *options, extra=with_keys)
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    assert counts(table)["mismatches"] == 0
+    assert counts(table)["answers"] >= 100
+    events = Path(shutil.copytree(shop.events, tmp_path / "events"))
+    rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
+    which = ("--bundle", shop.tag, "--events", str(events))
+    done = shop.home.run(BIN / "micromoment", "parity", *which, *options, extra=with_keys)
+    found = counts(re.sub(r"[ │]+", " ", done.stdout))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (found["mismatches"], found["answers"]) == (0, counts(table)["answers"])
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from micromoment.v1 import scoring_pb2 as pb
 from tests.support.keyed import BEFORE, K1, K2, READY, ROTATED, calls_of, keyed_server
 from tests.support.replicas import client_of, comparable, send
 from tests.support.tiny_bundle import make_tiny_store
+from training.parity import check_log
 
 VISITS = 4
 Answers = dict[tuple[str, int], bytes]
@@ -87,6 +88,10 @@ async def test_a_visit_under_way_gets_the_same_scores(
         seen = [await client.get_session(f"visit-{number}") for number in range(VISITS)]
     assert answers == expected
     assert [one.scores.events_seen for one in seen] == [10] * VISITS
+    # What was served can be computed again from the log, to the last bit.
+    parity = check_log(visits_of(folder), store)
+    assert parity.mismatches == []
+    assert parity.compared == len(answers)
     keys = keys_by_session(visits_of(folder))
     assert len(keys) == VISITS
     assert sorted(map(tuple, keys.values())) == [("k1",), ("k1",), ("k2",), ("k2",)]

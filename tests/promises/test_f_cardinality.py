@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,8 +105,6 @@ def test_f4_random_ids_add_no_series(
         after = series_of(scrape(server.metrics_port))
     assert {"OK", "INVALID_ARGUMENT", "UNIMPLEMENTED"} <= codes
     assert after - before == set()
-    # A label that anybody could fill would show by its form already.
-    assert not [one for one in after if re.search(r'"[A-Za-z0-9._-]{16}"', one)]
     reached(
         "F4", f"{count:,} calls with some {12 * count:,} random ids: {len(before)} series, 0 more"
     )
