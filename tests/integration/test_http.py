@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -230,6 +231,21 @@ async def test_an_unexpected_error_shows_nothing_but_a_correlation_id() -> None:
     assert answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR
     assert answer.json()["message"].startswith("internal error, correlation id ")
     assert "jane" not in answer.text
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    """After `default_deadline` it is 408, and the message names no content."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async with a_door(an_application(), default_deadline_s=0.2) as client:
+        headers = {"content-type": "application/json"}
+        answer = await client.http.post("/v1/score", content=drip(), headers=headers)
+    assert answer.status_code == httpx.codes.REQUEST_TIMEOUT
+    assert answer.json()["message"] == "body: did not arrive in time"
 
 
 def test_every_status_has_its_code() -> None:

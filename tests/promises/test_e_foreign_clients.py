@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,11 @@ import pytest
 from google.protobuf.message import Message
 
 from micromoment.v1 import scoring_pb2 as pb
-from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
+from micromoment.v1.scoring_pb2_grpc import (
+    ScoringServiceServicer,
+    ScoringServiceStub,
+    add_ScoringServiceServicer_to_server,
+)
 from tests.promises.conftest import Reached
 from tests.support.foreign_clients import (
     EXAMPLE,
@@ -223,6 +228,70 @@ def test_e5_the_example_scores_a_visit(address: str) -> None:
     none = start("127.0.0.1:1")
     assert (none.returncode, none.stdout) == (1, "")
     assert re.match("no score: (UNAVAILABLE|DEADLINE_EXCEEDED)", none.stderr), none
+
+
+class Trusting(ScoringServiceServicer):
+    """Answers Score and remembers what came as authorization."""
+
+    def __init__(self) -> None:
+        self.tokens: list[str] = []
+
+    def Score(  # noqa: N802 - the contract's name
+        self, request: pb.ScoreRequest, context: grpc.ServicerContext
+    ) -> pb.ScoreResponse:
+        """Answer."""
+        self.tokens.append(str(dict(context.invocation_metadata()).get("authorization")))
+        return pb.ScoreResponse(session_id=request.session_id, conversion=0.5, events_seen=2)
+
+
+def test_e5_the_example_sends_its_token_over_tls_alone(tmp_path: Path) -> None:
+    """With the authority's file it does; it trusts no other, and needs one for a token."""
+    openssl = shutil.which("openssl")
+    if openssl is None or shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("openssl, node or npm is not installed: the packages openssl, nodejs and npm")
+    install_example()
+    for name in ("own", "other"):
+        make = [
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ]
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", "/CN=localhost"]
+        names = ["-days", "2", "-addext", "subjectAltName=DNS:localhost"]
+        subprocess.run(
+            [openssl, *make, *files, *names], cwd=tmp_path, check=True, capture_output=True
+        )
+    servicer = Trusting()  # type: ignore[abstract] # the other calls are UNIMPLEMENTED
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_ScoringServiceServicer_to_server(servicer, server)
+    pair = ((tmp_path / "own.key").read_bytes(), (tmp_path / "own.crt").read_bytes())
+    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair]))
+    server.start()
+
+    def start(**settings: str) -> subprocess.CompletedProcess[str]:
+        known = {"MICROMOMENT_ADDRESS": f"localhost:{port}", "MICROMOMENT_TOKEN": "t0ken"}
+        environment = os.environ | known | settings
+        command = ["node", "visit.js", "visit-1"]
+        return subprocess.run(
+            command, cwd=EXAMPLE, env=environment, capture_output=True, text=True, check=False
+        )
+
+    try:
+        scored = start(MICROMOMENT_CA=str(tmp_path / "own.crt"))
+        assert scored.stdout == "visit visit-1: 2 events, conversion 0.5\n", scored.stderr
+        assert servicer.tokens == ["Bearer t0ken"]
+        distrusted = start(MICROMOMENT_CA=str(tmp_path / "other.crt"))
+        assert (distrusted.returncode, distrusted.stdout) == (1, "")
+        in_the_clear = start()
+        assert in_the_clear.returncode != 0
+        assert "MICROMOMENT_TOKEN needs MICROMOMENT_CA" in in_the_clear.stderr
+        assert servicer.tokens == ["Bearer t0ken"]
+    finally:
+        server.stop(None)
 
 
 def test_e5_the_lock_file_says_hashes_and_no_registry() -> None:
