@@ -148,7 +148,7 @@ async def test_a_later_erasure_is_not_taken_back(port: int, redis: Redis, link: 
     await register.go_on(first)
     shared = RedisTombstones(PREFIX)
     await shared.refresh(link)
-    assert shared.tombstones.until(None, "default", ["canary"]) == second.time_us
+    assert shared.tombstones.until((), "default", ["canary"]) == second.time_us
 
 
 async def test_many_tombstones_are_learned_in_pages(

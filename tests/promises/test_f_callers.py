@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from micromoment.client import AsyncClient, Client, ScoreStream, score_request
 from micromoment.client.admin import AdminClient
 from micromoment.security.callers import Role
-from micromoment.v1 import events_pb2, models_pb2, scoring_pb2
+from micromoment.v1 import events_pb2, models_pb2, privacy_pb2, scoring_pb2
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
 from tests.promises.conftest import Reached
 from tests.support.recovery import an_event
@@ -34,6 +34,7 @@ SERVICES: Final = (
     scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"],
     events_pb2.DESCRIPTOR.services_by_name["EventService"],
 )
+PRIVACY: Final = privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"]
 ADMIN: Final = models_pb2.DESCRIPTOR.services_by_name["ModelService"]
 Metadata = tuple[tuple[str, str], ...]
 JSON: Final = {"content-type": "application/json"}
@@ -49,6 +50,9 @@ def every_method(
             if method.client_streaming:
                 stream = channel.stream_stream(name, None, bytes)
                 yield partial(_all_of, stream, metadata)
+            elif method.server_streaming:
+                answers = channel.unary_stream(name, None, bytes)
+                yield partial(_each_of, answers, metadata)
             else:
                 unary = channel.unary_unary(name, None, bytes)
                 yield partial(unary, b"", metadata=metadata, timeout=ANSWER_S)
@@ -57,6 +61,10 @@ def every_method(
 def _all_of(stream: grpc.StreamStreamMultiCallable[Any, Any], metadata: Metadata) -> list[bytes]:
     first = scoring_pb2.StreamScoresRequest(request_id="1").SerializeToString()
     return list(stream(iter([first]), metadata=metadata, timeout=ANSWER_S))
+
+
+def _each_of(call: grpc.UnaryStreamMultiCallable[Any, Any], metadata: Metadata) -> list[bytes]:
+    return list(call(b"", metadata=metadata, timeout=ANSWER_S))
 
 
 def list_services(channel: grpc.Channel, metadata: Metadata = ()) -> int:
@@ -103,8 +111,8 @@ def test_f2_who_is_not_known_is_not_let_in(start: Start, tmp_path: Path, reached
     ):
         for metadata in wrong:
             calls: list[Callable[[], object]] = [
-                *every_method(channel, SERVICES, metadata),
-                *every_method(operators, [ADMIN], metadata),
+                *every_method(channel, [*SERVICES, PRIVACY], metadata),
+                *every_method(operators, [ADMIN, PRIVACY], metadata),
                 partial(list_services, channel, metadata),
                 partial(list_services, operators, metadata),
             ]
@@ -115,10 +123,12 @@ def test_f2_who_is_not_known_is_not_let_in(start: Start, tmp_path: Path, reached
                 made += 1
         # Each role has its own services.
         for token, services, other in (
-            (score, operators, [ADMIN]),
+            (score, operators, [ADMIN, PRIVACY]),
             (privacy, operators, [ADMIN]),
-            (admin, channel, SERVICES),
+            (admin, operators, [PRIVACY]),
+            (admin, channel, [*SERVICES, PRIVACY]),
             (privacy, channel, SERVICES),
+            (score, channel, [PRIVACY]),
         ):
             for call in every_method(services, other, bearer(token)):
                 code, details = refused(call)
@@ -137,7 +147,7 @@ def test_f2_who_is_not_known_is_not_let_in(start: Start, tmp_path: Path, reached
         listing = operators.unary_unary("/micromoment.v1.ModelService/ListBundles", None, bytes)
         assert listing(asked, metadata=bearer(admin), timeout=ANSWER_S)
         listed = [list_services(channel, bearer(token)) for token in (score, admin, privacy)]
-        assert listed == [4, 4, 4]
+        assert listed == [5, 5, 5]
         health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert health.status == health_pb2.HealthCheckResponse.SERVING
     metrics = scrape(ports["metrics_port"])

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from micromoment.client import AsyncClient, Client, event, score_request
+from micromoment.client.admin import AdminClient
+from micromoment.security.callers import Role
 from micromoment.stores.event_log import OUTSIDE_FILE, read_outside_visits
 from micromoment.v1 import events_pb2, scoring_pb2
 from tests.promises.conftest import Form, Reached
@@ -56,7 +58,8 @@ def tenants(
     """Tenants with sessions in memory, or on a Redis."""
     folder = tmp_path_factory.mktemp(request.param)
     tokens = Tokens(folder / "credentials.json")
-    made = [tokens.new(f"shop-{number}") for number in range(TENANTS)]
+    roles = (Role.SCORE, Role.PRIVACY)
+    made = [tokens.new(f"shop-{number}", roles) for number in range(TENANTS)]
     with ExitStack() as stack:
         where = "memory"
         if request.param == "redis":
@@ -188,6 +191,35 @@ def test_f2_tenants_know_nothing_of_each_other(
     assert tried >= pairs * 0.9
     where = request.node.callspec.params["tenants"]
     reached("F2", f"{where}: {tried} pairs of tenants with the same session, 0 answers differ")
+
+
+def kinds_of(admin: AdminClient, user_id: str) -> set[str | None]:
+    """Tell what is held of somebody."""
+    return {piece.WhichOneof("held") for piece in admin.export_user(user_id)}
+
+
+def test_f2_a_tenant_erases_its_own_alone(tenants: Tenants) -> None:
+    """Who is erased for one tenant is there for another, under the same ids, and exported to it."""
+    session_id, user_id = f"erased-{next(tenants.number)}", "same-user"
+    clients, tokens = tenants.clients[:2], tenants.tokens[:2]
+    for client in clients:
+        client.score(session_id, [an_event(7, 0), an_event(7, 1)], user_id=user_id)
+    with ExitStack() as stack:
+        first, second = (
+            stack.enter_context(AdminClient(tenants.address, deadline_s=60, token=token))
+            for token in tokens
+        )
+        stores = [
+            {piece.WhichOneof("held") for piece in one.export_user(user_id)}
+            for one in (first, second)
+        ]
+        assert stores[0] == stores[1]
+        assert stores[0]
+        assert first.erase_user(user_id).sessions == 1
+        assert list(first.export_user(user_id)) == []
+        assert kinds_of(second, user_id) == {"session", "call"}
+    assert refused(partial(clients[0].get_session, session_id))[0] == "NOT_FOUND"
+    assert clients[1].get_session(session_id).scores.events_seen == 2
 
 
 async def test_f2_tenants_at_once_are_not_mixed_up(tenants: Tenants) -> None:

@@ -150,7 +150,7 @@ def make_server(
     events_pb2_grpc.add_EventServiceServicer_to_server(EventService(slot, observer), guarded)
     apart = cast(grpc.aio.Server, _OwnQueues(server, guards, watch))
     health_pb2_grpc.add_HealthServicer_to_server(health, apart)
-    services = (*SERVICES, _HEALTH)
+    services: tuple[str, ...] = (*SERVICES, _HEALTH)
     if privacy is not None and access is not None:
         add_privacy_service(privacy, guarded)
         services += (PRIVACY,)
