@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from redis import Redis
 
 from micromoment.client import AsyncClient
 from micromoment.stores.log_rows import LoggedVisit, RowKind
@@ -98,7 +98,10 @@ async def test_a_visit_under_way_gets_the_same_scores(
 
 
 async def test_servers_change_keys_one_after_the_other(
-    store: Path, tmp_path: Path, redis: Redis, port: int
+    store: Path,
+    tmp_path: Path,
+    redis: Any,  # noqa: ANN401 - its own annotations cover awaitables
+    port: int,
 ) -> None:
     """On Redis a server that has the new key first and one that has it second share all visits."""
     expected = await without_rotation(store, tmp_path / "same")
@@ -135,7 +138,10 @@ async def test_servers_change_keys_one_after_the_other(
 
 
 async def test_a_session_that_begins_at_two_servers_at_once_is_one(
-    store: Path, tmp_path: Path, redis: Redis, port: int
+    store: Path,
+    tmp_path: Path,
+    redis: Any,  # noqa: ANN401 - its own annotations cover awaitables
+    port: int,
 ) -> None:
     """Whichever current key the servers have, the first calls of a session meet in one."""
     url = f"redis://127.0.0.1:{port}"
@@ -163,7 +169,10 @@ async def test_a_session_that_begins_at_two_servers_at_once_is_one(
 
 
 async def test_a_key_costs_no_round_trip(
-    store: Path, tmp_path: Path, redis: Redis, port: int
+    store: Path,
+    tmp_path: Path,
+    redis: Any,  # noqa: ANN401 - its own annotations cover awaitables
+    port: int,
 ) -> None:
     """A new session costs Redis as many commands with two keys as with one."""
     asked = {}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import typer
-from redis import Redis
 from typer.testing import CliRunner
 
 from micromoment.client import AsyncClient, event
@@ -34,6 +34,7 @@ from training.importers import import_ga4
 from training.importers.log import import_log, log_source
 from training.rekeying import RekeyRequest, rekey
 from training.rekeying import log_folder as files
+from training.rekeying.renaming import put_in_place
 
 VISITS = range(3)
 PLAIN = IdEncoder()
@@ -127,7 +128,7 @@ async def test_a_log_can_be_rekeyed_after_an_interruption(
         await play(client, range(10))
     log = tmp_path / "event_log"
     request = RekeyRequest(encoder(ROTATED), str(log))
-    done = files.put_in_place
+    done = put_in_place
     calls: list[Path] = []
 
     def interrupted(draft: Path, path: Path) -> None:
@@ -148,7 +149,10 @@ async def test_a_log_can_be_rekeyed_after_an_interruption(
 
 
 async def test_streams_are_rekeyed_while_servers_serve(
-    store: Path, tmp_path: Path, redis: Redis, port: int
+    store: Path,
+    tmp_path: Path,
+    redis: Any,  # noqa: ANN401 - its own annotations cover awaitables
+    port: int,
 ) -> None:
     """Visits under way wait for their end; all others come under the current key, none is lost."""
     url = f"redis://127.0.0.1:{port}"
@@ -249,10 +253,12 @@ async def test_users_features_are_rekeyed(workspace: FeatureWorkspace) -> None:
     """Each visitor has the same row under each new name, and none under an earlier one."""
     before = await rows_of(workspace, str)
     assert {status for status, _ in before} == {UserStatus.FOUND}
-    names: Sequence[Callable[[str], str]] = (
-        str, encoder(BEFORE).encode, encoder(ROTATED).encode,
-    )  # fmt: skip
-    for keys, was, now in ((BEFORE, *names[:2]), (ROTATED, *names[1:])):
+    first, second = encoder(BEFORE).encode, encoder(ROTATED).encode
+    changes: list[tuple[str, Callable[[str], str], Callable[[str], str]]] = [
+        (BEFORE, str, first),
+        (ROTATED, first, second),
+    ]
+    for keys, was, now in changes:
         snapshots, online = rekey(RekeyRequest(encoder(keys), workspace=workspace.root))
         assert (snapshots.files, snapshots.rewritten, snapshots.left) == (3, 3, 0)
         assert (online.rows, online.renamed) == (3, 3)

@@ -6,6 +6,7 @@ import random
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -51,7 +52,7 @@ def an_event(chance: random.Random) -> events_pb2.Event:
 def requests(chance: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
     """Make so many calls, each with ids that no other has: of methods that exist and that don't."""
     for number in range(count):
-        ids = {"session_id": a_word(chance), "user_id": a_word(chance)}
+        ids: dict[str, Any] = {"session_id": a_word(chance), "user_id": a_word(chance)}
         if number % 10 == 0:
             service, method = a_word(chance), a_word(chance)
             prefix = chance.choice(["", "micromoment.v1."])
@@ -67,7 +68,7 @@ def requests(chance: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
 
 def send(address: str, calls: Iterator[tuple[str, bytes]], agents: list[str]) -> set[str]:
     """Send calls over connections with user agents of their own; give the statuses."""
-    channels = [
+    channels: list[Any] = [
         grpc.insecure_channel(address, options=[*_OPTIONS, ("grpc.primary_user_agent", agent)])
         for agent in agents
     ]

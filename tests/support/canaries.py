@@ -119,6 +119,7 @@ def plant(address: str, sessions: Iterable[str], told: Told) -> None:
     options = [("grpc.enable_http_proxy", 0), ("grpc.primary_user_agent", AGENT)]
     with grpc.insecure_channel(address, options=options) as channel:
         scoring, events = ScoringServiceStub(channel), EventServiceStub(channel)
+        any_method: Any = channel.unary_unary
 
         def ask(method: Any, request: Any) -> Any:  # noqa: ANN401 - any of them
             try:
@@ -140,10 +141,10 @@ def plant(address: str, sessions: Iterable[str], told: Told) -> None:
             for broken in _broken(session):
                 ask(scoring.Score, broken)
             for path in ("ScoringService/Score", "ScoringService/Nothing", f"{TOKEN}/{TOKEN}"):
-                raw = channel.unary_unary(f"/micromoment.v1.{path}")
+                raw = any_method(f"/micromoment.v1.{path}")
                 ask(raw, b"\x0a\xff\xff\xff\xff\x0f" + MAIL.encode())
             ask(
-                channel.unary_unary("/micromoment.v1.ScoringService/Score"),
+                any_method("/micromoment.v1.ScoringService/Score"),
                 b"\x0a\x02\xff\xfe" + MAIL.encode(),
             )
 
@@ -219,8 +220,9 @@ def held_by(folder: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"rows of {path}", str(pq.read_table(path).to_pydict()).encode()
 
 
-def held_by_redis(client: Redis) -> Iterator[tuple[str, bytes]]:
+def held_by_redis(redis: Redis) -> Iterator[tuple[str, bytes]]:
     """Give all keys and values of a Redis."""
+    client: Any = redis  # whose annotations are those of the asynchronous one as well
     for key in client.scan_iter():
         name = key.decode(errors="replace")
         yield f"key {name}", key

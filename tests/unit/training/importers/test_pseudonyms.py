@@ -34,25 +34,26 @@ PEOPLE = ("browser-one", "browser-two", "customer-one", "customer-two", "their-s
 
 def ga4(files: Path, out: Path, ids: IdEncoder | None) -> ImportReport:
     """Import two days of an export, one after the other."""
+    reports = []
     for day, start in (("2021-01-05", 0), ("2021-01-06", 86_400)):
+        happened: list[tuple[str, str, dict[str, Any]]] = [
+            ("page_view", "browser-one", {"page": f"/account/{MAIL}"}),
+            ("page_view", "browser-two", {"title": f"Hello {MAIL}"}),
+            ("view_item", "browser-one", {"user_id": "customer-one"}),
+            ("page_view", "browser-one", {}),
+        ]
         rows = [
             raw(name, start + 60 * place, user=user, session="their-session", day=day, **more)
-            for place, (name, user, more) in enumerate(
-                [
-                    ("page_view", "browser-one", {"page": f"/account/{MAIL}"}),
-                    ("page_view", "browser-two", {"title": f"Hello {MAIL}"}),
-                    ("view_item", "browser-one", {"user_id": "customer-one"}),
-                    ("page_view", "browser-one", {}),
-                ]
-            )
+            for place, (name, user, more) in enumerate(happened)
         ]
         path = write_export(files / f"events_{day.replace('-', '')}.parquet", rows)
-        report = import_ga4([path], out, ids=ids)
-    return report
+        reports.append(import_ga4([path], out, ids=ids))
+    return reports[-1]
 
 
 def segment(files: Path, out: Path, ids: IdEncoder | None) -> ImportReport:
     """Import calls of which some come a day later, and a session that goes on over midnight."""
+    reports = []
     for part, minutes in enumerate((0, 715, 725, 1_500)):
         calls = [
             call("page", minutes, anonymousId="browser-one", messageId=f"p{part}"),
@@ -64,12 +65,13 @@ def segment(files: Path, out: Path, ids: IdEncoder | None) -> ImportReport:
                   messageId=f"o{part}", properties={"order_id": f"o{part}"}),
         ]  # fmt: skip
         path = write_lines(files / f"calls{part}.jsonl", calls)
-        report = import_segment(path, out, ids=ids, replace=True)
-    return report
+        reports.append(import_segment(path, out, ids=ids, replace=True))
+    return reports[-1]
 
 
 def orders(files: Path, out: Path, ids: IdEncoder | None) -> ImportReport:
     """Import orders, then what takes one of them back."""
+    reports = []
     mapping = write_mapping(files / "orders.yaml", ORDERS)
     parts = [
         [line("1", "a", customer="customer-one", time="2024-05-01"),
@@ -78,8 +80,8 @@ def orders(files: Path, out: Path, ids: IdEncoder | None) -> ImportReport:
     ]  # fmt: skip
     for number, rows in enumerate(parts):
         path = write_csv(files / f"orders{number}.csv", rows)
-        report = import_table(path, mapping, out, ids=ids)
-    return report
+        reports.append(import_table(path, mapping, out, ids=ids))
+    return reports[-1]
 
 
 def rows_of(out: Path) -> list[Row]:
