@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
+SCAN := $(VENV)/scan
 SITE := $(VENV)/lib/python3.11/site-packages
 PYTHON ?=
 WORKERS ?= 2
@@ -46,6 +47,14 @@ $(VENV)/.requirements: requirements/dev.txt scripts/install_locked.sh | $(BIN)/p
 	@bash scripts/install_locked.sh $(BIN) requirements/dev.txt
 	@touch $@
 
+.PHONY: scanners
+scanners: $(SCAN)/.requirements ## Make the scanners' own environment from their lock
+
+$(SCAN)/.requirements: requirements/scan.txt scripts/install_locked.sh | $(VENV)/.requirements
+	@bash scripts/make_venv.sh $(SCAN) $(BIN)/python
+	@bash scripts/install_locked.sh $(SCAN)/bin requirements/scan.txt $(BIN)/uv
+	@touch $@
+
 $(VENV)/.package: pyproject.toml src/micromoment/__init__.py $(VENV)/.requirements
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index \
 		--editable .
@@ -57,6 +66,14 @@ lock: setup ## Resolve requirements/*.txt again from pyproject.toml and dev.in (
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/base.txt
 	$(COMPILE) pyproject.toml --extra http --constraints requirements/dev.txt --output-file requirements/http.txt
 	$(COMPILE) requirements/fuzz.in --output-file requirements/fuzz.txt
+	$(COMPILE) pyproject.toml --extra training --extra dask --constraints requirements/dev.txt --output-file requirements/training.txt
+	$(COMPILE) requirements/scan.in --output-file requirements/scan.txt
+	@$(MAKE) sbom
+
+.PHONY: sbom
+sbom: scanners ## Write the bills of materials of what serves, requirements/*.cdx.json (CycloneDX)
+	$(BIN)/python scripts/sbom.py $(SCAN)/bin/cyclonedx-py requirements/base.txt requirements/base.cdx.json
+	$(BIN)/python scripts/sbom.py $(SCAN)/bin/cyclonedx-py requirements/http.txt requirements/http.cdx.json
 
 .PHONY: demo
 demo: setup ## Simulate a shop, train, serve, score one visit; keeps serving (ONCE=1 ends by itself)
@@ -102,6 +119,10 @@ lint: setup ## Check style, types, import directions, protos and the Dockerfile
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against $(RELEASED)
 	$(BIN)/hadolint Dockerfile deploy/training.Dockerfile
+
+.PHONY: security
+security: scanners ## Look for faults in the code: bandit, semgrep with .semgrep, secrets
+	@$(BIN)/python scripts/scan.py $(SCAN)/bin . $(ARGS)
 
 .PHONY: format
 format: setup ## Mend what ruff can mend, and lay out the code

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# install_locked.sh <bin folder> <requirements file>: install hash-locked requirements, nothing beyond them.
+# install_locked.sh <bin folder> <requirements file> [uv]: install hash-locked requirements, nothing beyond them.
 # uv takes a quarter of pip's time, but knows pip's settings only as far as they are handed over here;
-# where it fails, pip does the same work from its own settings.
+# where it fails, pip does the same work from its own settings. It is locked among the requirements, or given.
 set -euo pipefail
 bin=$1
 requirements=$2
+uv=${3:-}
 pip=("$bin/python" -m pip --disable-pip-version-check)
 only_these=(--quiet --no-deps --require-hashes)
 
 install_uv() {
+    [ -z "$uv" ] || return 0
+    uv=$bin/uv
     local pin
     pin=$(mktemp)
     awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' "$requirements" >"$pin"
@@ -26,7 +29,7 @@ install_with_uv() {
     [ -z "$cert" ] || export SSL_CERT_FILE=${SSL_CERT_FILE:-$cert}
     # An unreachable index must cost seconds, not minutes, before pip takes over.
     UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-2} UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-15} \
-        "$bin/uv" pip install --python "$bin/python" --compile-bytecode "${only_these[@]}" --requirement "$requirements"
+        "$uv" pip install --python "$bin/python" --compile-bytecode "${only_these[@]}" --requirement "$requirements"
 }
 
 echo "installing $requirements"

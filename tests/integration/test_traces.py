@@ -18,7 +18,7 @@ from micromoment.transport.traced import Traced
 from micromoment.v1.scoring_pb2_grpc import ScoringServiceStub
 from tests.support.serving import CountingScorer, a_server, an_application
 
-TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"  # pragma: allowlist secret - of the specification
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 REQUEST = score_request("secret-session", [event("page_view")], anonymous_id="secret-visitor")
 

@@ -101,7 +101,7 @@ def labelled_visitors(
         ask = _ASK[plan.target.kind]
         kept = _kept(database, ask, windows, max_rows)
         query = (
-            f"SELECT visitor_id, churned, orders, value FROM ({ask}) AS asked "  # noqa: S608 - of this module alone
+            f"SELECT visitor_id, churned, orders, value FROM ({ask}) AS asked "  # noqa: S608 - of this module alone  # nosec B608
             f"WHERE md5_number_lower(visitor_id) % {_PARTS} < {kept} ORDER BY visitor_id"
         )
         return [
@@ -121,7 +121,7 @@ def _kept(
     windows: Sequence[dict[str, int]],
     max_rows: int,
 ) -> int:
-    count = f"SELECT count(*) FROM ({ask})"  # noqa: S608 - of this module alone
+    count = f"SELECT count(*) FROM ({ask})"  # noqa: S608 - of this module alone  # nosec B608
     total = sum(database.execute(count, window).fetchall()[0][0] for window in windows)
     return _PARTS if total <= max_rows else _PARTS * max_rows // total
 

@@ -63,7 +63,7 @@ def lint_anything(request: LintRequest, steps: Steps | None = None) -> LintRepor
 
 
 def _lint_events(request: LintRequest, steps: Steps) -> LintReport:
-    assert request.events is not None  # noqa: S101 - by the check above
+    assert request.events is not None  # noqa: S101 - by the check above  # nosec B101
     asked = TrainRequest(
         events=request.events,
         workspace=Path(),

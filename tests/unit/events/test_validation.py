@@ -26,7 +26,7 @@ from micromoment.v1 import scoring_pb2 as scoring
 from tests.support.contract_limits import is_own_message, request_messages
 
 GOOD_TIME = Timestamp(seconds=1_700_000_000)
-SECRET = "s3cr3t"
+SECRET = "s3cr3t"  # pragma: allowlist secret - made up
 
 
 def an_event(**fields: object) -> events.Event:

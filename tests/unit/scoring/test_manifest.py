@@ -153,4 +153,4 @@ def test_a_file_s_digest(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     digest = digest_file(path)
     assert digest.size == 3
-    assert digest.sha256.startswith("ba7816bf8f01cfea414140de5dae2223")
+    assert digest.sha256.startswith("ba7816bf")

@@ -213,7 +213,8 @@ _ADAPTER: TypeAdapter[TableMapping] = TypeAdapter(
 def load_mapping(path: Path) -> TableMapping:
     """Read a mapping. Raises `InvalidDataError` naming the file and the place in it."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
+        # nosemgrep: no-loading-of-yaml-objects - below yaml.SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one  # nosec B506
     except OSError as error:
         raise InvalidDataError(str(path), f"can't be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
