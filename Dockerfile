@@ -1,10 +1,13 @@
 # Serves scores over gRPC, with certificate and credentials from outside. How to build, run and check it: docs/operations.md, "Container".
 # BASE is a Debian with Python 3.11 as `python3`; the lock and the paths below rely on that version.
 ARG BASE=docker.io/library/python:3.11-slim-bookworm
+# What it can serve by: `base` is gRPC, `http` the HTTP front door as well. Names the lock and its bill of materials.
+ARG FORM=base
 
 FROM ${BASE} AS builder
+ARG FORM
 WORKDIR /build
-COPY requirements/base.txt requirements/dev.txt ./
+COPY requirements/${FORM}.txt requirements/dev.txt ./
 # Settings of pip (an index, a certificate) come as secrets and leave no trace.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     awk '/^[^ #]/ {keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/} keep' dev.txt >tools.txt \
@@ -12,7 +15,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
     && tools/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --requirement tools.txt \
     && python3 -m venv --without-pip /opt/micromoment \
     && tools/bin/pip --python /opt/micromoment/bin/python install --no-compile --no-cache-dir --no-deps \
-        --require-hashes --only-binary :all: --requirement base.txt
+        --require-hashes --only-binary :all: --requirement "${FORM}.txt"
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY training training
@@ -28,16 +31,21 @@ ENV NUMBA_CPU_NAME=generic \
 RUN /opt/micromoment/bin/python -m micromoment.compile
 
 FROM ${BASE}
+ARG FORM
 LABEL org.opencontainers.image.title="micromoment" \
     org.opencontainers.image.description="Scores storefront visits event by event over gRPC" \
-    org.opencontainers.image.licenses="Apache-2.0"
+    org.opencontainers.image.licenses="Apache-2.0" \
+    micromoment.sbom="/opt/micromoment/sbom.cdx.json"
 # LightGBM needs OpenMP's library. Its version follows the base image, which is what one pins.
 # hadolint ignore=DL3008
 RUN python3 -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null \
     || { apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
         && rm -rf /var/lib/apt/lists/*; }
+# Nobody in here needs to become somebody else.
+RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 RUN mkdir /bundles /features && install --directory --owner 10001 --group 10001 /var/lib/micromoment
 COPY --from=builder /opt/micromoment /opt/micromoment
+COPY requirements/${FORM}.cdx.json /opt/micromoment/sbom.cdx.json
 ENV PATH=/opt/micromoment/bin:$PATH \
     HOME=/var/lib/micromoment \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -2,11 +2,13 @@
 # image_test.sh <bin folder>: build the image without a daemon and without a registry, run it as strictly as
 # docs/operations.md says, check what it promises. Needs root, Debian and a package index.
 # The base and the wheels stay in build/image, which makes the next run quicker; KEEP=1 keeps the rest until then.
+# FORMS are the Dockerfile's that are built, "base http" unless given; with TRAINING=1 deploy/training.Dockerfile is, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bin=$(cd "$1" && pwd)
 kept=$PWD/build/image
 base=$kept/base.tar
+forms=${FORMS:-base http}
 wheels=$kept/wheels
 
 say() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*"; }
@@ -76,31 +78,42 @@ fetch_wheels() {
     say "fetch wheels"
     mkdir -p "$wheels"
     awk "/^[^ #]/ {keep = $(grep -o '/^(hatchling.*==/' Dockerfile)} keep" requirements/dev.txt >"$work/tools.txt"
-    logged 900 wheels "$bin/python" -m pip --disable-pip-version-check download --no-deps --require-hashes \
-        --only-binary :all: --dest "$wheels" --requirement requirements/base.txt --requirement "$work/tools.txt"
+    local lock locks=("$work/tools.txt")
+    for lock in $forms; do locks+=("requirements/$lock.txt"); done
+    [ "${TRAINING:-}" != 1 ] || locks+=(requirements/training.txt)
+    for lock in "${locks[@]}"; do
+        logged 900 wheels "$bin/python" -m pip --disable-pip-version-check download --no-deps --require-hashes \
+            --only-binary :all: --dest "$wheels" --find-links "$wheels" --requirement "$lock"
+    done
     printf '[global]\nno-index = true\nfind-links = /wheels\n' >"$work/pip.conf"
 }
 
-build_image() {
-    say "build the image"
-    export BUILDAH_ISOLATION=chroot TMPDIR=$work/tmp
-    mkdir "$TMPDIR"
+make_storage() {
+    export BUILDAH_ISOLATION=chroot
+    mkdir "$work/tmp"
     build 60 from from --name base scratch
     build 300 add add base "$base" /
     build 300 commit commit --rm base localhost/micromoment-base
-    build 2400 image bud --pull-never --format docker --tag localhost/micromoment \
+}
+
+# build_image <name> <buildah's arguments>: from the checkout, with wheels and base at hand.
+build_image() {
+    local name=$1
+    shift
+    say "build the image $name"
+    TMPDIR=$work/tmp build 2400 "image-$name" bud --pull-never --format docker --tag "localhost/$name" \
         --build-arg BASE=localhost/micromoment-base --secret "id=pip.conf,src=$work/pip.conf" \
-        --volume "$wheels:/wheels:ro" .
-    build 60 inspected inspect --type image localhost/micromoment
-    unset TMPDIR
+        --volume "$wheels:/wheels:ro" "$@" .
+    TMPDIR=$work/tmp build 60 "inspected-$name" inspect --type image "localhost/$name"
 }
 
 unpack_image() {
-    say "unpack it"
+    local name=$1
     logged 600 copy skopeo copy --quiet \
-        "containers-storage:[vfs@$work/storage+$work/run]localhost/micromoment" "oci:$work/oci:micromoment"
-    logged 600 unpack umoci unpack --image "$work/oci:micromoment" "$work/unpacked"
-    say "$(du -sm "$work/oci" | cut -f1) MB compressed, $(du -sm "$work/unpacked/rootfs" | cut -f1) MB unpacked"
+        "containers-storage:[vfs@$work/storage+$work/run]localhost/$name" "oci:$work/oci-$name:image"
+    logged 600 unpack umoci unpack --image "$work/oci-$name:image" "$work/$name"
+    say "$(du -sm "$work/oci-$name" | cut -f1) MB compressed, $(du -sm "$work/$name/rootfs" | cut -f1) MB unpacked"
+    rm -rf --one-file-system "$work/oci-$name"
 }
 
 train_bundle() {
@@ -123,11 +136,22 @@ trap clean_up EXIT
 install_tools buildah=buildah skopeo=skopeo umoci=umoci runc=runc mmdebstrap=mmdebstrap nsenter=util-linux
 make_base
 fetch_wheels
-build_image
-unpack_image
+make_storage
 train_bundle
-say "check it"
-timeout --kill-after=30 900 "$bin/python" -m tests.image.checks --unpacked "$work/unpacked" \
-    --inspected "$work/inspected.log" --bundles "$work/shop/bundles" --features "$work/shop/features" \
-    --work "$work/containers" --grpcurl "$bin/grpcurl"
+for form in $forms; do
+    build_image "$form" --build-arg "FORM=$form"
+    unpack_image "$form"
+    say "check it"
+    timeout --kill-after=30 900 "$bin/python" -m tests.image.checks --form "$form" --unpacked "$work/$form" \
+        --inspected "$work/inspected-$form.log" --bundles "$work/shop/bundles" --features "$work/shop/features" \
+        --work "$work/containers-$form" --grpcurl "$bin/grpcurl"
+done
+if [ "${TRAINING:-}" = 1 ]; then
+    build_image training --file deploy/training.Dockerfile
+    unpack_image training
+    say "check it"
+    timeout --kill-after=30 900 "$bin/python" -m tests.image.checks --form training --unpacked "$work/training" \
+        --inspected "$work/inspected-training.log" --bundles "$work/shop/bundles" --features "$work/shop/features" \
+        --work "$work/containers-training" --grpcurl "$bin/grpcurl"
+fi
 say "the image keeps its promises"

@@ -10,93 +10,27 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.image.container import Container, Mount, status_of, strict_config
+from tests.image import contents
+from tests.image.container import Container, status_of
+from tests.image.image import DRAIN_GRACE_S, DRAIN_LAG_S, Image, Report
 
 START_S = 120.0
-DRAIN_LAG_S = 1.0
-DRAIN_GRACE_S = 5.0
-PROBES = Path(__file__).parent
+# A call from outside the container, of an address and, if there is one, a body in JSON.
+GET = """
+import sys, urllib.request
+body = sys.argv[2].encode() if len(sys.argv) > 2 else None
+request = urllib.request.Request(sys.argv[1], body, {"Content-Type": "application/json"})
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+print(opener.open(request, timeout=10).read().decode())
+"""
 ELSEWHERE = ("python", "/probes/serve_elsewhere.py")
 # What a probe that runs every ten seconds must not import.
 HEAVY = frozenset({"feast", "lightgbm", "numba", "numpy", "pandas", "pyarrow", "pydantic"})
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image, unpacked by umoci, with what buildah tells of it; folders of a shop to serve."""
-
-    unpacked: Path
-    inspected: dict[str, Any]
-    bundles: Path
-    features: Path
-    work: Path
-    grpcurl: str
-
-    @property
-    def rootfs(self) -> Path:
-        """Its files."""
-        return self.unpacked / "rootfs"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What its Dockerfile set."""
-        return dict(self.inspected["Docker"]["config"])
-
-    def container(self, name: str, command: tuple[str, ...] = (), **variables: str) -> Container:
-        """Make a strict container, with the image's own command unless another is given."""
-        config = json.loads((self.unpacked / "config.json").read_text())
-        user = config["process"]["user"]
-        state = self.work / name / "state"
-        state.mkdir(parents=True)
-        for folder in (state, *self.features.rglob("*"), self.features):
-            os.chown(folder, user["uid"], user["gid"])
-        mounts = (
-            Mount(self.bundles, "/bundles"),
-            Mount(self.features, "/features", writable=True),
-            Mount(state, "/var/lib/micromoment", writable=True),
-            Mount(PROBES, "/probes"),
-        )
-        strict = strict_config(config, self.rootfs, mounts)
-        strict["process"]["args"] = list(command) or strict["process"]["args"]
-        environment = dict(pair.split("=", 1) for pair in strict["process"]["env"])
-        environment |= {
-            "MICROMOMENT_HOST": "127.0.0.1",
-            "MICROMOMENT_DRAIN_LAG": str(DRAIN_LAG_S),
-            "MICROMOMENT_DRAIN_GRACE": str(DRAIN_GRACE_S),
-            **variables,
-        }
-        strict["process"]["env"] = [f"{name}={value}" for name, value in environment.items()]
-        return Container(f"micromoment-{name}-{os.getpid()}", self.work / name, strict)
-
-
-@dataclass
-class Report:
-    """Prints a line per check and remembers whether all held."""
-
-    failed: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def check(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Check something in the block, which may add words to the line and fails by raising."""
-        words: list[str] = []
-        try:
-            yield words.append
-        except Exception as error:  # noqa: BLE001 - the other checks go on, the status tells
-            self.failed.append(what)
-            words.append(f"{type(error).__name__}: {error}")
-        self._print("FAIL" if what in self.failed else "ok", what, words)
-
-    @staticmethod
-    def _print(verdict: str, what: str, words: list[str]) -> None:
-        sys.stdout.write(f"{verdict:<4} {what}{': ' if words else ''}{'; '.join(words)}\n")
-        sys.stdout.flush()
 
 
 def check_settings(image: Image, report: Report) -> None:
@@ -119,6 +53,27 @@ def check_settings(image: Image, report: Report) -> None:
         assert (packages / "micromoment").is_dir()
         tools = [packages / name for name in ("pip", "hatchling", "bentoml", "pytest")]
         assert not [place for place in (*tools, image.rootfs / "build") if place.exists()]
+
+
+def check_contents(image: Image, report: Report) -> None:
+    """Check what lies in the image's files."""
+    with report.check("it has no compiler and nothing that fetches programs"):
+        assert contents.builders(image.rootfs) == []
+    with report.check("no cache, no checkout and no test of ours is left in it"):
+        assert contents.leftovers(image.rootfs) == []
+    with report.check("no private key is in it"):
+        assert contents.secrets(image.rootfs) == []
+    with report.check("no program of it changes who one is"):
+        assert contents.privileged(image.rootfs) == []
+    with report.check("its bill of materials is what is installed") as tell:
+        installed = contents.installed(image.rootfs)
+        assert installed.pop("micromoment")
+        listed = contents.bill_of_materials(image.rootfs)
+        tell(f"{len(installed)} packages")
+        assert installed.items() <= listed.items()
+        # The lock is for other systems, too: what is for those alone is not installed.
+        assert len(listed) - len(installed) <= 5, listed.keys() - installed.keys()
+        assert (image.rootfs / image.settings["Labels"]["micromoment.sbom"].lstrip("/")).is_file()
 
 
 def check_service(image: Image, report: Report) -> None:
@@ -161,6 +116,59 @@ def check_service(image: Image, report: Report) -> None:
         with report.check("its log has no warning"):
             lines = [json.loads(line) for line in container.log.splitlines()]
             assert [line for line in lines if line["level"] not in {"info", "debug"}] == []
+
+
+def check_state(image: Image, report: Report) -> None:
+    """Let a second container go on with the volume of the one before."""
+    with report.check("the event log on the volume outlives the container") as tell:
+        with image.container("first") as container:
+            container.await_logged("serving", START_S)
+            _score(image, container, "e1")
+            container.stop("SIGKILL")
+        state = image.work / "first" / "state"
+        owners = {path.stat().st_uid for path in state.rglob("*")}
+        tell(f"{sum(path.is_file() for path in state.rglob('*'))} files")
+        assert owners == {int(image.settings["User"].partition(":")[0])}
+        assert list((state / "event_log").iterdir())
+        with image.container("second", state=state) as container:
+            container.await_logged("serving", START_S)
+            reply = _score(image, container, "e2")
+        assert reply["events_seen"] == "2", reply
+
+
+def check_signatures(image: Image, report: Report) -> None:
+    """Start with a bundle that nobody trusted signed."""
+    keys = "/probes/somebody.pub"
+    with (
+        report.check("told to take signed bundles alone, it takes no other") as tell,
+        image.container("unsigned", MICROMOMENT_BUNDLE_KEYS=keys) as container,
+    ):
+        status = container.wait(START_S)
+        tell(f"status {status}")
+        assert status == 1
+        assert "UNSIGNED" in container.log, container.log
+
+
+def check_front_door(image: Image, report: Report) -> None:
+    """Run the HTTP front door and call it."""
+    command = ("python", "-m", "micromoment.container", "serve-http")
+    with (
+        report.check("it serves over HTTP on a read-only root without capabilities") as tell,
+        image.container("http", command) as container,
+    ):
+        port = container.await_logged("serving_http", START_S)["port"]
+        tell(_check_privileges(container.pid))
+        ready = container.run_beside(sys.executable, "-c", GET, f"http://127.0.0.1:{port}/readyz")
+        assert ready.returncode == 0, ready
+        body = json.dumps(_request("h1", "e1"))
+        address = f"http://127.0.0.1:{port}/v1/score"
+        called = container.run_beside(sys.executable, "-c", GET, address, body)
+        assert called.returncode == 0, called
+        reply = json.loads(called.stdout)
+        tell(f"conversion {reply['conversion']:.4f} by {reply['bundle']}")
+        status, seconds = container.stop(image.settings["StopSignal"])
+        tell(f"status {status} after {seconds:.1f} s")
+        assert status == 0, container.log
 
 
 def check_early_stop(image: Image, report: Report) -> None:
@@ -221,6 +229,40 @@ def check_the_count(image: Image, report: Report) -> None:
         assert "lacks machine code" in container.log, container.log
 
 
+def check_training(image: Image, report: Report) -> None:
+    """Run the command line of the training image as strictly."""
+    with (
+        report.check("the training image answers on a read-only root without capabilities") as tell,
+        image.container("training", ("micromoment", "train", "--help")) as container,
+    ):
+        status = container.wait(START_S)
+        tell(f"status {status}")
+        assert status == 0
+        assert "--sign-key" in container.log, container.log
+    with report.check("it names a user by number, not root, and holds no private key"):
+        assert all(int(part) > 0 for part in image.settings["User"].split(":"))
+        assert contents.leftovers(image.rootfs) == []
+        assert contents.secrets(image.rootfs) == []
+
+
+# By form of the image (the Dockerfile's FORM).
+CHECKS: dict[str, tuple[Callable[[Image, Report], None], ...]] = {
+    "base": (
+        check_settings,
+        check_contents,
+        check_service,
+        check_state,
+        check_signatures,
+        check_early_stop,
+        check_exposed,
+        check_machine_code,
+        check_the_count,
+    ),
+    "http": (check_contents, check_front_door),
+    "training": (check_training,),
+}
+
+
 def _compiled(image: Image, container: Container) -> list[str]:
     """Name the functions that the probe's server compiled until after its first score."""
     container.await_logged("serving", START_S)
@@ -249,10 +291,8 @@ def _check_privileges(pid: int) -> str:
     return f"uid {status['Uid'].split()[0]}"
 
 
-def _score(image: Image, container: Container) -> dict[str, Any]:
-    now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {"event_id": "e1", "type": "EVENT_TYPE_PAGE_VIEW", "event_time": now}
-    request = {"session_id": "s1", "anonymous_id": "v1", "events": [event]}
+def _score(image: Image, container: Container, event_id: str = "e1") -> dict[str, Any]:
+    request = _request("s1", event_id)
     called = container.run_beside(
         *(image.grpcurl, "-plaintext", "-max-time", "10", "-d", json.dumps(request)),
         *("127.0.0.1:50051", "micromoment.v1.ScoringService/Score"),
@@ -261,26 +301,26 @@ def _score(image: Image, container: Container) -> dict[str, Any]:
     return dict(json.loads(called.stdout))
 
 
+def _request(session: str, event_id: str) -> dict[str, Any]:
+    now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {"eventId": event_id, "type": "EVENT_TYPE_PAGE_VIEW", "eventTime": now}
+    return {"sessionId": session, "anonymousId": "v1", "events": [event]}
+
+
 def main() -> int:
     """Run all checks; gives the status."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("unpacked", "inspected", "bundles", "features", "work"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--grpcurl", default="grpcurl")
+    parser.add_argument("--form", choices=sorted(CHECKS), default="base")
     given = vars(parser.parse_args())
+    checks = CHECKS[given.pop("form")]
     # runc takes paths as seen from the container's folder.
     given |= {name: path.resolve() for name, path in given.items() if isinstance(path, Path)}
     given["inspected"] = json.loads(given["inspected"].read_text())
     image = Image(**given)
     report = Report()
-    checks = (
-        check_settings,
-        check_service,
-        check_early_stop,
-        check_exposed,
-        check_machine_code,
-        check_the_count,
-    )
     for check in checks:
         check(image, report)
     sys.stdout.write(f"{len(report.failed)} of the checks failed\n" if report.failed else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 
@@ -14,8 +15,12 @@ llvm.get_host_cpu_features = lambda: llvm.FeatureMap({"another-feature": True})
 from micromoment.cli import main  # noqa: E402 - Numba looks at the processor when imported
 from micromoment.compile import compilations  # noqa: E402
 
-with compilations() as compiled:
-    try:
-        main(["serve"])
-    finally:
-        sys.stderr.write(json.dumps({"event": "compilations", "functions": compiled}) + "\n")
+
+def _tell(compiled: list[str]) -> None:
+    sys.stderr.write(json.dumps({"event": "compilations", "functions": compiled}) + "\n")
+
+
+with compilations() as names:
+    # The server ends its process itself, past any `finally`.
+    atexit.register(_tell, names)
+    main(["serve"])

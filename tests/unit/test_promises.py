@@ -12,7 +12,7 @@ PROMISED = {
     *(f"C{number}" for number in range(1, 11)),
     *(f"D{number}" for number in (1, 2, 3, 4, 6)),
     *(f"E{number}" for number in (1, 2, 3, 5)),
-    *(f"F{number}" for number in range(1, 7)),
+    *(f"F{number}" for number in range(1, 9)),
 }
 
 
