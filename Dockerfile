@@ -8,14 +8,15 @@ FROM ${BASE} AS builder
 ARG FORM
 WORKDIR /build
 COPY requirements/${FORM}.txt requirements/dev.txt ./
-# Settings of pip (an index, a certificate) come as secrets and leave no trace.
+# Tornado's own tests come with a private key. Settings of pip (an index, a certificate) come as secrets and leave no trace.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     awk '/^[^ #]/ {keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/} keep' dev.txt >tools.txt \
     && python3 -m venv tools \
     && tools/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --requirement tools.txt \
     && python3 -m venv --without-pip /opt/micromoment \
     && tools/bin/pip --python /opt/micromoment/bin/python install --no-compile --no-cache-dir --no-deps \
-        --require-hashes --only-binary :all: --requirement "${FORM}.txt"
+        --require-hashes --only-binary :all: --requirement "${FORM}.txt" \
+    && rm -rf /opt/micromoment/lib/python3*/site-packages/tornado/test
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY training training

@@ -12,7 +12,8 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
     && tools/bin/pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: --requirement tools.txt \
     && python3 -m venv --without-pip /opt/micromoment \
     && tools/bin/pip --python /opt/micromoment/bin/python install --no-cache-dir --no-deps \
-        --require-hashes --only-binary :all: --requirement training.txt
+        --require-hashes --only-binary :all: --requirement training.txt \
+    && rm -rf /opt/micromoment/lib/python3*/site-packages/tornado/test
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY training training
