@@ -13,6 +13,7 @@ PYTHON ?=
 WORKERS ?= 2
 BUNDLE ?= shop:latest
 ARGS ?=
+SCANNERS ?=
 ONCE ?=
 QUICK ?=
 UPGRADE ?=
@@ -121,8 +122,8 @@ lint: setup ## Check style, types, import directions, protos and the Dockerfile
 	$(BIN)/hadolint Dockerfile deploy/training.Dockerfile
 
 .PHONY: security
-security: scanners ## Look for faults in the code: bandit, semgrep with .semgrep, secrets
-	@$(BIN)/python scripts/scan.py $(SCAN)/bin . $(ARGS)
+security: scanners ## Look for faults in the code: bandit, semgrep with .semgrep, secrets (SCANNERS=bandit)
+	@$(BIN)/python scripts/scan.py $(SCAN)/bin . $(SCANNERS)
 
 .PHONY: format
 format: setup ## Mend what ruff can mend, and lay out the code

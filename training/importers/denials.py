@@ -44,7 +44,7 @@ def denials_in(db: duckdb.DuckDBPyConnection, rows: list[Path]) -> list[Denial]:
         WHERE dropped = {literal(REASON)} AND visitor IS NOT NULL
             AND TRY_CAST(day AS DATE) IS NOT NULL AND event_time IS NOT NULL
         GROUP BY ALL
-    """  # noqa: S608 - our own names
+    """  # noqa: S608 - our own names  # nosec B608
     return db.sql(query).fetchall()
 
 

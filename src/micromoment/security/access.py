@@ -88,7 +88,7 @@ class Access:
 
 
 def _token_of(metadata: Metadata) -> str:
-    token = ""
+    token = ""  # nosec B105 - none yet
     for key, value in metadata:
         if key == "authorization" and isinstance(value, str):
             if value[: len(_BEARER)].lower() == _BEARER:

@@ -76,7 +76,7 @@ def _erase_sqlite(file: Path, keys: Sequence[bytes]) -> int:
             rows = 0
             for table in tables:
                 quoted = '"' + table.replace('"', '""') + '"'
-                statement = f"DELETE FROM {quoted} WHERE entity_key = ?"  # noqa: S608 - quoted
+                statement = f"DELETE FROM {quoted} WHERE entity_key = ?"  # noqa: S608 - quoted  # nosec B608
                 rows += connection.execute(statement, (key,)).rowcount
             found += rows > 0
     return found
