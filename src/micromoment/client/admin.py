@@ -29,7 +29,8 @@ class AdminClient:
     Calls raise `grpc.RpcError` when there is no answer within `deadline_s` seconds, the store has
     no such bundle (NOT_FOUND), or the bundle is refused (FAILED_PRECONDITION); its `details()` say
     why. `address` is as the setting `admin_port` says; `options` are TLS and token, of which a
-    server with credentials asks for one of the role `admin`, see `AccessOptions`.
+    server with credentials asks for one of the role `admin`, or `privacy` for what concerns people,
+    see `AccessOptions`.
     """
 
     def __init__(

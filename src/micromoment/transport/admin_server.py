@@ -1,4 +1,4 @@
-"""The server for operators: loopback only, and with credentials for those of the role `admin`."""
+"""The server for operators: loopback only, and with credentials for callers of the right role."""
 
 from __future__ import annotations
 
