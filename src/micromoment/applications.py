@@ -122,6 +122,7 @@ class ApplicationMaker:
         return Visits(
             scorer, sessions, self._visitors, self._observer, self.turns,
             recorder=recorder, score_ids=self._score_ids,
+            erased=self._stores.register.tombstones,
             consent=gate, withdrawals=self._stores.withdrawals,
         )  # fmt: skip
 

@@ -201,12 +201,12 @@ class Service:
         stores.withdrawals.resume()
         self._metrics.watch(sessions=lambda: len(stores.sessions))
         self._metrics.answers_with(loaded.manifest.tag, trained_until(loaded.manifest))
-        self._slot.fill(loaded.application)
         # What lives now lives on: the collector need not look at it again.
         gc.collect()
         gc.freeze()
         # Before anybody is answered: what was begun must not be seen half done.
         await self._begin_erasing(loaded)
+        self._slot.fill(loaded.application)
         self._set_serving(serving=True)
         self._offer_bundles(loaded)
         _log.info(

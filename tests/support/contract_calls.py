@@ -95,12 +95,16 @@ async def _call(
 ) -> Outcome:
     replies: list[Message] = []
     # The annotations know methods whose types are known.
-    way: Any = channel.stream_stream if method.client_streaming else channel.unary_unary
+    way: Any = channel.unary_stream if method.server_streaming else channel.unary_unary
+    if method.client_streaming:
+        way = channel.stream_stream
     make = way(name, bytes, GetMessageClass(method.output_type).FromString)
     try:
         if method.client_streaming:
             call = make(_one(request), timeout=deadline_s)
             replies.extend([reply async for reply in call])
+        elif method.server_streaming:
+            replies.extend([reply async for reply in make(request, timeout=deadline_s)])
         else:
             replies.append(await make(request, timeout=deadline_s))
     except grpc.aio.AioRpcError as error:

@@ -62,6 +62,12 @@ def _tag() -> Limits:
     )
 
 
+def _ids() -> Limits:
+    return Limits(
+        (100 * ["b"], [TEXT_256]), (101 * ["b"], [TEXT_257], ["b", ""]), ("100", "256 bytes"), ["b"]
+    )
+
+
 _TEXT: Final = Limits(("a", TEXT_256), (TEXT_257,), ("256 bytes",), "plain")
 _FLAG: Final = Limits((False, True), plain=False)
 _MOMENT: Final = Limits(
@@ -126,10 +132,16 @@ TABLE: Final[dict[str, Limits]] = {
         (63 * "a", ""), (64 * "a", "Shop", "a/b", "..", "a\n"), ("at most 63",), "shop"
     ),
     "GetBundleRequest.bundle": _tag(),
+    "EraseUserRequest.anonymous_ids": _ids(),
+    "ExportUserRequest.anonymous_ids": _ids(),
     "ActivateBundleRequest.bundle": _tag(),
 }
 # What an ordinary request has beside what is required: somebody, in a visit.
-_USUAL: Final = {"IngestRequest": ("session_id", "anonymous_id")}
+_USUAL: Final = {
+    "IngestRequest": ("session_id", "anonymous_id"),
+    "EraseUserRequest": ("user_id",),
+    "ExportUserRequest": ("user_id",),
+}
 _numbers = [itertools.count()]
 RULES: Final = {rules.message_type.DESCRIPTOR.full_name: rules for rules in ALL_RULES}
 

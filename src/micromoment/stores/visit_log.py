@@ -21,7 +21,7 @@ from micromoment.scoring.calls import SessionKey
 from micromoment.stores.durability import Durability
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.log_erasing import ErasedFromLog, erase_calls, is_in_newest, sessions_of
-from micromoment.stores.log_rows import LogRow, RowKind, everybodys_gap
+from micromoment.stores.log_rows import LogRow, RowKind, erased_row, everybodys_gap
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.log_writer import LogWriter
 
@@ -124,6 +124,8 @@ class SqliteVisitLog:
         self._writing: _Group | None = None
         self._gap: set[SessionKey] = set()
         self._gap_writing: set[SessionKey] = set()
+        # Of those, which were to be erased: the row that says so must not be lost.
+        self._unsaid: set[SessionKey] = set()
         self._retry_at = 0.0
         self._is_failing = False
         self._is_scheduled = False
@@ -289,6 +291,7 @@ class SqliteVisitLog:
         if error is None:
             if self._is_failing:
                 self._mend()
+            self._unsaid -= self._gap_writing
             self._observer.log_written(len(group.rows), time.monotonic() - group.began)
         else:
             self._gap |= self._gap_writing
@@ -318,7 +321,11 @@ class SqliteVisitLog:
             self._submit()
 
     def _lose(self, rows: Sequence[LogRow]) -> None:
-        self._gap.update(SessionKey(row.tenant, row.session_id) for row in rows)
+        for row in rows:
+            key = SessionKey(row.tenant, row.session_id)
+            self._gap.add(key)
+            if row.kind is RowKind.ERASED and len(self._unsaid) < MAX_GAP_SESSIONS:
+                self._unsaid.add(key)
         self._observer.log_lost(len(rows))
 
     def _mend(self) -> None:
@@ -328,11 +335,14 @@ class SqliteVisitLog:
             (self._path / GAP_FILE).rename(self._path / _SPARE_FILE)
 
     def _gap_rows(self) -> list[LogRow]:
-        keys = self._gap_writing
-        if len(keys) > MAX_GAP_SESSIONS:
-            keys = {SessionKey("", "")}
         now = self._clock_us()
-        return [LogRow(now, RowKind.GAP, key.tenant, key.session_id, "", b"") for key in keys]
+        erased = self._unsaid & self._gap_writing
+        rows = [erased_row(now, key) for key in erased]
+        keys = self._gap_writing - erased
+        if len(keys) > MAX_GAP_SESSIONS:
+            return [*rows, everybodys_gap(now)]
+        rows += [LogRow(now, RowKind.GAP, key.tenant, key.session_id, "", b"") for key in keys]
+        return rows
 
     def _end(self) -> None:
         self._writer.close()

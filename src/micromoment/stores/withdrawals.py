@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -198,7 +198,11 @@ class MemoryWithdrawals:
         return True
 
     def take_up(self, folder: Path, *, ttl_s: float) -> None:
-        """Remember what the log in `folder` says of the last `ttl_s` seconds; call it first."""
+        """Remember what the log in `folder` says of the last `ttl_s` seconds; call it first.
+
+        A session that began anew since, by a consent that was given anew, is withdrawn no more.
+        """
+        began: set[int] = set()
         oldest_us = self._clock_us() - round(ttl_s * 1_000_000)
         for segment in reversed(segments(folder)):
             # A damaged file is told of by whoever recovers the sessions in it.
@@ -207,7 +211,9 @@ class MemoryWithdrawals:
                     if time_us < oldest_us:
                         return
                     if kind == RowKind.ERASED and session_id:
-                        self._take_up(tenant, session_id)
+                        self._take_up(tenant, session_id, began)
+                    elif kind in {RowKind.BEGAN, RowKind.WENT_ON}:
+                        began.add(hash_of(SessionKey(tenant, session_id)))
 
     def resume(self) -> None:
         """Go on blanking what a server before could not."""
@@ -217,12 +223,16 @@ class MemoryWithdrawals:
         """Stop trying; what is left is done after the next start."""
         await self._deletions.close()
 
-    def _take_up(self, tenant: str, session_id: str) -> None:
+    def _take_up(self, tenant: str, session_id: str, began: Collection[int]) -> None:
         if not tenant and session_id.startswith(_MARK):
             with suppress(ValueError):
-                self._withdrawn.add_hash(int(session_id.removeprefix(_MARK), 16))
+                hashed = int(session_id.removeprefix(_MARK), 16)
+                if hashed not in began:
+                    self._withdrawn.add_hash(hashed)
             return
         key = SessionKey(tenant, session_id)
+        if hash_of(key) in began:
+            return
         self._withdrawn.add(key)
         if self._erases:
             self._deletions.add(key)

@@ -45,8 +45,10 @@ class SaidConsent:
         return True
 
     def only(self, places: Sequence[int]) -> SaidConsent:
-        """Give what is said of some of the events."""
-        return SaidConsent(tuple([self.events[place] for place in places]), self.last, self.flags)
+        """Give what is said of some of the events; a denial of the whole request stays one."""
+        kept = tuple([self.events[place] for place in places])
+        last = self.last if self.is_denied or not kept else kept[-1]
+        return SaidConsent(kept, last, self.flags)
 
     @property
     def is_denied(self) -> bool:

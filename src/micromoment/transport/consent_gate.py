@@ -39,12 +39,14 @@ from micromoment.v1 import events_pb2 as pb
 class Kept:
     """What is to be done with a call: `visit` is the part of it that is kept.
 
-    Nothing of it is where `is_denied`; `visit` is then the whole call.
+    Nothing of it is where `is_denied`; `visit` is then the whole call. What was kept of its session
+    before goes, too, where `withdraws`: a call that says nothing withdraws nothing.
     """
 
     visit: VisitCall
     is_denied: bool = False
     not_kept: tuple[tuple[NotKept, int], ...] = ()
+    withdraws: bool = False
 
 
 class ConsentGate:
@@ -63,7 +65,7 @@ class ConsentGate:
         by_default = self._keeps_unsaid
         if not (by_default if said is None else said.is_granted(by_default=by_default)):
             return True
-        return visit.call.key in self._withdrawn
+        return self._is_withdrawn(visit)
 
     def kept_of(self, visit: VisitCall, *, has_session: bool, withdrawn: bool = False) -> Kept:
         """Tell what is kept of a call.
@@ -79,7 +81,8 @@ class ConsentGate:
         last = default if last is None else last
         if last is not True:
             reasons = [NotKept.DENIED_LATER if one is True else one for one in judged]
-            return Kept(visit, True, _counted(reasons))
+            is_said = said is not None and said.is_denied
+            return Kept(visit, True, _counted(reasons), withdraws=is_said)
         dropped = [one for one in judged if one is not True]
         if not dropped:
             return Kept(visit)
@@ -88,7 +91,7 @@ class ConsentGate:
 
     def none_of(self, visit: VisitCall) -> Kept:
         """Keep nothing of a call, because what was kept of its session is not yet deleted."""
-        return Kept(visit, True, ((NotKept.WITHDRAWN, len(visit.events)),))
+        return Kept(visit, True, ((NotKept.WITHDRAWN, len(visit.events)),), withdraws=True)
 
     def applied(self, score: Score, visit: VisitCall | None = None) -> AppliedConsent | None:
         """Give the consent that goes for an answer; None where everything is granted.
@@ -158,11 +161,16 @@ class ConsentGate:
         return None if applied == AppliedConsent() else applied
 
     def _default(self, visit: VisitCall, *, has_session: bool, withdrawn: bool) -> NotKept | bool:
-        if withdrawn or visit.call.key in self._withdrawn:
+        if withdrawn or self._is_withdrawn(visit):
             return NotKept.WITHDRAWN
         if has_session or self._keeps_unsaid:
             return True
         return NotKept.DEFAULT
+
+    def _is_withdrawn(self, visit: VisitCall) -> bool:
+        withdrawn = self._withdrawn
+        # It may have been under another key for pseudonyms.
+        return len(withdrawn) > 0 and any(key in withdrawn for key in visit.possible_keys())
 
     def _part(self, visit: VisitCall, keeps: Sequence[bool]) -> VisitCall:
         """Give a call without some of its events; what they say of other purposes stays said."""

@@ -63,6 +63,7 @@ class RequestDecoder:
             check_score_request(request)
             raise
         call.explain = request.explain
+        visit.is_dry_run = request.dry_run
         call.dry_run = request.dry_run or visit.is_late
         return visit
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import grpc
 
-from micromoment.errors import FieldViolation, InvalidRequestError
 from micromoment.security.callers import current_tenant
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.privacy import Erased, PrivacySlot
+from micromoment.transport.request_rules import check_person
 from micromoment.v1 import privacy_pb2 as pb
 from micromoment.v1.privacy_pb2_grpc import (
     PrivacyServiceServicer,
@@ -18,8 +18,6 @@ from micromoment.v1.privacy_pb2_grpc import (
 )
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["PrivacyService"].full_name
-MAX_ANONYMOUS_IDS: Final = 100
-_MAX_ID_BYTES: Final = 256
 
 
 class PrivacyService(PrivacyServiceServicer):
@@ -50,26 +48,8 @@ def add_privacy_service(slot: PrivacySlot, server: grpc.aio.Server) -> None:
 
 
 def _ids(request: pb.EraseUserRequest | pb.ExportUserRequest) -> Sequence[str]:
-    violations = []
-    named = {"user_id": request.user_id}
-    for place, one in enumerate(request.anonymous_ids):
-        named[f"anonymous_ids[{place}]"] = one
-        if not one:
-            violations.append(FieldViolation(f"anonymous_ids[{place}]", "must not be empty"))
-    if len(request.anonymous_ids) > MAX_ANONYMOUS_IDS:
-        most = f"must be at most {MAX_ANONYMOUS_IDS}"
-        violations.append(FieldViolation("anonymous_ids", most))
-    violations += [
-        FieldViolation(field, f"must be at most {_MAX_ID_BYTES} bytes of UTF-8")
-        for field, one in named.items()
-        if len(one.encode()) > _MAX_ID_BYTES
-    ]
-    ids = [one for one in named.values() if one]
-    if not ids:
-        violations.append(FieldViolation("user_id", "or anonymous_ids is required"))
-    if violations:
-        raise InvalidRequestError(violations)
-    return list(dict.fromkeys(ids))
+    check_person(request)
+    return list(dict.fromkeys([one for one in (request.user_id, *request.anonymous_ids) if one]))
 
 
 def _response(erased: Erased) -> pb.EraseUserResponse:

@@ -106,7 +106,7 @@ class SharedVisits:
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring. Raises `SessionStoreUnavailableError`."""
-        if visit.is_late:
+        if visit.is_late and (visit.consent is None or not visit.consent.is_denied):
             return NOTHING_FOLDED
         async with self._turns.of(visit.call.key):
             folded: Folded | None = None
@@ -115,7 +115,7 @@ class SharedVisits:
             else:
                 folded, kept = await self._change(visit, self._fold)
             if folded is None:
-                withdrawal = await withdraw_all(self._withdrawals, visit.possible_keys())
+                withdrawal = await self._withdrawn(kept)
                 return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
         return self.consent.told_folded(_counted(visit, folded.result), kept)
 
@@ -164,6 +164,8 @@ class SharedVisits:
             gone = (held.version and not other.version) or other.sequence < held.sequence
             lost = not other.forgotten and (lost or bool(gone))
             held = other
+            if other.entry is None and len(visit.possible_keys()) > 1:
+                held = await self._found(visit)  # it may have begun anew under another key
         raise SessionStoreUnavailableError
 
     async def _hold(self, visit: VisitCall) -> Held:
@@ -211,10 +213,13 @@ class SharedVisits:
     async def _score_apart(self, kept: Kept) -> Score:
         """Score a call of which nothing is kept, by itself, and delete what was kept before."""
         call = kept.visit.call
-        withdrawal = Withdrawal.NONE
-        if not call.dry_run:
-            withdrawal = await withdraw_all(self._withdrawals, kept.visit.possible_keys())
+        withdrawal = await self._withdrawn(kept)
         return self.consent.told_apart(self._scored_apart(call), kept, withdrawal)
+
+    async def _withdrawn(self, kept: Kept) -> Withdrawal:
+        if not kept.withdraws or kept.visit.is_dry_run:
+            return Withdrawal.NONE
+        return await withdraw_all(self._withdrawals, kept.visit.possible_keys())
 
     def _scored_apart(self, call: ScoreCall) -> Score:
         score = self._score(apart(call), None, False).score

@@ -30,7 +30,7 @@ class VisitCall:
     pseudonyms, `session_ids` has the session's id under each, in the order of `visitor_ids`, and
     `form` is the place of the one that the call goes by. `late` counts events that were left out
     because they are from before their visitor was erased; `is_late` tells that all are. `consent`
-    is None where nothing was said of it.
+    is None where nothing was said of it; `is_dry_run` tells that the caller wants nothing changed.
     """
 
     call: ScoreCall
@@ -43,6 +43,7 @@ class VisitCall:
 
     late: int = 0
     is_late: bool = False
+    is_dry_run: bool = False
     consent: SaidConsent | None = None
 
     @property

@@ -17,6 +17,7 @@ from micromoment.scoring.calls import Score, ScoreCall, SessionKey, Withdrawal
 from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.interfaces import SessionStore
+from micromoment.stores.tombstones import Tombstones
 from micromoment.stores.withdrawals import (
     NOTHING_TO_WITHDRAW,
     Withdrawals,
@@ -24,6 +25,7 @@ from micromoment.stores.withdrawals import (
     withdraw_all,
 )
 from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart
+from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
 from micromoment.transport.score_ids import ScoreIds
@@ -71,9 +73,11 @@ class Visits:
         *,
         recorder: Recorder | None = None,
         score_ids: ScoreIds | None = None,
+        erased: Tombstones | None = None,
         consent: ConsentGate = OPEN,
         withdrawals: Withdrawals = NOTHING_TO_WITHDRAW,
     ) -> None:
+        self._erased = Tombstones() if erased is None else erased
         self.consent = consent
         self._withdrawals = withdrawals
         self._scorer = scorer
@@ -91,15 +95,12 @@ class Visits:
 
     async def score(self, visit: VisitCall) -> Score:
         """Fold the call's events, then score once."""
-        self._locate(visit)
-        key = visit.call.key
-        async with self._turns.of(key):
-            entry = self._sessions.get(key)
-            kept = await self._kept_of(visit, entry)
+        async with self._turns.of(_turn_of(visit)):
+            kept = await self._kept_of(visit)
             if kept.is_denied:
-                withdrawal = await self._withdrawn(visit)
+                withdrawal = await self._withdrawn(kept)
                 return self.consent.told_apart(self._score_apart(visit.call), kept, withdrawal)
-            ask = self._ask(await self._with_user(kept.visit, entry), entry)
+            ask = await self._ask_with_user(kept.visit)
             return self.consent.told(self._score(kept.visit, ask), kept)
 
     async def score_batch(self, visits: Sequence[VisitCall]) -> list[Score | Exception]:
@@ -130,19 +131,15 @@ class Visits:
 
     async def fold(self, visit: VisitCall) -> FoldResult:
         """Fold the call's events without scoring."""
-        if visit.is_late:
-            return NOTHING_FOLDED
         ask = self._ask_at_once(visit)
         if ask is not None:
             return self.consent.told_folded(self._fold(visit, ask), Kept(visit))
-        key = visit.call.key
-        async with self._turns.of(key):
-            entry = self._sessions.get(key)
-            kept = await self._kept_of(visit, entry)
+        async with self._turns.of(_turn_of(visit)):
+            kept = await self._kept_of(visit)
             if kept.is_denied:
-                withdrawal = await self._withdrawn(visit)
+                withdrawal = await self._withdrawn(kept)
                 return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
-            ask = self._ask(await self._with_user(kept.visit, entry), entry)
+            ask = await self._ask_with_user(kept.visit)
             return self.consent.told_folded(self._fold(kept.visit, ask), kept)
 
     async def session(self, *keys: SessionKey, explain: bool) -> Score:
@@ -157,6 +154,9 @@ class Visits:
         return score
 
     def _locate(self, visit: VisitCall) -> None:
+        """Leave out what came late by now, and go by the key under which the session is."""
+        if self._erased.times:
+            without_late(visit, self._erased)
         if visit.session_ids:
             visit.go_by(self._place_of(visit.possible_keys()))
 
@@ -168,12 +168,14 @@ class Visits:
                     return place
         return 0
 
-    async def _withdrawn(self, visit: VisitCall) -> Withdrawal:
-        if visit.call.dry_run:
+    async def _withdrawn(self, kept: Kept) -> Withdrawal:
+        if not kept.withdraws or kept.visit.is_dry_run:
             return Withdrawal.NONE
-        return await withdraw_all(self._withdrawals, visit.possible_keys())
+        return await withdraw_all(self._withdrawals, kept.visit.possible_keys())
 
-    async def _kept_of(self, visit: VisitCall, entry: SessionEntry | None) -> Kept:
+    async def _kept_of(self, visit: VisitCall) -> Kept:
+        self._locate(visit)
+        entry = self._sessions.get(visit.call.key)
         kept = self.consent.kept_of(visit, has_session=entry is not None)
         call = kept.visit.call
         changes = len(call.batch) > 0 and not call.dry_run and not kept.is_denied
@@ -188,9 +190,11 @@ class Visits:
         return score
 
     def _ask_at_once(self, visit: VisitCall) -> Ask | None:
+        if self._turns.taken(_turn_of(visit)):
+            return None
         self._locate(visit)
         call = visit.call
-        if self._turns.taken(call.key) or self.consent.holds_back(visit):
+        if self.consent.holds_back(visit):
             return None
         entry = self._sessions.get(call.key)
         if self._scorer.needs_user(entry, call.batch):
@@ -229,6 +233,8 @@ class Visits:
         return score
 
     def _fold(self, visit: VisitCall, ask: Ask) -> FoldResult:
+        if visit.is_late:
+            return NOTHING_FOLDED
         folded = self._scorer.fold(ask.call, ask.entry, lost=ask.lost)
         if folded.entry is not None:
             self._sessions.put(ask.call.key, folded.entry)
@@ -236,10 +242,17 @@ class Visits:
                 self._recorder.record(visit, ask.call, ask.entry, None, lost=ask.lost)
         return folded.result
 
-    async def _with_user(self, visit: VisitCall, entry: SessionEntry | None) -> ScoreCall:
-        if not self._scorer.needs_user(entry, visit.call.batch):
-            return visit.call
-        return await self._visitors.added_to(visit)
+    async def _ask_with_user(self, visit: VisitCall) -> Ask:
+        call = visit.call
+        if self._scorer.needs_user(self._sessions.get(call.key), call.batch):
+            call = await self._visitors.added_to(visit)
+        # It may have been forgotten meanwhile.
+        return self._ask(call, self._sessions.get(call.key))
+
+
+def _turn_of(visit: VisitCall) -> SessionKey:
+    """Give whose turn a call waits for: the session's, whatever key for pseudonyms it is under."""
+    return visit.possible_keys()[0]
 
 
 def is_recorded(call: ScoreCall, entry: SessionEntry | None) -> bool:

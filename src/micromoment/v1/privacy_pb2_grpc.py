@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class PrivacyServiceStub:
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     def __init__(self, channel):
@@ -50,7 +51,8 @@ class PrivacyServiceStub:
 
 class PrivacyServiceServicer:
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     def EraseUser(self, request, context):
@@ -95,7 +97,8 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class PrivacyService:
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     @staticmethod

@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class PrivacyServiceStub:
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     @_typing.overload
@@ -50,7 +51,8 @@ class PrivacyServiceStub:
 @_typing.type_check_only
 class PrivacyServiceAsyncStub(PrivacyServiceStub):
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -68,7 +70,8 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     """PrivacyService answers what the law lets a person ask of a shop. It is for the shop's privacy
-    office: it listens on the loopback address alone, on the port for operators.
+    office: it listens on the loopback address, on the port for operators, and where callers have
+    tokens on the server's own port as well, for the role `privacy`. A request has at most 256 KiB.
     """
 
     @_abc_1.abstractmethod
