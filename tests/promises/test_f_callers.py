@@ -223,9 +223,10 @@ async def test_f2_a_stream_ends_when_its_token_does(start: Start, tmp_path: Path
     """Judged when it opens and with each request: revoked or expired, it answers no more."""
     tokens = Tokens(tmp_path / "credentials.json")
     revoked, kept = tokens.new(), tokens.new()
-    short = tokens.new(expires=datetime.now(UTC) + timedelta(seconds=6))
     server = start(credentials=str(tokens.path))
     address = f"127.0.0.1:{server.await_event('serving')['port']}"
+    short = tokens.new(expires=datetime.now(UTC) + timedelta(seconds=10))
+    server.await_event("file_reloaded", RELOAD_S)
     async with (
         AsyncClient(address, token=revoked) as first,
         AsyncClient(address, token=short) as second,

@@ -240,5 +240,9 @@ def held_by_redis(redis: Redis) -> Iterator[tuple[str, bytes]]:
                 f"fields of {name}",
                 b"\0".join(part for pair in client.hgetall(key).items() for part in pair),
             )
+        elif kind == b"set":
+            yield f"members of {name}", b"\0".join(client.smembers(key))
+        elif kind == b"zset":
+            yield f"members of {name}", b"\0".join(client.zrange(key, 0, -1))
         else:
             raise AssertionError(f"{name} is of type {kind!r}: nothing searches it")
