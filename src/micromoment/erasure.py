@@ -36,8 +36,13 @@ class Places(Protocol):
     Each raises an error of micromoment's own, or an `OSError`, when it could not do all.
     """
 
-    async def find_sessions(self, tenant: str, visitors: Sequence[str]) -> frozenset[str]:
-        """Give the sessions in which one of the visitors occurs, wherever that is known."""
+    async def find_sessions(
+        self, tenant: str, visitors: Sequence[str], *, surely: bool
+    ) -> frozenset[str]:
+        """Give the sessions in which one of the visitors occurs, wherever that is known.
+
+        Without `surely` also those of other versions' states in which one of them may occur.
+        """
 
     async def forget_session(self, key: SessionKey) -> bool:
         """Let the session store forget a session; tell whether it was there."""
@@ -87,7 +92,7 @@ class Eraser:
     async def export(self, tenant: str, ids: Sequence[str]) -> AsyncIterator[pb.ExportUserResponse]:
         """Tell all that is held of whom the ids name, piece by piece."""
         visitors = self._visitors(ids)
-        sessions = await self._places.find_sessions(tenant, visitors)
+        sessions = await self._places.find_sessions(tenant, visitors, surely=True)
         async for piece in self._places.held(tenant, visitors, sessions):
             yield piece
 
@@ -131,7 +136,9 @@ class Eraser:
 
         async def find() -> int:
             nonlocal erasure
-            found = await self._places.find_sessions(erasure.tenant, erasure.visitors)
+            found = await self._places.find_sessions(
+                erasure.tenant, erasure.visitors, surely=False
+            )
             erasure = erasure.with_sessions(found)
             # Before anything goes: once it is gone nobody can tell what belonged to it.
             await self._register.go_on(erasure)

@@ -90,7 +90,13 @@ class LocalPlaces:
     log_folder: Path | None
     outside_file: Path | None
 
-    async def find_sessions(self, tenant: str, visitors: Sequence[str]) -> frozenset[str]:
+    async def find_sessions(
+        self,
+        tenant: str,
+        visitors: Sequence[str],
+        *,
+        surely: bool,  # noqa: ARG002 - there are none but those
+    ) -> frozenset[str]:
         """Give the sessions in which one of the visitors occurs, by states and by the log."""
         keys = self.sessions.holding(hashes_of(visitors), _VISITOR_AT)
         found = frozenset(key.session_id for key in keys if key.tenant == tenant)
@@ -154,10 +160,18 @@ class RedisPlaces:
     link: RedisLink
     prefix: str
 
-    async def find_sessions(self, tenant: str, visitors: Sequence[str]) -> frozenset[str]:
+    async def find_sessions(
+        self, tenant: str, visitors: Sequence[str], *, surely: bool
+    ) -> frozenset[str]:
         """Give the sessions in which one of the visitors occurs, by states and by the log."""
         held = await redis_erasing.sessions_holding(
-            self.link, self.prefix, tenant, hashes_of(visitors)
+            self.link,
+            self.prefix,
+            tenant,
+            hashes_of(visitors),
+            suffix=self.store.suffix,
+            place=_VISITOR_AT,
+            others=not surely,
         )
         return held | await redis_erasing.sessions_in_stream(
             self.link, self.prefix, tenant, visitors

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from micromoment.events.hashing import hash_id
-from micromoment.features.state import new_state
+from micromoment.features.state import STATE, new_state
 from micromoment.scoring.calls import Degraded
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.event_log import LoggedEvent
@@ -38,6 +38,22 @@ async def link(port: int) -> AsyncIterator[RedisLink]:
     link = RedisLink(f"redis://127.0.0.1:{port}/0", 5.0)
     yield link
     await link.close()
+
+
+async def holding(
+    link: RedisLink,
+    replica: Replica,
+    visitor: str,
+    *,
+    tenant: str = "default",
+    others: bool = False,
+) -> frozenset[str]:
+    """Give the sessions of a visitor, by their states."""
+    place = STATE.fields["visitor"][1]  # type: ignore[index] # it has fields
+    suffix, words = replica.store.suffix, [hash_id(visitor)]
+    return await sessions_holding(
+        link, PREFIX, tenant, words, suffix=suffix, place=place, others=others
+    )
 
 
 def names(redis: Redis, word: str) -> list[bytes]:
@@ -108,15 +124,50 @@ async def test_forgetting_is_logged_with_it(replica: Replica, port: int) -> None
 async def test_sessions_are_found_by_the_visitor_in_their_states(
     replica: Replica, link: RedisLink, redis: Redis
 ) -> None:
-    """Among many, by the hash that a state holds, whatever its format."""
+    """Among many, by the hash that a state holds."""
     for number in range(700):
         state = new_state()
         state["visitor"] = hash_id("canary" if number % 100 == 0 else f"v{number}")
         held = await replica.store.fetch(key_of(f"s{number}"))
         await replica.store.replace(key_of(f"s{number}"), held, SessionEntry.of(state, "e"))
-    found = await sessions_holding(link, PREFIX, "default", [hash_id("canary")])
+    found = await holding(link, replica, "canary")
     assert found == {f"s{number}" for number in range(0, 700, 100)}
-    assert await sessions_holding(link, PREFIX, "other", [hash_id("canary")]) == frozenset()
+    assert await holding(link, replica, "canary", tenant="other") == frozenset()
+
+
+async def test_sessions_that_saw_what_has_the_visitors_id_are_not_the_visitors(
+    replica: Replica, link: RedisLink, redis: Redis
+) -> None:
+    """Products, pages and categories are hashed as visitors are; the last event's id is any."""
+    for session, visitor, last_event_id in (
+        ("theirs", "1001", "e"),
+        ("theirs-too", "1001", "e" * 300),
+        ("nobody's", "", "e"),
+        ("another's", "2002", hash_id("1001").to_bytes(8, "little").decode("latin-1")),
+    ):
+        state = new_state()
+        state["visitor"] = hash_id(visitor) if visitor else 0
+        for field in ("item_keys", "category_keys", "page_keys", "last_item", "landing_page"):
+            state[field] = hash_id("1001")
+        held = await replica.store.fetch(key_of(session))
+        entry = SessionEntry.of(state, last_event_id)
+        await replica.store.replace(key_of(session), held, entry)
+    for others in (False, True):
+        assert await holding(link, replica, "1001", others=others) == {"theirs", "theirs-too"}
+
+
+async def test_states_of_other_formats_are_searched_whole_and_only_to_erase(
+    replica: Replica, link: RedisLink, port: int
+) -> None:
+    """Where a word may be anywhere, what is not surely the visitor's is never handed out."""
+    async with a_replica(port, state_format=StateFormat(9, another_dtype())) as other:
+        for session, word in (("s1", "canary"), ("s2", "v")):
+            state = np.zeros(1, another_dtype())
+            state["else"] = np.uint64(hash_id(word)).view("f8")
+            held = await other.store.fetch(key_of(session))
+            await other.store.replace(key_of(session), held, SessionEntry.of(state, "e"))
+        assert await holding(link, replica, "canary", others=True) == {"s1"}
+        assert await holding(link, replica, "canary") == frozenset()
 
 
 async def test_calls_are_erased_from_the_log(

@@ -18,13 +18,22 @@ from micromoment.stores.redis_sessions import sessions_name
 _PAGE: Final = 500
 _WORD: Final = struct.Struct("<Q")
 
-# Answers which of the keys hold one of the words that are given.
+# Answers which of the keys hold one of the words that are given: the suffix of keys whose format is
+# known, the word's place in their states, then words. Before the state are 34 bytes and the last
+# event's id, whose length is in the last two of them. In other formats words count anywhere.
 _HOLDING: Final = b"""
-local found = {}
+local suffix, place, found = ARGV[1], tonumber(ARGV[2]), {}
 for _, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
-  for _, word in ipairs(ARGV) do
-    if value and string.find(value, word, 1, true) then
+  local value = redis.call('GET', key) or ''
+  local is_known = string.sub(key, -#suffix) == suffix
+  local at = #value
+  if #value >= 34 then
+    at = 35 + string.byte(value, 33) + 256 * string.byte(value, 34) + place
+  end
+  for number = 3, #ARGV do
+    local word = ARGV[number]
+    if is_known and string.sub(value, at, at + #word - 1) == word
+      or not is_known and string.find(value, word, 1, true) then
       found[#found + 1] = key
       break
     end
@@ -57,21 +66,31 @@ return {last, told}
 
 
 async def sessions_holding(
-    link: RedisLink, prefix: str, tenant: str, words: Collection[int]
+    link: RedisLink,
+    prefix: str,
+    tenant: str,
+    words: Collection[int],
+    *,
+    suffix: str,
+    place: int,
+    others: bool,
 ) -> frozenset[str]:
-    """Give the ids of a tenant's sessions whose states, of any format, hold one of the words.
+    """Give the ids of a tenant's sessions whose states hold one of the words at byte `place`.
 
-    Words have 64 bits, as the hashes of visitors in states. Raises `SessionStoreUnavailableError`.
+    Words have 64 bits, as the hashes of visitors in states. Keys of the format whose places are
+    known end in `suffix`. With `others`, those of other formats are given where they hold a word
+    anywhere: all that can be the visitors', and some whose product or page has a visitor's id.
+    Raises `SessionStoreUnavailableError`.
     """
     begin = sessions_name(prefix, tenant).encode()
-    pattern = _escaped(begin) + b"*}:v*"
+    pattern = _escaped(begin) + b"*}" + (b":v*" if others else _escaped(suffix.encode()))
     packed = [_WORD.pack(word) for word in words]
     found: set[str] = set()
     cursor: bytes | int = 0
     while True:
         cursor, keys = await link.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", _PAGE)
         if keys and packed:
-            held = await link.ask(b"EVAL", _HOLDING, len(keys), *keys, *packed)
+            held = await link.ask(b"EVAL", _HOLDING, len(keys), *keys, suffix, place, *packed)
             found.update(key[len(begin) : key.rindex(b"}:v")].decode() for key in held)
         if int(cursor) == 0:
             return frozenset(found)

@@ -111,7 +111,7 @@ class RedisSessionStore:
 
     The last `max_recalled` sessions that this server wrote or met are remembered, so that in the
     common case keeping a session takes one round trip and reading it none. With limits for a `log`,
-    the calls that change sessions are logged beside them.
+    the calls that change sessions are logged beside them. Keys of its states end in `suffix`.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class RedisSessionStore:
         self._prefix = prefix
         self._ttl_ms = max(1, round(ttl_s * _MS_PER_SECOND))
         self._format = state_format or StateFormat()
-        self._suffix = f":v{self._format.version}.{self._format.layout}.{_VALUE_FORMAT}"
+        self.suffix = f":v{self._format.version}.{self._format.layout}.{_VALUE_FORMAT}"
         self._limits = log
         self._stream = stream_name(prefix).encode()
         # Each with its version and number before its state.
@@ -303,7 +303,7 @@ class RedisSessionStore:
 
     def _names(self, key: SessionKey) -> tuple[bytes, bytes]:
         session = self._session(key)
-        return f"{session}{self._suffix}".encode(), f"{session}:writes".encode()
+        return f"{session}{self.suffix}".encode(), f"{session}:writes".encode()
 
     def _session(self, key: SessionKey) -> str:
         return f"{sessions_name(self._prefix, key.tenant)}{key.session_id}}}"
@@ -313,7 +313,7 @@ class RedisSessionStore:
         kept_ms = 2 * self._ttl_ms
         self._register_at = time.monotonic() + self._ttl_ms / _MS_PER_SECOND / 2
         await asyncio.gather(
-            self._link.ask(b"SADD", self._formats, self._suffix),
+            self._link.ask(b"SADD", self._formats, self.suffix),
             self._link.ask(b"PEXPIRE", self._formats, kept_ms),
         )
 
