@@ -136,9 +136,7 @@ class Eraser:
 
         async def find() -> int:
             nonlocal erasure
-            found = await self._places.find_sessions(
-                erasure.tenant, erasure.visitors, surely=False
-            )
+            found = await self._places.find_sessions(erasure.tenant, erasure.visitors, surely=False)
             erasure = erasure.with_sessions(found)
             # Before anything goes: once it is gone nobody can tell what belonged to it.
             await self._register.go_on(erasure)

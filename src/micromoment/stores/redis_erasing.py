@@ -7,7 +7,7 @@ others up for more than a few milliseconds.
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final
 
 from micromoment.stores.log_erasing import ErasedFromLog
@@ -42,18 +42,29 @@ end
 return found
 """
 # Goes through a page of a stream: after which id, how many, whether to delete, the tenant, the
-# field that is told of each entry, * for all, how many visitors, the visitors, then sessions.
+# field that is told of each entry, * for all, the last id, how many visitors, the visitors, then
+# sessions, each with the id of the last of its entries that counts, + for all.
 # Answers the last id of the page, empty at the stream's end, and what is told of their entries.
 _PAGE_OF: Final = b"""
 local visitors, sessions = {}, {}
-for place = 7, 6 + ARGV[6] do visitors[ARGV[place]] = true end
-for place = 7 + ARGV[6], #ARGV do sessions[ARGV[place]] = true end
-local page = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+for place = 8, 7 + ARGV[7] do visitors[ARGV[place]] = true end
+for place = 8 + ARGV[7], #ARGV, 2 do sessions[ARGV[place]] = ARGV[place + 1] end
+local function parts(id)
+  local time, number = string.match(id, '(%d+)-(%d+)')
+  return tonumber(time), tonumber(number)
+end
+local function counts(id, last)
+  if not last or last == '+' then return last end
+  local time, number = parts(id)
+  local last_time, last_number = parts(last)
+  return time < last_time or time == last_time and number <= last_number
+end
+local page = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[6], 'COUNT', ARGV[2])
 local told = {}
 for _, entry in ipairs(page) do
   local fields = {}
   for place = 1, #entry[2], 2 do fields[entry[2][place]] = entry[2][place + 1] end
-  local theirs = visitors[fields['visitor']] or sessions[fields['session']]
+  local theirs = visitors[fields['visitor']] or counts(entry[1], sessions[fields['session']])
   if theirs and fields['tenant'] == ARGV[4] then
     told[#told + 1] = ARGV[5] == '*' and entry[2] or fields[ARGV[5]] or ''
     if ARGV[3] == '1' then redis.call('XDEL', KEYS[1], entry[1]) end
@@ -126,6 +137,17 @@ async def erase_calls(
     return ErasedFromLog(wanted, len(gone))
 
 
+async def erase_calls_until(
+    link: RedisLink, prefix: str, tenant: str, last: Mapping[str, str]
+) -> int:
+    """Delete the logged calls of sessions, of each those up to an entry's id; give how many.
+
+    Later ones are of a session that began anew. An empty id means all. Raises as `erase_calls`.
+    """
+    gone = await _through(link, stream_name(prefix), tenant, "session", (), last, delete=True)
+    return len(gone)
+
+
 async def erase_events(
     link: RedisLink, stream: str, tenant: str, visitors: Collection[str]
 ) -> list[str]:
@@ -177,16 +199,26 @@ async def _pages(
     delete: bool,
 ) -> AsyncIterator[list[Any]]:
     whose = sorted(set(visitors) - {""})
+    until = dict(sessions) if isinstance(sessions, Mapping) else dict.fromkeys(sessions, "")
+    pairs = [one for session, last in until.items() for one in (session, last or "+")]
+    # Without visitors nothing counts after the last of the sessions' last.
+    ends = [] if whose else list(until.values())
+    end = max(ends, key=_order_of) if ends and all(ends) else "+"
     after = "-"
     while True:
         last, fields = await link.ask(
             b"EVAL", _PAGE_OF, 1, stream,
-            after, _PAGE, int(delete), tenant, field, len(whose), *whose, *sorted(sessions),
+            after, _PAGE, int(delete), tenant, field, end, len(whose), *whose, *pairs,
         )  # fmt: skip
         yield fields
         if not last:
             return
         after = f"({last.decode()}"
+
+
+def _order_of(entry_id: str) -> tuple[int, int]:
+    time_ms, number = entry_id.split("-")
+    return int(time_ms), int(number)
 
 
 def _escaped(text: bytes) -> bytes:

@@ -24,7 +24,6 @@ import os
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -37,6 +36,14 @@ from micromoment.stores.errors import SessionElsewhereError, SessionStoreUnavail
 from micromoment.stores.interfaces import Held
 from micromoment.stores.log_rows import LogRow
 from micromoment.stores.lost_sessions import LostSessions
+from micromoment.stores.redis_forgetting import (
+    FORGET,
+    WITHDRAWN,
+    Forgotten,
+    forgotten_name,
+    formats_name,
+    marked,
+)
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, fields_of, stream_name, trimming
 from micromoment.stores.redis_tombstones import RedisTombstones
@@ -52,8 +59,6 @@ _DIGEST: Final = struct.Struct("<Q")
 _VALUE_FORMAT: Final = 3
 _MS_PER_SECOND: Final = 1_000
 _KEPT: Final = 1
-# What the mark of a forgotten session holds where its consent was withdrawn.
-_WITHDRAWN: Final = b"withdrawn"
 _ERASED_MEANWHILE: Final = 2
 
 # Answers 1 when the value was kept, 2 when the caller does not know of an erasure, else what is
@@ -87,21 +92,6 @@ _ELSEWHERE: Final = 0
 _SHAS: Final = {
     one: hashlib.sha1(one, usedforsecurity=False).hexdigest() for one in (_REPLACE, _BEGIN)
 }
-# Answers how many keys of the session were there. Keys: what the session's own begin with, the set
-# of formats, the mark, and the log where a row is to be logged.
-_FORGET: Final = b"""
-local gone = redis.call('DEL', KEYS[1] .. ':writes')
-for _, suffix in ipairs(redis.call('SMEMBERS', KEYS[2])) do
-  gone = gone + redis.call('DEL', KEYS[1] .. suffix)
-end
-redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[1])
-if KEYS[4] then
-  redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[3], '*', unpack(ARGV, 6))
-  redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[4])
-  redis.call('PEXPIRE', KEYS[4], ARGV[5])
-end
-return gone
-"""
 
 _log = structlog.get_logger(__name__)
 
@@ -186,31 +176,25 @@ class RedisSessionStore:
         for is_there in (lambda value, _: value is not None, lambda _, count: count is not None):
             for place, (value, count, mark) in enumerate(found):
                 if is_there(value, count):
-                    return place, _marked(self._met(keys[place], value, count), mark)
+                    return place, marked(self._met(keys[place], value, count), mark)
         # The mark of any of its ids is the session's.
         marks = [mark for *_, mark in found if mark is not None]
-        return 0, _marked(self._met(keys[0], None, None), max(marks, default=None))
+        return 0, marked(self._met(keys[0], None, None), max(marks, default=None))
 
-    async def forget(
-        self, key: SessionKey, row: LogRow | None = None, *, withdrawn: bool = False
-    ) -> bool:
+    async def forget(self, key: SessionKey, row: LogRow | None = None) -> bool:
         """Erase a session in all formats, log `row`, and tell whether it was there.
 
-        Servers that remember it find that it was forgotten and, if so, that its consent was
-        `withdrawn`, whether it was there or not. Raises `SessionStoreUnavailableError`;
-        it is then forgotten and logged, or neither.
+        Servers that remember it find that it was forgotten, whether it was there or not. Raises
+        `SessionStoreUnavailableError`; it is then forgotten and logged, or neither.
         """
-        await self._register()
-        session = self._session(key)
-        names: list[str | bytes] = [session, self._formats, forgotten_name(self._prefix, session)]
-        arguments: list[str | bytes | int] = [self._ttl_ms, _WITHDRAWN if withdrawn else b""]
-        if row is not None and self._limits is not None:
-            names.append(self._stream)
-            arguments += [*trimming(self._limits), *fields_of(row, 0)]
-        self.let_go(key)
-        gone = await self._link.ask(b"EVAL", _FORGET, len(names), *names, *arguments)
-        self.let_go(key)
-        return bool(gone)
+        return (await self._forget(key, row, b"", always=True)).was_there
+
+    async def withdraw(self, key: SessionKey, row: LogRow, *, always: bool = False) -> Forgotten:
+        """Do the same for a session whose consent was withdrawn, which servers then find.
+
+        The row is logged where the session was there, or `always`.
+        """
+        return await self._forget(key, row, WITHDRAWN, always=always)
 
     def let_go(self, key: SessionKey) -> None:
         """Remember nothing of a session, not that it was lost either."""
@@ -308,6 +292,21 @@ class RedisSessionStore:
     def _session(self, key: SessionKey) -> str:
         return f"{sessions_name(self._prefix, key.tenant)}{key.session_id}}}"
 
+    async def _forget(
+        self, key: SessionKey, row: LogRow | None, mark: bytes, *, always: bool
+    ) -> Forgotten:
+        await self._register()
+        session = self._session(key)
+        names: list[str | bytes] = [session, self._formats, forgotten_name(self._prefix, session)]
+        arguments: list[str | bytes | int] = [self._ttl_ms, mark, int(always)]
+        if row is not None and self._limits is not None:
+            names.append(self._stream)
+            arguments += [*trimming(self._limits), *fields_of(row, 0)]
+        self.let_go(key)
+        gone, entry_id = await self._link.ask(b"EVAL", FORGET, len(names), *names, *arguments)
+        self.let_go(key)
+        return Forgotten(bool(gone), entry_id.decode())
+
     async def _register(self) -> None:
         """Let others know of this format while sessions may have it."""
         kept_ms = 2 * self._ttl_ms
@@ -325,7 +324,7 @@ class RedisSessionStore:
             return other
         # What this server held is there no more: it was lost, or was to be forgotten.
         mark = forgotten_name(self._prefix, self._session(key))
-        return _marked(other, await self._link.ask(b"GET", mark))
+        return marked(other, await self._link.ask(b"GET", mark))
 
     def _met(self, key: SessionKey, value: bytes | None, count: bytes | None) -> Held:
         try:
@@ -364,24 +363,6 @@ def sessions_name(prefix: str, tenant: str) -> str:
     # A tenant with a colon must not reach into another's sessions.
     escaped = tenant.replace("%", "%25").replace(":", "%3A")
     return f"{prefix}{{{escaped}:"
-
-
-def formats_name(prefix: str) -> bytes:
-    """Name the set of the formats in use."""
-    return f"{prefix}formats".encode()
-
-
-def forgotten_name(prefix: str, session: str) -> bytes:
-    """Name what tells that a session was forgotten, by what its keys begin with."""
-    hashed = hashlib.sha256(session.encode()).hexdigest()[:32]
-    return f"{prefix}forgotten:{hashed}".encode()
-
-
-def _marked(held: Held, mark: bytes | None) -> Held:
-    """Add what the mark of a session that was forgotten says; one that began since is no longer."""
-    if mark is None:
-        return held
-    return replace(held, forgotten=True, withdrawn=mark == _WITHDRAWN and held.entry is None)
 
 
 def _value(version: bytes, sequence: int, entry: SessionEntry) -> bytes:

@@ -16,7 +16,7 @@ def test_the_page_names_every_command() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     (listed,) = re.findall(r"Give them a user that may\n(.*?), and no more", page, re.DOTALL)
     allowed = {word for words in re.findall(r"`([A-Z ]+)`", listed) for word in words.split()}
-    used = set()
+    used: set[str] = set()
     for path in (ROOT / "src" / "micromoment").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         if "redis" in text:
