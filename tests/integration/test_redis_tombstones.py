@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis import Redis
 
 from micromoment.events.hashing import hash_id
 from micromoment.scoring.calls import Degraded, ScoreCall
+from micromoment.stores.errors import SessionStoreUnavailableError, TombstonesUnavailableError
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits
@@ -149,6 +151,41 @@ async def test_a_later_erasure_is_not_taken_back(port: int, redis: Redis, link: 
     shared = RedisTombstones(PREFIX)
     await shared.refresh(link)
     assert shared.tombstones.until((), "default", ["canary"]) == second.time_us
+
+
+async def test_what_is_found_late_is_learned_with_its_old_time(
+    port: int, redis: Redis, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By servers that meanwhile learned of later erasures, however much later."""
+    first = await a_register(link).begin(Erasure("default", ("canary",)))
+    hours_later_ns = time.time_ns() + 7_200 * 1_000_000_000
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: hours_later_ns)
+        await a_register(link).begin(Erasure("default", ("other",)))
+    shared = RedisTombstones(PREFIX)
+    await shared.refresh(link)
+    await a_register(link).go_on(first.with_sessions({"s1"}))
+    await shared.refresh(link)
+    assert shared.tombstones.until([key_of("s1")], "default", []) == first.time_us
+
+
+async def test_a_server_knows_its_own_erasures_at_once(
+    port: int, redis: Redis, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Redis took them and does not answer then."""
+    register = a_register(link)
+    begun = await register.begin(Erasure("default", ("canary",)))
+    ask = link.ask
+
+    async def ask_no_version(*command: str | bytes | int) -> object:
+        if command[0] == b"GET":
+            raise SessionStoreUnavailableError
+        return await ask(*command)
+
+    monkeypatch.setattr(link, "ask", ask_no_version)
+    with pytest.raises(TombstonesUnavailableError):
+        await register.go_on(begun.with_sessions({"s1"}))
+    assert register.tombstones.until([key_of("s1")], "default", []) == begun.time_us
 
 
 async def test_many_tombstones_are_learned_in_pages(

@@ -22,8 +22,6 @@ from micromoment.stores.tombstones import Erasure, Tombstones
 _PAGE: Final = 1_000
 _MS_PER_SECOND: Final = 1_000
 _US_PER_SECOND: Final = 1_000_000
-# Servers' clocks may differ by as much when they erase.
-_SKEW_US: Final = 60 * _US_PER_SECOND
 
 # Keys: the set, the version, the erasures. Values: the time, the oldest time that stays, how long
 # keys live (ms), the new version, the erasure's name and what it says, then tombstones.
@@ -56,7 +54,6 @@ class RedisTombstones:
         self.version_key = version_name(prefix)
         self.changed: Callable[[], None] = lambda: None
         self._set = f"{prefix}erased".encode()
-        self._newest_us = 0
         self._lock = asyncio.Lock()
 
     async def refresh(self, link: RedisLink) -> None:
@@ -66,16 +63,15 @@ class RedisTombstones:
             version = await link.ask(b"GET", self.version_key) or b""
             if version == self.version:
                 return
-            since = max(0, self._newest_us - _SKEW_US)
+            # All of them, as erasures are rare: what is found late keeps the time of its beginning.
             place = 0
             while True:
                 page = await link.ask(
-                    b"ZRANGEBYSCORE", self._set, since, b"+inf", b"WITHSCORES",
+                    b"ZRANGEBYSCORE", self._set, b"-inf", b"+inf", b"WITHSCORES",
                     b"LIMIT", place, _PAGE,
                 )  # fmt: skip
                 for mark, score in zip(page[::2], page[1::2], strict=True):
                     self.tombstones.add([mark], round(float(score)))
-                    self._newest_us = max(self._newest_us, round(float(score)))
                 if len(page) < 2 * _PAGE:
                     break
                 place += _PAGE
@@ -122,6 +118,7 @@ class RedisRegister:
                 max(1, round(self._retention_s * _MS_PER_SECOND)),
                 version, erasure.name, json.dumps(erasure.to_json()), *erasure.marks,
             )  # fmt: skip
+            self._shared.tombstones.add(erasure.marks, erasure.time_us)
             await self._shared.refresh(self._link)
         except SessionStoreUnavailableError as error:
             raise TombstonesUnavailableError from error
