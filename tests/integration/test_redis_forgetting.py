@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -101,6 +102,25 @@ async def test_what_redis_lost_is_called_lost_as_before(
     redis.delete(*names(redis, "s1"))
     score = await replica.score("s1", "e2")
     assert Degraded.STATE_LOST in score.degraded
+
+
+async def test_a_loss_under_a_further_id_begins_no_session(replica: Replica, redis: Redis) -> None:
+    """It counts where the session is; elsewhere nothing is left that nobody could forget."""
+    store = replica.store
+    await replica.score("known", "e1")
+    for name in ("known", "unknown", "both"):
+        store.remember_lost(key_of(name), only_if_known=True)
+    store.remember_lost(key_of("first"))
+    # Lost in earnest, too, in either order.
+    store.remember_lost(key_of("both"))
+    store.remember_lost(key_of("first"), only_if_known=True)
+    await store.fetch(key_of("other"))
+    async with asyncio.timeout(10):
+        while store.losses_unsaid:  # noqa: ASYNC110 - Redis is told in the background
+            await asyncio.sleep(0.01)
+    assert names(redis, "unknown") == []
+    lost = {name: (await store.fetch(key_of(name))).lost for name in ("known", "both", "first")}
+    assert lost == {"known": True, "both": True, "first": True}
 
 
 async def test_forgetting_is_logged_with_it(replica: Replica, port: int) -> None:

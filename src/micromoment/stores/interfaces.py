@@ -88,8 +88,12 @@ class SharedSessionStore(Protocol):
     def was_lost(self, key: SessionKey) -> bool:
         """Tell whether events of the session could not be kept, as far as that is remembered."""
 
-    def remember_lost(self, key: SessionKey) -> None:
-        """Remember, until it is kept again, that events of the session could not be kept."""
+    def remember_lost(self, key: SessionKey, *, only_if_known: bool = False) -> None:
+        """Remember, until it is kept again, that events of the session could not be kept.
+
+        `only_if_known` is for the further ids under which it may be, of which one at most is
+        right: servers then learn of it where the store has the session under that.
+        """
 
 
 class UserFeatureStore(Protocol):

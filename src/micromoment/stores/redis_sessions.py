@@ -257,14 +257,15 @@ class RedisSessionStore:
         """Tell whether events of the session could not be kept, as far as that is remembered."""
         return key in self._lost
 
-    def remember_lost(self, key: SessionKey) -> None:
+    def remember_lost(self, key: SessionKey, *, only_if_known: bool = False) -> None:
         """Remember, until it is kept again, that events of the session could not be kept.
 
-        The other servers are told as soon as Redis answers.
+        The other servers are told as soon as Redis answers; with `only_if_known` where it has the
+        session.
         """
         self._lost.add(key)
         _, count = self._names(key)
-        self._unsaid.add(count)
+        self._unsaid.add(count, only_if_known=only_if_known)
 
     async def warm_up(self) -> None:
         """Connect and load the script; a Redis that isn't there is logged and tried again."""

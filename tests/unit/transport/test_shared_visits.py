@@ -70,7 +70,7 @@ class ContestedStore:
         """Tell what was remembered."""
         return key in self.lost
 
-    def remember_lost(self, key: SessionKey) -> None:
+    def remember_lost(self, key: SessionKey, *, only_if_known: bool = False) -> None:
         """Remember it."""
         self.lost.add(key)
 
