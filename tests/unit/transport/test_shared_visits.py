@@ -70,7 +70,12 @@ class ContestedStore:
         """Tell what was remembered."""
         return key in self.lost
 
-    def remember_lost(self, key: SessionKey, *, only_if_known: bool = False) -> None:
+    def remember_lost(
+        self,
+        key: SessionKey,
+        *,
+        only_if_known: bool = False,  # noqa: ARG002 - the protocol's
+    ) -> None:
         """Remember it."""
         self.lost.add(key)
 
