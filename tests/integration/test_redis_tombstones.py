@@ -113,7 +113,7 @@ async def test_events_outside_visits_are_refused_too(
         return LoggedEvent(1, "default", visitor, f"{visitor}{number}", event.SerializeToString())
 
     events = [told("canary", 1, START_US), told("canary", 2, AFTER_US), told("v", 3, START_US)]
-    assert await log.append(events) == 2
+    assert await log.append(events) == (2, 1)
     entries: Any = redis.xrange(f"{PREFIX}log:outside")
     stored = [fields[b"id"] for _, fields in entries]
     assert stored == [b"canary2", b"v3"]

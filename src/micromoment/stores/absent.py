@@ -7,7 +7,7 @@ from typing import Final
 
 from micromoment.features.user_snapshot import UserLookup, UserStatus, no_lookup
 from micromoment.stores.errors import EventLogMissingError
-from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.event_log import Appended, LoggedEvent
 from micromoment.stores.log_erasing import ErasedFromLog
 from micromoment.stores.log_rows import LogRow
 
@@ -17,7 +17,7 @@ _UNAVAILABLE: Final = no_lookup(UserStatus.UNAVAILABLE)
 class NoEventLog:
     """Refuses events."""
 
-    async def append(self, events: Sequence[LoggedEvent]) -> int:  # noqa: ARG002 - the protocol's
+    async def append(self, events: Sequence[LoggedEvent]) -> Appended:  # noqa: ARG002 - the protocol's
         """Raise `EventLogMissingError`."""
         raise EventLogMissingError
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.proto_codec import micros_of
@@ -49,13 +49,18 @@ VALUES (?, ?, ?, ?, ?) ON CONFLICT (tenant, event_id) DO NOTHING
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """One event to append; `event` is a serialized `micromoment.v1.Event`."""
+    """One event to append; `event` is a serialized `micromoment.v1.Event`.
+
+    `visitor_forms` are all ids under which its visitor may have been erased, beside `visitor_id`,
+    under which it is stored; they are not stored.
+    """
 
     received_time_us: int
     tenant: str
     visitor_id: str
     event_id: str
     event: bytes
+    visitor_forms: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def time_us(self) -> int:
@@ -63,11 +68,21 @@ class LoggedEvent:
         return micros_of(events_pb2.Event.FromString(self.event).event_time)
 
 
+class Appended(NamedTuple):
+    """What became of events: `stored` had not been before, `late` came after an erasure.
+
+    Late ones are from before their visitor was erased, and left out; the others are duplicates.
+    """
+
+    stored: int
+    late: int
+
+
 class EventLog(Protocol):
     """Takes events that belong to no session."""
 
-    async def append(self, events: Sequence[LoggedEvent]) -> int:
-        """Store all events durably, or none; give how many had not been stored before.
+    async def append(self, events: Sequence[LoggedEvent]) -> Appended:
+        """Store all events durably that are not late, or none; give what became of them.
 
         Raises `EventLogUnavailableError` or, where there is no log, `EventLogMissingError`.
         """
@@ -98,11 +113,12 @@ class OutsideVisitLog:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="event-log")
         self._connection: sqlite3.Connection | None = None
 
-    async def append(self, events: Sequence[LoggedEvent]) -> int:
-        """Store all events durably, or none; give how many had not been stored before."""
+    async def append(self, events: Sequence[LoggedEvent]) -> Appended:
+        """Store all events durably, or none. None is late: its server alone erases."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._writer, self._append, events)
+            stored = await loop.run_in_executor(self._writer, self._append, events)
+            return Appended(stored, 0)
         except (sqlite3.Error, OSError) as error:
             raise EventLogUnavailableError from error
 

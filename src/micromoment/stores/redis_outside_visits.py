@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError
 
 from micromoment.errors import InvalidDataError
 from micromoment.stores.errors import EventLogUnavailableError, SessionStoreUnavailableError
-from micromoment.stores.event_log import LoggedEvent
+from micromoment.stores.event_log import Appended, LoggedEvent
 from micromoment.stores.redis_erasing import erase_events
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_link import RedisLink
@@ -62,17 +62,17 @@ class RedisOutsideVisitLog:
         self._stream = outside_stream_name(prefix).encode()
         self._limits = limits
 
-    async def append(self, events: Sequence[LoggedEvent]) -> int:
-        """Store all events, or none; give how many had not been stored before.
+    async def append(self, events: Sequence[LoggedEvent]) -> Appended:
+        """Store all events that are not late, or none; give what became of them.
 
-        Those from before their visitor was erased are left out. Raises `EventLogUnavailableError`;
-        they may then have been stored or not.
+        Raises `EventLogUnavailableError`; they may then have been stored or not.
         """
         try:
             for _ in range(_MAX_TRIES):
-                stored = await self._append([one for one in events if not self._is_late(one)])
+                in_time = [one for one in events if not self._is_late(one)]
+                stored = await self._append(in_time)
                 if stored >= 0:
-                    return stored
+                    return Appended(stored, len(events) - len(in_time))
                 await self._erased.refresh(self._link)
         except SessionStoreUnavailableError as error:
             raise EventLogUnavailableError from error
@@ -88,7 +88,8 @@ class RedisOutsideVisitLog:
         return await self._run(names, arguments)
 
     def _is_late(self, event: LoggedEvent) -> bool:
-        until = self._erased.tombstones.until((), event.tenant, [event.visitor_id])
+        ids = {event.visitor_id, *event.visitor_forms}
+        until = self._erased.tombstones.until((), event.tenant, ids)
         return until > 0 and event.time_us <= until
 
     async def erase(self, tenant: str, visitors: Collection[str]) -> int:

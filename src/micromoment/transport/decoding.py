@@ -84,6 +84,10 @@ class RequestDecoder:
         """Give the id under which the visitor of a request is stored."""
         return self.ids.encode(request.user_id or request.anonymous_id)
 
+    def visitor_forms(self, request: events_pb2.IngestRequest) -> tuple[str, ...]:
+        """Give all ids under which the visitor of a request may be known."""
+        return tuple(self.ids.candidates(request.user_id or request.anonymous_id))
+
     def mask(self, events: Sequence[events_pb2.Event]) -> bool:
         """Mask e-mail addresses in valid events, where ids become pseudonyms; tell if any."""
         found = mask_events(events) if self.ids.is_on else 0
@@ -93,8 +97,7 @@ class RequestDecoder:
 
     def not_late(self, request: events_pb2.IngestRequest, events: Sequence[Event]) -> list[Event]:
         """Give those events from outside a visit that came after their visitor was erased."""
-        visitor_ids = self.ids.candidates(request.user_id or request.anonymous_id)
-        return not_late(events, self.erased, current_tenant(), visitor_ids)
+        return not_late(events, self.erased, current_tenant(), self.visitor_forms(request))
 
     def _visit(
         self,

@@ -79,7 +79,7 @@ async def _log(
     kept, consent = application.visits.consent.outside_visit(in_time, own)
     if not kept:
         return FoldResult(0, 0, consent), erased
-    visitor_id = decoder.visitor_id(request)
+    visitor_id, visitor_forms = decoder.visitor_id(request), decoder.visitor_forms(request)
     decoder.mask(kept)
     received_time_us, tenant = decoder.clock_us(), current_tenant()
     logged = [
@@ -89,11 +89,12 @@ async def _log(
             visitor_id=visitor_id,
             event_id=event.event_id,
             event=event.SerializeToString(deterministic=True),
+            visitor_forms=visitor_forms,
         )
         for event in kept
     ]
-    accepted = await application.event_log.append(logged)
-    return FoldResult(accepted, len(kept) - accepted, consent), erased
+    stored, late = await application.event_log.append(logged)
+    return FoldResult(stored, len(kept) - stored - late, consent), erased + late
 
 
 def _errors(refused: dict[int, InvalidRequestError]) -> list[pb.IngestError]:
