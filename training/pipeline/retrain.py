@@ -29,6 +29,7 @@ from training.pipeline.evaluate import EvaluateRequest, evaluate_all
 from training.pipeline.recalibrate import RecalibrateRequest, known_until, recalibrate
 from training.pipeline.train import TrainRequest, train
 from training.pipeline.users import renew_users
+from training.privacy.erase import apply_erasures
 from training.progress import Steps
 from training.promotion.checks import Check, failures
 from training.promotion.gate import GateRequest, run_gate
@@ -99,6 +100,8 @@ def retrain(request: RetrainRequest, steps: Steps | None = None) -> RetrainRepor
     make_folder(request.store)
     lock = request.store / f"{training.name}.retrain.lock"
     with sole(lock, f"retraining {training.name}"):
+        # Before users' features are renewed: whom a server erased would be published again.
+        apply_erasures(training.workspace, training.events, training.ids)
         days = event_days(training.events).between(last=training.until)
         serving = _serving(request)
         if serving is not None:

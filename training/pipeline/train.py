@@ -116,7 +116,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
     if re.match(NAME_PATTERN, request.name) is None:
         raise InvalidSettingError("name", "must be 1 to 63 of a-z, 0-9, '_', '.' and '-'")
     # What a server erased must not come back from events that were imported before.
-    apply_erasures(request.workspace, request.events)
+    apply_erasures(request.workspace, request.events, request.ids)
     days = _days_until(request.events, request.until)
     request = replace(request, ids=days.encoder(request.ids))
     blocks = forward_blocks(days.days)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from micromoment.errors import InvalidDataError
+from micromoment.events.identity import IdEncoder
 from micromoment.scoring.manifest import MANIFEST_FILE
 from micromoment.security.callers import DEFAULT_TENANT as TENANT
 from micromoment.stores.erasure_list import load_erasures
@@ -85,18 +86,21 @@ def erase_people(
     return report
 
 
-def apply_erasures(workspace: Path, events: Path) -> ErasureReport:
+def apply_erasures(workspace: Path, events: Path, keys: IdEncoder | None = None) -> ErasureReport:
     """Erase from a folder of events whom the workspace's list names and the folder's does not.
 
-    So that what a server erased does not come back by training. Raises `InvalidDataError`.
+    So that what a server erased does not come back by training. With `keys`, which servers have,
+    each form counts that an id of the folder may have there. Raises `InvalidDataError`.
     """
     report = ErasureReport()
+    keys = keys or IdEncoder()
     told, own = load_erasures(workspace), load_erasures(events)
-    if not events.is_dir() or not own.lacks(told):
+    # What was taken in without keys may name somebody whom only keys show to be in the folder.
+    if not events.is_dir() or not (own.lacks(told) or (told and keys.is_on)):
         return report
     by_time: dict[int, set[str]] = {}
     for one in _ids_in(events):
-        until = told.until(one)
+        until = told.latest(keys.forms(one))
         if until > own.until(one):
             by_time.setdefault(until, set()).add(one)
     for until, ids in sorted(by_time.items()):
@@ -130,7 +134,7 @@ def bundles_with(store: Path, ids: Collection[str]) -> list[str]:
 def _erase_events(folder: Path, ids: Collection[str], time_us: int, report: ErasureReport) -> None:
     if not folder.is_dir():
         raise InvalidDataError(str(folder), "is no folder of events")
-    with event_folder(folder):  # no import may write it meanwhile
+    with event_folder(folder, None):  # no import may write it meanwhile
         erasures = load_erasures(folder)
         erasures.add(ids, time_us)
         erasures.save(folder)

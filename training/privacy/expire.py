@@ -51,7 +51,7 @@ def expire(
 def _expire_events(folder: Path, before: date, report: ExpiryReport) -> None:
     if not folder.is_dir():
         raise InvalidDataError(str(folder), "is no folder of events")
-    with event_folder(folder):  # no import may write it meanwhile
+    with event_folder(folder, None):  # no import may write it meanwhile
         for path in _older(folder.glob("*.parquet"), before):
             path.unlink()
             report.days += 1

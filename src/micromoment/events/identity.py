@@ -85,6 +85,24 @@ class IdEncoder:
                 text = forms[key.key_id]
         return tuple([forms[key.key_id] for key in self._keys])
 
+    def forms(self, stored: str) -> tuple[str, ...]:
+        """Give a stored id and every form that it may have under the keys, itself first.
+
+        A plain one has its `candidates`; a pseudonym those of the keys that build upon its own.
+        """
+        if not stored or not self._keys:
+            return (stored,)
+        forms = dict.fromkeys((stored, *self.candidates(stored)))
+        held = key_id_of(stored)
+        for chain in self._chains:
+            names = [key.key_id for key in chain]
+            if held in names:
+                text = stored
+                for key in chain[names.index(held) + 1 :]:
+                    text = _pseudonym(text, (key,))
+                    forms[text] = None
+        return tuple(forms)
+
     def can_raise(self, key_id: str) -> bool:
         """Tell whether pseudonyms under a key are the current key's or can be brought there."""
         return key_id in self._ways

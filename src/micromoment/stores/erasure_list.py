@@ -34,6 +34,10 @@ class ErasureList:
         """Give until when events of a visitor don't count, 0 for all that do."""
         return self.times.get(_mark(visitor_id), 0) if visitor_id else 0
 
+    def latest(self, forms: Iterable[str]) -> int:
+        """Give until when events don't count of somebody who may be stored in several forms."""
+        return max(map(self.until, forms), default=0)
+
     def add(self, visitors: Iterable[str], time_us: int) -> None:
         """Note that visitors were erased."""
         for visitor in visitors:

@@ -109,3 +109,18 @@ def test_keys_that_make_no_chain_are_refused(keys: list[IdKey]) -> None:
 def test_a_secret_is_not_shown() -> None:
     """A key that ends up in a message or a traceback shows its id alone."""
     assert "secret" not in repr(IdKey("k9", b"a secret")).replace("secret=", "")
+
+
+def test_all_forms_of_a_stored_id() -> None:
+    """A plain id may be stored under each key; a pseudonym under those that build upon its own."""
+    last = IdKey("k4", b"last secret", after="k3")
+    ids = IdEncoder([last, NEXT, OLD, NEW])
+    plain = ("visitor", *ids.candidates("visitor"))
+    assert ids.forms("visitor") == plain
+    assert ids.candidates("visitor") == plain[1:]
+    k4, k3, k1, k2 = plain[1:]
+    for stored, more in ((k1, {k3, k4}), (k3, {k4}), (k4, set()), (k2, set())):
+        assert ids.forms(stored)[0] == stored
+        assert set(plain) & set(ids.forms(stored)) == {stored} | more
+    assert IdEncoder().forms(k1) == (k1,)
+    assert ids.forms("") == ("",)
