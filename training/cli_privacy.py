@@ -16,8 +16,11 @@ from rich.console import Console
 
 from micromoment.cli import WORKSPACE
 from micromoment.errors import InvalidDataError, ServerCallError
+from micromoment.security.callers import DEFAULT_TENANT
+from training.cli_shared import IdKeys, ids_of
 
 if TYPE_CHECKING:
+    from micromoment.client.admin import AdminClient
     from training.privacy import OfflinePlaces
 
 console = Console(stderr=True)
@@ -36,7 +39,9 @@ IdsFile = Annotated[
     Path | None, typer.Option(help="File with an id of either kind a line; - is standard input.")
 ]
 Events = Annotated[list[Path] | None, typer.Option(help="Folder of events.")]
-Workspace = Annotated[Path | None, typer.Option("--workspace", help="Feature workspace.")]
+Workspace = Annotated[
+    Path | None, typer.Option("--features", "--workspace", help="Feature workspace.")
+]
 Logs = Annotated[
     list[Path] | None, typer.Option("--log", help="Event log that no server uses, a back-up say.")
 ]
@@ -44,8 +49,18 @@ Tables = Annotated[
     list[Path] | None,
     typer.Option("--table", help="CSV or Parquet with ids, such as an audience; or a folder."),
 ]
-IdKeys = Annotated[
-    Path | None, typer.Option("--id-key-file", help="Keys of pseudonyms: each form is looked for.")
+Tenant = Annotated[str, typer.Option(help="Whose rows of the logs are meant.")]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="MICROMOMENT_TOKEN_FILE",
+        help="File with a token of the role privacy, where the server asks for one; or the "
+        "variable MICROMOMENT_TOKEN.",
+    ),
+]
+Issuers = Annotated[
+    Path | None, typer.Option(help="PEM file of those who vouch for the server: speaks TLS.")
 ]
 
 
@@ -68,10 +83,13 @@ def erase(
         Path | None,
         typer.Option(help="Bundle store: bundles whose golden sessions hold an id are named."),
     ] = None,
-    id_key_file: IdKeys = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    id_keys: IdKeys = None,
     server: Annotated[
         str, typer.Option(help="Admin port of a server, host:port, which erases first.")
     ] = "",
+    token_file: TokenFile = None,
+    ca: Issuers = None,
 ) -> None:
     """Erase people from events, features, logs and tables; status 1 where something is left."""
     from training.privacy import erase_people  # noqa: PLC0415 - heavy imports
@@ -79,10 +97,11 @@ def erase(
     users, browsers = list(user_id or ()), list(anonymous_id or ())
     others = _ids_of(ids)
     _require(users, browsers, others)
+    places = _places(events, workspace, log, table, bundle_store, tenant)
+    forms = _forms([*users, *browsers, *others], id_keys)
     if server:
-        _erase_at(server, users, [*browsers, *others])
-    places = _places(events, workspace, log, table, bundle_store)
-    forms = _forms([*users, *browsers, *others], id_key_file)
+        with _connected(server, token_file, ca) as client:
+            _erase_at(client, server, users, [*browsers, *others])
     report = erase_people(forms, places)
     for name, rows in sorted(report.rows.items()):
         console.print(f"{name}: {rows:,} rows erased", highlight=False)
@@ -101,10 +120,13 @@ def export_user(
     workspace: Workspace = None,
     log: Logs = None,
     table: Tables = None,
-    id_key_file: IdKeys = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    id_keys: IdKeys = None,
     server: Annotated[
         str, typer.Option(help="Admin port of a server, host:port, which tells what it holds.")
     ] = "",
+    token_file: TokenFile = None,
+    ca: Issuers = None,
 ) -> None:
     """Write all that is held of people to standard output, a line of JSON for each row."""
     from training.privacy import export_people  # noqa: PLC0415 - heavy imports
@@ -112,11 +134,13 @@ def export_user(
     users, browsers = list(user_id or ()), list(anonymous_id or ())
     others = _ids_of(ids)
     _require(users, browsers, others)
+    places = _places(events, workspace, log, table, None, tenant)
+    forms = _forms([*users, *browsers, *others], id_keys)
     rows = 0
     if server:
-        rows += _export_at(server, users, [*browsers, *others])
-    places = _places(events, workspace, log, table, None)
-    for name, row in export_people(_forms([*users, *browsers, *others], id_key_file), places):
+        with _connected(server, token_file, ca) as client:
+            rows += _export_at(client, server, users, [*browsers, *others])
+    for name, row in export_people(forms, places):
         typer.echo(json.dumps({"held_in": name, "row": row}, default=str))
         rows += 1
     console.print(f"{rows:,} rows")
@@ -134,7 +158,7 @@ def expire_command(
     if match is None:
         raise typer.BadParameter("must be days, as 400d", param_hint="--older-than")
     if events is None and workspace is None:
-        raise typer.BadParameter("give --events or --workspace")
+        raise typer.BadParameter("give --events or --features")
     before = (datetime.now(UTC) - timedelta(days=int(match[1]))).date()
     report = expire(before, events=events, workspace=workspace)
     console.print(
@@ -149,13 +173,17 @@ def _places(
     logs: list[Path] | None,
     tables: list[Path] | None,
     bundle_store: Path | None,
+    tenant: str,
 ) -> OfflinePlaces:
     from training.privacy import OfflinePlaces  # noqa: PLC0415 - heavy imports
+    from training.privacy.erase import require_logs  # noqa: PLC0415 - as above
+
+    require_logs(logs or ())  # before anything is erased anywhere
 
     if workspace is None and WORKSPACE.is_dir():
         workspace = WORKSPACE
     return OfflinePlaces(
-        tuple(events or ()), workspace, tuple(logs or ()), tuple(tables or ()), bundle_store
+        tuple(events or ()), workspace, tuple(logs or ()), tuple(tables or ()), bundle_store, tenant
     )
 
 
@@ -177,41 +205,32 @@ def _require(*ids: list[str]) -> None:
         raise typer.BadParameter("give --user-id, --anonymous-id or --ids")
 
 
-def _forms(ids: list[str], id_key_file: Path | None) -> set[str]:
+def _forms(ids: list[str], id_keys: Path | None) -> set[str]:
     """Give each form in which the ids may be stored: plain, and by each key."""
-    from micromoment.events.identity import IdEncoder  # noqa: PLC0415 - where it is used
-    from micromoment.stores.id_keys import load_id_keys  # noqa: PLC0415 - as above
-
-    encoder = IdEncoder(load_id_keys(id_key_file) if id_key_file else ())
-    return {form for one in ids for form in (one, *encoder.candidates(one))}
+    encoder = ids_of(id_keys)
+    return {form for one in ids for form in encoder.forms(one)}
 
 
-def _erase_at(server: str, users: list[str], others: list[str]) -> None:
-    from micromoment.client.admin import AdminClient  # noqa: PLC0415 - where it is used
-
-    with AdminClient(server) as client, _told(server):
-        for user, browsers in _asked(users, others):
-            reply = client.erase_user(user, browsers)
-            console.print(
-                f"{server}: {reply.sessions:,} sessions, {reply.logged_calls:,} logged calls, "
-                f"{reply.outside_events:,} events outside visits, {reply.online_rows:,} online "
-                f"rows, {reply.workspace_rows:,} rows of the workspace erased",
-                highlight=False,
-            )
+def _erase_at(client: AdminClient, server: str, users: list[str], others: list[str]) -> None:
+    for user, browsers in _asked(users, others):
+        reply = client.erase_user(user, browsers)
+        console.print(
+            f"{server}: {reply.sessions:,} sessions, {reply.logged_calls:,} logged calls, "
+            f"{reply.outside_events:,} events outside visits, {reply.online_rows:,} online "
+            f"rows, {reply.workspace_rows:,} rows of the workspace erased",
+            highlight=False,
+        )
 
 
-def _export_at(server: str, users: list[str], others: list[str]) -> int:
+def _export_at(client: AdminClient, server: str, users: list[str], others: list[str]) -> int:
     from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - where it is used
 
-    from micromoment.client.admin import AdminClient  # noqa: PLC0415 - as above
-
     rows = 0
-    with AdminClient(server) as client, _told(server):
-        for user, browsers in _asked(users, others):
-            for piece in client.export_user(user, browsers):
-                row = MessageToDict(piece, preserving_proto_field_name=True)
-                typer.echo(json.dumps({"held_in": server, "row": row}))
-                rows += 1
+    for user, browsers in _asked(users, others):
+        for piece in client.export_user(user, browsers):
+            row = MessageToDict(piece, preserving_proto_field_name=True)
+            typer.echo(json.dumps({"held_in": server, "row": row}))
+            rows += 1
     return rows
 
 
@@ -223,13 +242,30 @@ def _asked(users: list[str], others: list[str]) -> list[tuple[str, list[str]]]:
 
 
 @contextmanager
-def _told(server: str) -> Iterator[None]:
-    """Tell people what a server answered."""
+def _connected(server: str, token_file: Path | None, ca: Path | None) -> Iterator[AdminClient]:
+    """Connect to a server; what fails becomes a `ServerCallError` that tells what it answered."""
     import grpc  # noqa: PLC0415 - where it is used
 
+    from micromoment.client.access import AccessOptions  # noqa: PLC0415 - as above
+    from micromoment.client.admin import AdminClient  # noqa: PLC0415 - as above
+
+    options: AccessOptions = {}
+    if token_file is not None:
+        options["token_file"] = token_file
+    if ca is not None:
+        options["ca"] = ca
     try:
-        yield
-    except grpc.RpcError as error:
-        # The annotations lack that it is a call as well.
-        details = getattr(error, "details", str)()
-        raise ServerCallError(f"server {server}: {details or 'no answer'}") from None
+        client = AdminClient(server, **options)
+    except OSError as error:
+        raise ServerCallError(f"--token-file or --ca can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ServerCallError("--token-file can't be read as text") from None
+    except ValueError as error:
+        raise ServerCallError(f"server {server}: {error}") from None
+    with client:
+        try:
+            yield client
+        except grpc.RpcError as error:
+            # The annotations lack that it is a call as well.
+            details = getattr(error, "details", str)()
+            raise ServerCallError(f"server {server}: {details or 'no answer'}") from None

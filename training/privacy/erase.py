@@ -17,12 +17,13 @@ from typing import Final
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
+from micromoment.scoring.golden import EVENTS_FILE as GOLDEN_EVENTS_FILE
 from micromoment.scoring.manifest import MANIFEST_FILE
-from micromoment.security.callers import DEFAULT_TENANT as TENANT
+from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.event_log import OUTSIDE_FILE, erase_outside_events
 from micromoment.stores.log_erasing import erase_calls
-from micromoment.stores.log_segments import LogFolder
+from micromoment.stores.log_segments import LogFolder, segments
 from micromoment.stores.online_erasing import erase_online
 from micromoment.stores.parquet_erasing import erase_rows, values_where
 from micromoment.workspace_erasing import erase_from_workspace
@@ -36,7 +37,8 @@ _SESSION: Final = "session_id"
 class OfflinePlaces:
     """Where to look. `tables` are CSV or Parquet files, or folders of them, with columns of ids.
 
-    `logs` are folders of event logs that no server uses, back-ups for instance.
+    `logs` are folders of event logs that no server uses, back-ups for instance, of which the rows
+    of `tenant` are looked at.
     """
 
     events: tuple[Path, ...] = ()
@@ -44,6 +46,7 @@ class OfflinePlaces:
     logs: tuple[Path, ...] = ()
     tables: tuple[Path, ...] = ()
     bundle_store: Path | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ def erase_people(
     known = frozenset(ids) - {""}
     when = time.time_ns() // 1_000 if time_us is None else time_us
     report = ErasureReport()
+    require_logs(places.logs)
     for folder in places.events:
         _erase_events(folder, known, when, report)
     if places.workspace is not None:
@@ -78,7 +82,7 @@ def erase_people(
         online = erase_online(places.workspace, sorted(known))
         report.add(f"{places.workspace} (online store)", online)
     for log in places.logs:
-        _erase_log(log, known, report)
+        _erase_log(log, places.tenant, known, report)
     for table in table_files(places.tables):
         report.add(str(table), _erase_table(table, known))
     if places.bundle_store is not None:
@@ -112,20 +116,19 @@ def apply_erasures(workspace: Path, events: Path, keys: IdEncoder | None = None)
 
 
 def bundles_with(store: Path, ids: Collection[str]) -> list[str]:
-    """Name the bundles whose golden sessions hold one of the ids: they can't be changed."""
+    """Name the bundles whose golden sessions hold one of the ids: they can't be changed.
+
+    Only those of earlier versions can; golden sessions are numbered now.
+    """
+    theirs = dict.fromkeys((*ID_COLUMNS, _SESSION), ids)
     found = []
     for manifest in sorted(store.glob(f"*/*/{MANIFEST_FILE}")):
         folder = manifest.parent
-        words = [one.encode() for one in ids]
+        golden = (folder / GOLDEN_EVENTS_FILE).parent
         if any(
-            values_where(path, {column: ids}, column)
-            for path in folder.rglob("*.parquet")
-            for column in ID_COLUMNS
-        ) or any(
-            word in path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file() and path.suffix != ".parquet"
-            for word in words
+            values_where(path, theirs, column)
+            for path in sorted(golden.glob("*.parquet"))
+            for column in theirs
         ):
             found.append(f"{folder.parent.name}:{folder.name}")
     return found
@@ -151,12 +154,24 @@ def _erase_events(folder: Path, ids: Collection[str], time_us: int, report: Eras
             erase_rows(path, {**theirs, _SESSION: sessions})
 
 
-def _erase_log(folder: Path, ids: Collection[str], report: ErasureReport) -> None:
+def require_logs(folders: Iterable[Path]) -> None:
+    """Raise `InvalidDataError` for what is no folder of an event log."""
+    for folder in folders:
+        # A path has lost one slash of a URL, which may hold a password.
+        if str(folder).startswith(("redis:/", "rediss:/")):
+            raise InvalidDataError("Redis", "is a server's log, no folder: give --server instead")
+        if not segments(folder) and not (folder / OUTSIDE_FILE).exists():
+            raise InvalidDataError(
+                str(folder), f"holds no event log: neither visits-*.sqlite nor {OUTSIDE_FILE}"
+            )
+
+
+def _erase_log(folder: Path, tenant: str, ids: Collection[str], report: ErasureReport) -> None:
     lock = LogFolder(folder)
     try:
-        erased = erase_calls(folder, TENANT, visitors=ids)
+        erased = erase_calls(folder, tenant, visitors=ids)
         report.add(f"{folder} (calls)", erased.rows)
-        outside = erase_outside_events(folder / OUTSIDE_FILE, TENANT, ids)
+        outside = erase_outside_events(folder / OUTSIDE_FILE, tenant, ids)
         report.add(f"{folder} (events outside visits)", outside)
     except sqlite3.Error as error:
         raise InvalidDataError(str(folder), f"can't be erased from: {error}") from None

@@ -9,7 +9,6 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from micromoment.security.callers import DEFAULT_TENANT as TENANT
 from micromoment.stores.event_log import OUTSIDE_FILE, read_outside_visits
 from micromoment.stores.log_erasing import sessions_of
 from micromoment.stores.log_segments import read_rows, segments
@@ -17,7 +16,7 @@ from micromoment.stores.online_rows import OnlineRows
 from micromoment.stores.parquet_erasing import rows_where, values_where
 from micromoment.v1 import events_pb2
 from micromoment.workspace_erasing import workspace_rows
-from training.privacy.erase import ID_COLUMNS, OfflinePlaces, table_files
+from training.privacy.erase import ID_COLUMNS, OfflinePlaces, require_logs, table_files
 
 Row = dict[str, Any]
 
@@ -32,13 +31,14 @@ def export_people(ids: Collection[str], places: OfflinePlaces) -> Iterator[tuple
     an online store that does not answer.
     """
     known = frozenset(ids) - {""}
+    require_logs(places.logs)
     for folder in places.events:
         yield from _events(folder, known)
     if places.workspace is not None:
         yield from workspace_rows(places.workspace, known)
         yield from _online(places.workspace, known)
     for log in places.logs:
-        yield from _log(log, known)
+        yield from _log(log, places.tenant, known)
     for table in table_files(places.tables):
         yield from _table(table, known)
 
@@ -66,12 +66,12 @@ def _online(workspace: Path, ids: Collection[str]) -> Iterator[tuple[str, Row]]:
         rows.close()
 
 
-def _log(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, Row]]:
-    sessions = sessions_of(folder, TENANT, ids)
+def _log(folder: Path, tenant: str, ids: Collection[str]) -> Iterator[tuple[str, Row]]:
+    sessions = sessions_of(folder, tenant, ids)
     for segment in segments(folder):
         for visit in read_rows(segment):
             theirs = visit.visitor_id in ids or visit.session_id in sessions
-            if visit.tenant == TENANT and theirs:
+            if visit.tenant == tenant and theirs:
                 yield (
                     str(segment),
                     {
@@ -84,7 +84,7 @@ def _log(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, Row]]:
     outside = folder / OUTSIDE_FILE
     if outside.exists():
         for _, event in read_outside_visits(outside):
-            if event.tenant == TENANT and event.visitor_id in ids:
+            if event.tenant == tenant and event.visitor_id in ids:
                 message = events_pb2.Event.FromString(event.event)
                 yield (
                     str(outside),

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from micromoment.errors import ServerCallError
+from micromoment.errors import InvalidDataError, ServerCallError
 from micromoment.events.identity import IdEncoder, IdKey
 from tests.support.feature_stores import SHOP
 from tests.support.happenings import Happening, write_events
@@ -62,11 +62,24 @@ def test_each_form_of_an_id_is_looked_for(events: Path, tmp_path: Path) -> None:
     """Plain, and by each key."""
     (tmp_path / "keys").write_text("k2:secret-of-sixteen-2\nk1:secret-of-sixteen-1\n")
     (tmp_path / "ids").write_text("u3\n")
-    arguments = ["--ids", "ids", "--id-key-file", "keys", "--events", str(events)]
+    arguments = ["--ids", "ids", "--id-keys", "keys", "--events", str(events)]
     told = run("export-user", *arguments)
     rows = [json.loads(line) for line in told.stdout.splitlines() if line.startswith("{")]
     assert [row["row"]["session_id"][-2:] for row in rows] == ["-0", "-1"]
     assert run("erase", *arguments).exit_code == 0
+    assert users(events) == {"u1", "u2"}
+
+
+def test_keys_come_from_the_environment(events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As all other commands have them: as a text, or as the name of a file."""
+    arguments = ["export-user", "--user-id", "u3", "--events", str(events)]
+    assert not run(*arguments).stdout
+    with monkeypatch.context() as set_keys:
+        set_keys.setenv("MICROMOMENT_ID_KEYS", "k1:secret-of-sixteen-1")
+        assert len(run(*arguments).stdout.splitlines()) == 2
+    (events / "keys").write_text("k1:secret-of-sixteen-1\n")
+    monkeypatch.setenv("MICROMOMENT_ID_KEY_FILE", str(events / "keys"))
+    assert run("erase", *arguments[1:]).exit_code == 0
     assert users(events) == {"u1", "u2"}
 
 
@@ -83,6 +96,46 @@ def test_a_server_that_does_not_answer_comes_first(events: Path) -> None:
     assert "127.0.0.1:1" in str(done.exception)
     assert "u1" not in str(done.exception).replace("127.0.0.1:1", "")
     assert "u1" in users(events)
+
+
+@pytest.mark.parametrize("command", ["erase", "export-user"])
+def test_what_a_connection_needs_is_told(
+    events: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one line: no token in plain text over a network, and files that can't be read."""
+    arguments = [command, "--user-id", "u1", "--events", str(events), "--server"]
+    for file in ("--token-file", "--ca"):
+        done = run(*arguments, "127.0.0.1:1", file, str(events / "missing"))
+        assert isinstance(done.exception, ServerCallError)
+        assert "can't be read" in str(done.exception)
+    (events / "token").write_bytes(b"\xff")
+    done = run(*arguments, "127.0.0.1:1", "--token-file", str(events / "token"))
+    assert isinstance(done.exception, ServerCallError)
+    monkeypatch.setenv("MICROMOMENT_TOKEN", "a-token")
+    done = run(*arguments, "scores:50051")
+    assert isinstance(done.exception, ServerCallError)
+    assert "plain text" in str(done.exception)
+    assert "a-token" not in str(done.exception)
+    assert "u1" in users(events)
+
+
+@pytest.mark.parametrize("command", ["erase", "export-user"])
+def test_what_is_no_log_is_refused(events: Path, command: str) -> None:
+    """A Redis and a folder that is mistyped: nothing is made, and nothing erased elsewhere."""
+    arguments = [command, "--user-id", "u1", "--events", str(events), "--log"]
+    for log in ("redis://:hidden@localhost/0", "rediss://localhost/0", "mistyped", str(events)):
+        done = run(*arguments, log)
+        assert isinstance(done.exception, InvalidDataError), log
+        assert "hidden" not in str(done.exception)
+    assert sorted(path.name for path in events.parent.iterdir()) == ["events"]
+    assert "u1" in users(events)
+
+
+def test_the_folder_of_features_has_both_names(events: Path) -> None:
+    """As `train` calls it, and as it was called before."""
+    for name in ("--features", "--workspace"):
+        done = run("expire", "--older-than", "100d", name, str(events.parent / "none"))
+        assert done.exit_code == 0, done.output
 
 
 def test_old_days_go(events: Path) -> None:

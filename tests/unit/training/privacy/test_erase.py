@@ -118,16 +118,26 @@ def test_features_online_rows_tables_and_logs_go(tmp_path: Path) -> None:
     }
 
 
-def a_log(folder: Path) -> Path:
+def test_logs_are_erased_from_by_tenant(tmp_path: Path) -> None:
+    """Rows of others under the same id stay, and are not told."""
+    log = a_log(tmp_path / "log", "second")
+    for tenant, rows in (("default", 0), ("second", 2)):
+        places = OfflinePlaces(logs=(log,), tenant=tenant)
+        assert len(list(export_people(IDS, places))) == rows
+        assert sum(erase_people(IDS, places).rows.values()) == rows
+    assert traces_in_files(log) == []
+
+
+def a_log(folder: Path, tenant: str = "default") -> Path:
     """Write a log at rest with a call of theirs, one of others, and an order of theirs."""
     writer = SegmentWriter(folder, "commit", LogLimits(1 << 20, 1e12, 1 << 30))
     body = log_pb2.LoggedCall(bundle="shop:1").SerializeToString()
     for visitor in (USER, OTHER):
-        writer.write([LogRow(1, RowKind.BEGAN, "default", f"s-{visitor}", visitor, body)])
+        writer.write([LogRow(1, RowKind.BEGAN, tenant, f"s-{visitor}", visitor, body)])
     writer.close()
     outside = OutsideVisitLog(folder / OUTSIDE_FILE)
     event = events_pb2.Event(event_id="canary-1").SerializeToString()
-    outside._append([LoggedEvent(1, "default", USER, "canary-1", event)])
+    outside._append([LoggedEvent(1, tenant, USER, "canary-1", event)])
     outside._close()
     return folder
 
@@ -162,14 +172,18 @@ def test_what_a_server_erased_does_not_come_back_by_training(tmp_path: Path) -> 
 
 
 def test_bundles_that_hold_an_id_are_named(tmp_path: Path) -> None:
-    """In a golden session, say; others are not."""
-    for version, word in (("1", OTHER), ("2", USER), ("3", OTHER)):
+    """In a cell of a golden session, also as the name of one; others are not, nor models."""
+    for version, session, visitor in (
+        ("1", "s1", f"{USER}-2"),
+        ("2", USER, OTHER),
+        ("3", "s1", BROWSER),
+    ):
         folder = tmp_path / "shop" / version
         (folder / "golden").mkdir(parents=True)
         (folder / "manifest.json").write_text("{}")
-        (folder / "notes.json").write_text(word)
-        users = pa.table({"visitor_id": [BROWSER if version == "3" else OTHER]})
-        pq.write_table(users, folder / "golden" / "users.parquet")
+        (folder / "model.txt").write_text(f"split_gain=1 {USER} 3")
+        rows = pa.table({"session_id": [session], "visitor_id": [visitor]})
+        pq.write_table(rows, folder / "golden" / "users.parquet")
     assert bundles_with(tmp_path, IDS) == ["shop:2", "shop:3"]
 
 
