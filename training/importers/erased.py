@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from micromoment.stores.erasure_list import ErasureList, load_erasures
-from training.importers.event_folder import EventFolder
+from micromoment.stores.erasure_list import ErasureList
 from training.importers.ga4_stage import Stage
 from training.importers.tally import Tally
 
@@ -30,9 +29,11 @@ _TIME: Final = "event_time"
 _Marks = npt.NDArray[np.bool_]
 
 
-def leave_out_erased(stage: Stage, folder: EventFolder, tally: Tally) -> None:
-    """Remove the rows of those who were erased from the staged files, and count them as dropped."""
-    erasures = load_erasures(folder.path)
+def leave_out_erased(stage: Stage, erasures: ErasureList, tally: Tally) -> None:
+    """Remove the rows of those who were erased from the staged files, and count them as dropped.
+
+    `erasures` are the folder's, with the forms in which ids are staged (`Pseudonyms`).
+    """
     if not erasures:
         return
     files = [path for day in stage.days() for path in stage.rows_of(day)]

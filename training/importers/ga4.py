@@ -11,6 +11,7 @@ import duckdb
 
 from micromoment.events.identity import IdEncoder
 from micromoment.events.shop import Shop
+from micromoment.stores.erasure_list import load_erasures
 from training.importers.day_notes import day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.denials import denials_in, stage_denials
@@ -57,9 +58,10 @@ def import_ga4(
         reporting(progress) as show,
     ):
         stage = stage_files(db, sources, folder.work / "rows", shop.currency, tally, show)
-        pseudonyms.encode_files(stage.all_rows(), _IDS)
+        erasures = load_erasures(folder.path)
+        pseudonyms.encode_files(stage.all_rows(), _IDS, erasures)
         stage_denials(folder, denials_in(db, stage.dropped()))
-        leave_out_erased(stage, folder, tally)
+        leave_out_erased(stage, erasures, tally)
         days = stage.days()
         notes = day_notes(folder, days)
         if days:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from micromoment.events.identity import IdEncoder
 from micromoment.events.masking import MASKED_COLUMNS, masked
+from micromoment.stores.erasure_list import ErasureList
 
 # Terms are hashed later; an address among them could be guessed from its hash.
 _TEXTS: Final = (*MASKED_COLUMNS, "campaign_key", "search_term")
@@ -39,14 +40,17 @@ class Pseudonyms:
         """The key under which ids are stored; empty where they are plain."""
         return self.ids.key_id
 
-    def encode_files(self, files: Sequence[Path], columns: Sequence[str]) -> None:
+    def encode_files(
+        self, files: Sequence[Path], columns: Sequence[str], erasures: ErasureList
+    ) -> None:
         """Rewrite staged files in place: ids in `columns` become pseudonyms, addresses are masked.
 
         A row of which a text was masked gets the tag `<column>.email_masked` among its `cleaned`.
+        Whom `erasures` names plainly or under any key, it names afterwards as staged, too.
         """
         if not self.ids.is_on:
             return
-        encode = lru_cache(_REMEMBERED)(self.ids.encode)
+        encode = lru_cache(_REMEMBERED)(partial(self._encode, erasures))
         for path in files:
             draft = path.with_name(f"{path.name}.draft")
             with pq.ParquetFile(path) as source:
@@ -56,6 +60,12 @@ class Pseudonyms:
                         table = pa.Table.from_batches([batch], schema)
                         writer.write_table(_encoded(table, columns, encode))
             draft.replace(path)
+
+    def _encode(self, erasures: ErasureList, plain: str) -> str:
+        stored = self.ids.encode(plain)
+        if erasures and (until := erasures.latest(self.ids.forms(plain))):
+            erasures.add([stored], until)
+        return stored
 
 
 def _encoded(table: pa.Table, columns: Sequence[str], encode: Rename) -> pa.Table:

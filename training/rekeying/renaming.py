@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from micromoment.events.identity import IdEncoder, key_id_of
+from micromoment.stores.erasure_list import load_erasures
 
 _REMEMBERED: Final = 1 << 18
 
@@ -36,17 +37,33 @@ class StoreReport:
 
 
 class Renaming:
-    """Names ids by the current key. Raises `ValueError` for an encoder without keys."""
+    """Names ids by the current key. Raises `ValueError` for an encoder without keys.
 
-    def __init__(self, ids: IdEncoder) -> None:
+    `listing` are folders whose lists of erasures go on naming whom they name: before an id of
+    theirs is renamed, its new form is in the list as well.
+    """
+
+    def __init__(self, ids: IdEncoder, listing: Iterable[Path] = ()) -> None:
         if not ids.is_on:
             raise ValueError("there is no key to bring ids under")
         self.ids = ids
-        self._rename = lru_cache(_REMEMBERED)(ids.rekeyed)
+        self._erasures = {folder: load_erasures(folder) for folder in listing}
+        self._rename = lru_cache(_REMEMBERED)(self._renamed)
 
     def of(self, stored: str) -> str:
         """Give the current form of a stored id; the empty one stays."""
         return self._rename(stored)
+
+    def _renamed(self, stored: str) -> str:
+        named = self.ids.rekeyed(stored)
+        for folder, erasures in self._erasures.items():
+            until = erasures.latest(self.ids.forms(stored)) if erasures else 0
+            if until > erasures.until(named):
+                erasures.add([named], until)
+                written = load_erasures(folder)  # a server may have added to it
+                written.add([named], until)
+                written.save(folder)
+        return named
 
     def is_left(self, stored: str) -> bool:
         """Tell whether an id stays under a key that does not lead to the current one."""

@@ -11,6 +11,7 @@ from micromoment.errors import InvalidSettingError
 from micromoment.events.identity import IdEncoder
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from micromoment.stores.redis_log import is_redis
+from training.privacy.erase import apply_erasures
 from training.progress import Steps
 from training.rekeying.event_files import event_files, rekey_events
 from training.rekeying.log_folder import log_files, rekey_log_folder
@@ -37,6 +38,7 @@ class RekeyRequest:
 def rekey(request: RekeyRequest, steps: Steps | None = None) -> list[StoreReport]:
     """Bring the stores under the current key and tell what came of each.
 
+    With events and a workspace, people whom a server erased are erased from the events first.
     It may be interrupted and run again: each file is replaced whole or not at all. Raises
     `InvalidSettingError` without keys or stores, and for a state file without its log.
     """
@@ -51,7 +53,10 @@ def rekey(request: RekeyRequest, steps: Steps | None = None) -> list[StoreReport
             "needs the folder of its server's log: sessions are brought back from there. Without a"
             " log they go on under their key until they end",
         )
-    renaming = Renaming(request.ids)
+    folders = [folder for folder in (*request.events, request.workspace) if folder is not None]
+    # While ids are still as the list of the features may name them.
+    erased = {folder: _apply_erasures(request, folder) for folder in request.events}
+    renaming = Renaming(request.ids, folders)
     reports: list[StoreReport] = []
     if request.log and is_redis(request.log):
         with steps.step("Event log in Redis", 2) as advance:
@@ -63,10 +68,18 @@ def rekey(request: RekeyRequest, steps: Steps | None = None) -> list[StoreReport
     for events in request.events:
         with steps.step(f"Events {events.name}", len(event_files(events))) as advance:
             reports.append(rekey_events(events, renaming, advance))
+        if erased[events]:
+            reports[-1].note = f"{erased[events]:,} rows of people who were erased are removed"
     if request.workspace is not None:
         with steps.step("Users' features", len(snapshot_files(request.workspace)) + 1) as advance:
             reports += rekey_workspace(request.workspace, renaming, advance)
     return reports
+
+
+def _apply_erasures(request: RekeyRequest, events: Path) -> int:
+    if request.workspace is None:
+        return 0
+    return sum(apply_erasures(request.workspace, events, request.ids).rows.values())
 
 
 def rekey_table(reports: list[StoreReport]) -> Table:

@@ -44,14 +44,15 @@ def import_log(
     several keys; nothing is written then.
     """
     tally = Tally(source.parts, source.row_name)
-    keys = LogKeys(ids or IdEncoder())
     with event_folder(out, None) as opened, reporting(progress) as show:
+        erasures = load_erasures(opened.path)
+        keys = LogKeys(ids or IdEncoder(), erasures)
         reader = LogReader(
             keys.reading(source),
             opened.work / "staged",
             time_zone,
             days or DayRange(),
-            load_erasures(opened.path),
+            erasures,
         )
         reader.read(show)
         folder = opened.under(keys.key_id)

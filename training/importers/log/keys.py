@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder, key_id_of
 from micromoment.events.masking import mask_events
+from micromoment.stores.erasure_list import ErasureList
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.stores.log_rows import LoggedVisit
 from micromoment.v1 import events_pb2
@@ -24,13 +25,16 @@ class LogKeys:
     """Reads a log's ids as they are or, with keys, as they are under the current key.
 
     A log that was served before and after a change of keys has ids under both: with the keys, each
-    visitor is one again.
+    visitor is one again. Whom `erasures` names under any form of a visitor's id in the log, it
+    names under the form that is given on, too, before that is given.
     """
 
-    def __init__(self, ids: IdEncoder) -> None:
+    def __init__(self, ids: IdEncoder, erasures: ErasureList | None = None) -> None:
         self._ids = ids
+        self._erasures = erasures
         self._found: dict[str, str] = {}  # where, by key
         self._name = lru_cache(_REMEMBERED)(ids.rekeyed if ids.is_on else str)
+        self._visitor = lru_cache(_REMEMBERED)(self._name_visitor)
 
     def reading(self, source: LogSource) -> LogSource:
         """Give the same log with the ids that are to be stored, to be read once."""
@@ -73,7 +77,7 @@ class LogKeys:
     def _visit(self, visit: LoggedVisit) -> LoggedVisit:
         if not visit.tenant:
             return visit  # it names nobody: a gap of all, or what is left of an erased row
-        session_id, visitor_id = self._name(visit.session_id), self._name(visit.visitor_id)
+        session_id, visitor_id = self._name(visit.session_id), self._visitor(visit.visitor_id)
         self._note(session_id, f"row {visit.position}")
         self._note(visitor_id, f"row {visit.position}")
         body = visit.body
@@ -82,12 +86,18 @@ class LogKeys:
         return replace(visit, session_id=session_id, visitor_id=visitor_id, body=body)
 
     def _event(self, event: LoggedEvent) -> LoggedEvent:
-        visitor_id = self._name(event.visitor_id)
+        visitor_id = self._visitor(event.visitor_id)
         self._note(visitor_id, "the events outside visits")
         data = event.event
         if visitor_id != event.visitor_id and not key_id_of(event.visitor_id):
             data = _masked_event(data)
         return replace(event, visitor_id=visitor_id, event=data)
+
+    def _name_visitor(self, stored: str) -> str:
+        named = self._name(stored)
+        if self._erasures and (until := self._erasures.latest(self._ids.forms(stored))):
+            self._erasures.add([named], until)
+        return named
 
     def _note(self, stored: str, where: str) -> None:
         if stored:

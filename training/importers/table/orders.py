@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from micromoment.events.identity import IdEncoder
+from micromoment.stores.erasure_list import load_erasures
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.engine import engine, file_list, literal, script
 from training.importers.erased import leave_out_erased
@@ -50,11 +51,12 @@ def import_orders(
             return lines_query(table, file_no, mapping)
 
         files = tables.read(db, lines_of, folder.work / "lines", tally, show)
-        pseudonyms.encode_files(files, ["customer_id"])
+        erasures = load_erasures(folder.path)
+        pseudonyms.encode_files(files, ["customer_id"], erasures)
         lines = f"read_parquet({file_list(files)})"
         make_events(db, lines, folder, mapping, tally)
         stage = stage_lines(db, lines, folder.work / "staged", days, tally)
-        leave_out_erased(stage, folder, tally)
+        leave_out_erased(stage, erasures, tally)
         if not replace:
             check_replaced(folder, stage.days())
         notes = day_notes(folder, stage.days())

@@ -11,6 +11,7 @@ from typing import Final
 import duckdb
 
 from micromoment.events.identity import IdEncoder
+from micromoment.stores.erasure_list import load_erasures
 from training.importers.day_notes import check_replaced, day_notes
 from training.importers.days import rebuild_state, write_day
 from training.importers.denials import denials_in, stage_denials
@@ -70,7 +71,8 @@ def import_visits(
         rows_folder = folder.work / "rows"
         rows_folder.mkdir()
         rows = read_rows(db, rows_folder, tally, show)
-        pseudonyms.encode_files(rows, _IDS)
+        erasures = load_erasures(folder.path)
+        pseudonyms.encode_files(rows, _IDS, erasures)
         stage_denials(folder, denials_in(db, list(rows)))
         stage = stage_visits(
             db,
@@ -81,7 +83,7 @@ def import_visits(
             tally,
             duplicates=settings.duplicates,
         )
-        leave_out_erased(stage, folder, tally)
+        leave_out_erased(stage, erasures, tally)
         days = stage.days()
         if not settings.replace:
             check_replaced(folder, days)

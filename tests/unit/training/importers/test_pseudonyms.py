@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
 from micromoment.events.masking import MASK
+from micromoment.stores.erasure_list import ErasureList
 from micromoment.stores.log_rows import RowKind
 from tests.support.ga4_export import raw, write_export
 from tests.support.keyed import BEFORE, ROTATED, UNLINKED, encoder
@@ -141,6 +143,35 @@ def test_no_file_holds_an_id(tmp_path: Path, run: Import) -> None:
     assert not [one for one in PEOPLE if one.encode() in found]
 
 
+def list_erased(folder: Path, stored: str) -> None:
+    """Write the list of a folder: somebody was erased after all that is imported."""
+    erasures = ErasureList()
+    erasures.add([stored], time.time_ns() // 1_000)
+    erasures.save(folder)
+
+
+# What a folder's list has of somebody: the plain id, or a pseudonym under a key of before or now.
+LISTED = pytest.mark.parametrize(
+    "listed", [IdEncoder(), IDS, encoder(ROTATED)], ids=["plain", "k1", "k2"]
+)
+
+
+@LISTED
+@pytest.mark.parametrize("run", [ga4, segment, orders])
+def test_who_was_erased_stays_out_under_other_keys(
+    tmp_path: Path, run: Import, listed: IdEncoder
+) -> None:
+    """The list may have been written before there were keys, or under another one."""
+    keys = encoder(ROTATED)
+    everybody = run(tmp_path / "files", tmp_path / "before", keys)
+    list_erased(tmp_path / "out", listed.encode("customer-one"))
+    report = run(tmp_path / "files", tmp_path / "out", keys)
+    theirs = keys.encode("customer-one")
+    assert theirs in {row["user_id"] for row in rows_of(tmp_path / "before")}
+    assert theirs not in {row["user_id"] for row in rows_of(tmp_path / "out")}
+    assert report.dropped["erased"] > everybody.dropped.get("erased", 0) == 0
+
+
 def test_masked_texts_are_counted(tmp_path: Path) -> None:
     """The report says in how many rows an address was masked, by column."""
     report = ga4(tmp_path / "files", tmp_path / "keyed", IDS)
@@ -192,6 +223,16 @@ def test_a_log_is_imported_as_its_ids_are(tmp_path: Path) -> None:
     import_log(a_log(IDS), tmp_path)
     assert event_days(tmp_path).key_id == "k1"
     assert {row["session_id"] for row in rows_of(tmp_path)} == {IDS.encode("their-session-1")}
+
+
+@LISTED
+def test_who_was_erased_stays_out_of_a_log_of_before(tmp_path: Path, listed: IdEncoder) -> None:
+    """Also where the list has the form of the log, or one that neither has."""
+    keys = encoder(ROTATED)
+    list_erased(tmp_path, listed.encode("customer-one"))
+    assert import_log(a_log(IdEncoder()), tmp_path, ids=keys).dropped == {"erased": 1}
+    if listed.is_on:
+        assert import_log(a_log(IDS), tmp_path, ids=keys).dropped == {"erased": 1}
 
 
 @pytest.mark.parametrize("before", [IdEncoder(), IDS])

@@ -13,12 +13,13 @@ from micromoment.events.identity import IdEncoder
 from micromoment.events.schema import schema_under
 from micromoment.stores.erasure_list import ErasureList, load_erasures
 from micromoment.stores.online_rows import OnlineRows
-from tests.support.feature_stores import LAG, SHOP, day
+from tests.support.feature_stores import LAG, SHOP, a_workspace, day
 from tests.support.happenings import Happening, moment, write_events
 from tests.support.keyed import BEFORE, ROTATED, encoder
 from training.pipeline.retrain import RetrainRequest, retrain
 from training.pipeline.train import TrainRequest
 from training.privacy import OfflinePlaces, apply_erasures, erase_people, expire
+from training.rekeying import RekeyRequest, rekey
 
 K1, K2 = encoder(BEFORE), encoder(ROTATED)
 END_US = round(moment(day(9), shop=SHOP).timestamp() * 1e6)
@@ -120,3 +121,38 @@ def test_retraining_publishes_no_features_of_whom_a_server_erased(tmp_path: Path
         assert found == [False, True, True]
     finally:
         rows.close()
+
+
+@pytest.mark.parametrize("before", [IdEncoder(), K1], ids=["plain", "k1"])
+def test_lists_go_on_naming_people_when_ids_are_rekeyed(tmp_path: Path, before: IdEncoder) -> None:
+    """A list of the time before has hashes that the new ids don't; who isn't in it stays so."""
+    folder = a_folder(tmp_path / "events", before)
+    erased = before.encode("u0")
+    until = round(moment(day(2), 0, shop=SHOP).timestamp() * 1e6)
+    erase_people([erased], OfflinePlaces(events=(folder,)), time_us=until)
+    assert before.encode("u0") in users(folder)
+    rekey(RekeyRequest(K2, events=(folder,)))
+    assert users(folder) == {K2.encode(f"u{number}") for number in range(3)}
+    erasures = load_erasures(folder)
+    assert [erasures.until(K2.encode(f"u{number}")) for number in range(3)] == [until, 0, 0]
+    assert erasures.until(erased) == until
+
+
+def test_rekeying_erases_first_whom_a_server_erased(tmp_path: Path) -> None:
+    """Afterwards the features' list would name nobody in the events."""
+    folder = a_folder(tmp_path / "events", K1)
+    workspace = a_workspace(tmp_path / "shop").root
+    listed(workspace, K1.encode("u0"))
+    report = rekey(RekeyRequest(K2, events=(folder,), workspace=workspace))[0]
+    assert report.note.startswith("4 rows of people who were erased")
+    assert users(folder) == {K2.encode("u1"), K2.encode("u2")}
+
+
+def test_the_list_of_features_follows_their_rows(tmp_path: Path) -> None:
+    """A later import or training asks for the new forms."""
+    workspace = a_workspace(tmp_path).root
+    listed(workspace, "a")
+    rekey(RekeyRequest(K1, workspace=workspace))
+    rekey(RekeyRequest(K2, workspace=workspace))
+    erasures = load_erasures(workspace)
+    assert [erasures.until(K2.encode(one)) for one in "ab"] == [END_US, 0]
