@@ -31,6 +31,8 @@ _SIDECARS: Final = ("-wal", "-shm", "-journal")
 _VISITS: Final = ("calls", "position", ("session_id", "visitor_id"), "body")
 _OUTSIDE: Final = ("outside_visit_events", "sequence", ("visitor_id",), "event")
 _Table = tuple[str, str, tuple[str, ...], str]
+# Others are gaps of all, and what is left of erased rows: a hash in place of the session's id.
+_NAMES: Final = "tenant <> ''"
 _PAGES_AT_ONCE: Final = 4_096
 _TOGETHER: Final = 1_000
 
@@ -118,7 +120,7 @@ def _has_changes(connection: sqlite3.Connection, table: _Table, renaming: Renami
     name, _, columns, _ = table
     for column in columns:
         # nosemgrep: no-values-in-sql - constants
-        for (stored,) in connection.execute(f"SELECT DISTINCT {column} FROM {name}"):  # noqa: S608 - constants  # nosec B608
+        for (stored,) in connection.execute(f"SELECT DISTINCT {column} FROM {name} WHERE {_NAMES}"):  # noqa: S608 - constants  # nosec B608
             if renaming.of(stored) != stored:
                 return True
     return False
@@ -130,8 +132,11 @@ def _count(
     name, _, columns, _ = table
     if _is_begun(connection, table):
         # nosemgrep: no-values-in-sql - constants
-        for stored in connection.execute(f"SELECT {', '.join(columns)} FROM {name}"):  # noqa: S608 - constants  # nosec B608
+        for stored in connection.execute(f"SELECT {', '.join(columns)} FROM {name} WHERE {_NAMES}"):  # noqa: S608 - constants  # nosec B608
             renaming.take(report, *stored)
+        # nosemgrep: no-values-in-sql - constants
+        others = connection.execute(f"SELECT count(*) FROM {name} WHERE NOT {_NAMES}")  # noqa: S608 - constants  # nosec B608
+        report.rows += others.fetchone()[0]
 
 
 def _rename(
@@ -143,7 +148,10 @@ def _rename(
     update = f"UPDATE {name} SET {assignments} WHERE {number} = ?"  # noqa: S608 - constants  # nosec B608
     connection.execute("BEGIN")
     pending = []
-    for row, data, *stored in _rows(connection, table):
+    for row, data, tenant, *stored in _rows(connection, table):
+        if not tenant:
+            report.rows += 1
+            continue
         named = renaming.take(report, *stored)
         if any(stored) and not any(map(key_id_of, stored)):
             # It was kept while ids were plain, when texts were, too.
@@ -162,7 +170,7 @@ def _rows(connection: sqlite3.Connection, table: _Table) -> Iterator[tuple[int, 
     after = -1
     while True:
         page = connection.execute(
-            f"SELECT {number}, {message}, {', '.join(columns)} FROM {name}"  # noqa: S608 - constants  # nosec B608
+            f"SELECT {number}, {message}, tenant, {', '.join(columns)} FROM {name}"  # noqa: S608 - constants  # nosec B608
             f" WHERE {number} > ? ORDER BY {number} LIMIT {_TOGETHER}",
             (after,),
         ).fetchall()

@@ -128,6 +128,9 @@ def _pages(client: Redis, name: str) -> Iterator[list[tuple[bytes, _Fields]]]:
 
 def _visit_change(renaming: Renaming, waiting: set[str]) -> _Change:
     def change(fields: _Fields, report: StoreReport) -> _Fields:
+        if not fields[b"tenant"]:  # it names nobody, as in a folder
+            report.rows += 1
+            return fields
         session, visitor = fields[b"session"].decode(), fields[b"visitor"].decode()
         if session in waiting:
             report.rows += 1
