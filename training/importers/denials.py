@@ -7,7 +7,7 @@ lists of an audience would go on naming them. They read it (`training/audiences/
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from training.consented import REASON
 from training.importers.engine import file_list, literal
 from training.importers.event_folder import STATE_NAME, EventFolder
 
-_KIND: Final = "denials"
+KIND: Final = "denials"
 _SCHEMA: Final = pa.schema([("visitor", pa.string()), ("denied_us", pa.int64())])
 
 # Visitor, day, and time in microseconds since 1970.
@@ -56,14 +56,27 @@ def stage_denials(folder: EventFolder, denials: Iterable[Denial]) -> None:
         by_day[day][hashed] = max(time_us, by_day[day].get(hashed, time_us))
     for day, found in by_day.items():
         rows = [{"visitor": hashed, "denied_us": time} for hashed, time in sorted(found.items())]
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), folder.staged_state(_KIND, day))
+        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), folder.staged_state(KIND, day))
 
 
 def read_denials(events: Path) -> dict[str, int]:
     """Give the last time of each visitor's denials in a folder of events, by `visitor_hash`."""
     last: dict[str, int] = {}
-    for path in sorted((events / STATE_NAME / _KIND).glob("*.parquet")):
+    for path in sorted((events / STATE_NAME / KIND).glob("*.parquet")):
         table = pq.read_table(path, schema=_SCHEMA)
         for hashed, time_us in zip(*(column.to_pylist() for column in table.columns), strict=True):
             last[hashed] = max(time_us, last.get(hashed, time_us))
     return last
+
+
+def denials_renamed(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
+    """Give a day's denials with other hashes of the visitors in `names`; the rest stays.
+
+    Of two rows that come to be one visitor's the last counts.
+    """
+    last: dict[str, int] = {}
+    for hashed, time_us in zip(*(table[name].to_pylist() for name in _SCHEMA.names), strict=True):
+        named = names.get(hashed, hashed)
+        last[named] = max(time_us, last.get(named, time_us))
+    rows = [{"visitor": hashed, "denied_us": time_us} for hashed, time_us in sorted(last.items())]
+    return pa.Table.from_pylist(rows, _SCHEMA)

@@ -2,6 +2,8 @@
 
 A day is written anew and put in place by renaming. While that goes on, the folder has days under
 two keys, which its readers refuse; whoever is interrupted begins again and goes on where it was.
+State goes first: denials know their visitors by a hash alone, and only a day that is still as it
+was says of which id.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.arrow_codec import masked_texts
 from micromoment.events.masking import MASKED_COLUMNS, masked
 from micromoment.events.schema import key_id_of_schema, schema_under
+from training.importers.denials import KIND, denials_renamed, visitor_hash
 from training.importers.event_folder import STATE_NAME, EventFolder, event_folder
 from training.importers.event_writer import ROW_GROUP_ROWS
 from training.progress import Advance
@@ -40,10 +44,13 @@ def rekey_events(folder: Path, renaming: Renaming, advance: Advance) -> StoreRep
     if not any(folder.glob("*.parquet")):
         raise InvalidDataError(str(folder), "holds no YYYY-MM-DD.parquet file of events")
     with event_folder(folder, None) as opened:
+        denials = _Denials(folder, renaming)
         for path in event_files(folder):
             report.files += 1
             if path.parent == folder:
                 report.rewritten += _rekey_day(path, opened, renaming, report)
+            elif path.parent.name == KIND:
+                report.rewritten += denials.rekey(path, opened)
             else:
                 report.rewritten += _rekey_state(path, opened, renaming)
             advance(1)
@@ -83,6 +90,46 @@ def _rekey_state(path: Path, folder: EventFolder, renaming: Renaming) -> bool:
     pq.write_table(named, draft, compression="zstd")
     put_in_place(draft, path)
     return True
+
+
+class _Denials:
+    """Gives the hashes by which denials know their visitors those of the current ids.
+
+    A visitor who occurs in no day keeps theirs: there is no id of which to make another one.
+    """
+
+    def __init__(self, folder: Path, renaming: Renaming) -> None:
+        self._folder = folder
+        self._renaming = renaming
+        self._names: dict[str, str] | None = None
+
+    def rekey(self, path: Path, folder: EventFolder) -> bool:
+        """Bring a file of them under the current ids; tell whether it was written anew."""
+        if self._names is None:
+            self._names = self._hashes()
+        table = pq.read_table(path)
+        if not any(hashed in self._names for hashed in table["visitor"].to_pylist()):
+            return False
+        draft = folder.work / path.name
+        pq.write_table(denials_renamed(table, self._names), draft)
+        put_in_place(draft, path)
+        return True
+
+    def _hashes(self) -> dict[str, str]:
+        names = {}
+        for day in sorted(self._folder.glob("*.parquet")):
+            for visitor in _visitors(day):
+                named = self._renaming.of(visitor)
+                if named != visitor:
+                    names[visitor_hash(visitor)] = visitor_hash(named)
+        return names
+
+
+def _visitors(day: Path) -> Iterator[str]:
+    table = pq.read_table(day, columns=["user_id", "anonymous_id"])
+    is_unknown = pc.equal(pc.fill_null(table["user_id"], ""), "")
+    visitors = pc.if_else(is_unknown, table["anonymous_id"], table["user_id"])
+    yield from (one for one in pc.unique(visitors).to_pylist() if one)
 
 
 def _groups(source: pq.ParquetFile) -> Iterator[pa.Table]:
