@@ -59,7 +59,10 @@ def test_every_folder_is_mounted() -> None:
     assert folders
     assert {*folders, "/tmp"} <= mounts.keys()  # noqa: S108 - the container's
     written = {one["mountPath"] for one in CONTAINER["volumeMounts"] if not one.get("readOnly")}
-    assert {"/bundles", "/features", "/reports"} <= written
+    # Events, too: training erases from them whom a server erased.
+    assert {"/events", "/bundles", "/features", "/reports"} <= written
+    claims = [one["persistentVolumeClaim"] for one in POD["volumes"] if "emptyDir" not in one]
+    assert not [claim for claim in claims if claim.get("readOnly")]
 
 
 @pytest.mark.parametrize("argument", CONTAINER["args"][1:])

@@ -93,12 +93,15 @@ def event_folder(path: Path, key_id: str | None = "") -> Iterator[EventFolder]:
         path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise InvalidDataError(str(path), f"can't be written: {error.strerror}") from error
+        raise _not_writable(path, error) from error
     work = path / _WORK_NAME
     try:
         _lock(descriptor, path)
         shutil.rmtree(work, ignore_errors=True)  # of an import that was killed
-        work.mkdir()
+        try:
+            work.mkdir()
+        except OSError as error:
+            raise _not_writable(path, error) from error
         try:
             folder = EventFolder(path, work)
             yield folder if key_id is None else folder.under(key_id)
@@ -106,6 +109,10 @@ def event_folder(path: Path, key_id: str | None = "") -> Iterator[EventFolder]:
             shutil.rmtree(work, ignore_errors=True)
     finally:
         os.close(descriptor)
+
+
+def _not_writable(path: Path, error: OSError) -> InvalidDataError:
+    return InvalidDataError(str(path), f"can't be written: {error.strerror}")
 
 
 def _lock(descriptor: int, path: Path) -> None:

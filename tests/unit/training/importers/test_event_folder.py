@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,28 @@ def test_a_folder_takes_one_import_at_a_time(tmp_path: Path) -> None:
     ):
         pass
     with event_folder(tmp_path) as folder:
+        assert folder.work.is_dir()
+
+
+def test_a_folder_that_can_only_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only mount lets the folder be opened, and nothing be made in it."""
+    make = Path.mkdir
+
+    def refused(path: Path, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - mkdir's
+        if path.name == ".import-work":
+            raise OSError(errno.EROFS, "Read-only file system")
+        make(path, *arguments, **options)
+
+    with monkeypatch.context() as mount:
+        mount.setattr(Path, "mkdir", refused)
+        with (
+            pytest.raises(InvalidDataError, match="can't be written: Read-only file system"),
+            event_folder(tmp_path),
+        ):
+            pass
+    with event_folder(tmp_path) as folder:  # it is not locked
         assert folder.work.is_dir()
 
 
