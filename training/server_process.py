@@ -38,11 +38,45 @@ _ALONE: Final[Mapping[str, str]] = {
     "credentials": "",
 }
 
+# What answers depend on, or where they are kept: by default, whatever the environment says.
+_BY_DEFAULT: Final = frozenset(
+    {
+        "abstain_above_calibration_error",
+        "abstain_below_evidence",
+        "abstain_degraded",
+        "abstain_within",
+        "bundle_copies",
+        "bundle_keys",
+        "bundle_poll",
+        "consent_default_ads",
+        "consent_default_analytics",
+        "consent_default_personalization",
+        "event_log",
+        "feature_tenant",
+        "global_privacy_control_denies",
+        "id_key_file",
+        "id_keys",
+        "max_sessions",
+        "max_sessions_per_tenant",
+        "max_user_feature_age",
+        "on_withdrawal",
+        "session_prefix",
+        "session_store",
+        "session_timeout",
+        "session_ttl",
+        "state_file",
+        "tombstone_retention",
+        "user_feature_timeout",
+    }
+)
+_PREFIX: Final = "MICROMOMENT_"
+
 
 class ServerProcess:
     """Runs `micromoment serve` with settings, as their environment variables without prefix.
 
-    As a context manager it starts, waits until health says SERVING, and stops with SIGTERM.
+    Of the environment it takes over what changes no answer. As a context manager it starts, waits
+    until health says SERVING, and stops with SIGTERM.
     """
 
     command: ClassVar = "serve"
@@ -55,11 +89,10 @@ class ServerProcess:
         self._log = log
         given = {**_ALONE, **settings, "port": self.port}
         self._probed = f"127.0.0.1:{given['health_port'] or self.port}"
-        # Feast sets the second variable on import; a server that inherits it counts into files.
-        self._environment = {
-            **{k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"},
-            **{f"MICROMOMENT_{name.upper()}": str(value) for name, value in given.items()},
-            f"MICROMOMENT_{self.port_setting.upper()}": str(self.port),
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not _is_left_out(name)},
+            **{f"{_PREFIX}{name.upper()}": str(value) for name, value in given.items()},
+            f"{_PREFIX}{self.port_setting.upper()}": str(self.port),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -84,11 +117,11 @@ class ServerProcess:
         """Start and wait for SERVING. Raises `ServerFailedError` naming the log."""
         command = [sys.executable, "-m", "micromoment", self.command]
         if self._log is None:
-            self._process = subprocess.Popen(command, env=self._environment)
+            self._process = subprocess.Popen(command, env=self.environment)
         else:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    command, env=self._environment, stdout=log, stderr=log
+                    command, env=self.environment, stdout=log, stderr=log
                 )
         self._await_serving()
 
@@ -146,6 +179,14 @@ class HttpServerProcess(ServerProcess):
             return False
         finally:
             connection.close()
+
+
+def _is_left_out(variable: str) -> bool:
+    name = variable.upper()
+    # Feast sets the first one on import; a server that inherits it counts into files.
+    return name == "PROMETHEUS_MULTIPROC_DIR" or (
+        name.startswith(_PREFIX) and name.removeprefix(_PREFIX).lower() in _BY_DEFAULT
+    )
 
 
 def free_port() -> int:
