@@ -10,12 +10,16 @@ from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.parquet_erasing import erase_rows, rows_where, values_where
 from micromoment.stores.user_view import VISITOR_KEY
 
+# Where trainings that run keep temporary files; theirs may be half written.
+RETRAIN_SCRATCH: Final = "retrain.unfinished"
+TRAINING_SCRATCH_PREFIX: Final = "training-"
 _SESSION: Final = "session_id"
 
 
 def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: int) -> int:
     """Note the erasure in the workspace, then remove the visitors' rows; give how many.
 
+    Temporary files of a training are left to it: they go at its end or when the next one begins.
     One that can't be written, but holds nothing of them, is left as it is. Raises
     `InvalidDataError` for a file that can't be read, and `OSError`.
     """
@@ -46,4 +50,12 @@ def workspace_rows(
 
 
 def _files(workspace: Path) -> list[Path]:
-    return sorted(workspace.rglob("*.parquet"))
+    return sorted(
+        path
+        for path in workspace.rglob("*.parquet")
+        if not _is_scratch(path.relative_to(workspace).parts[0])
+    )
+
+
+def _is_scratch(name: str) -> bool:
+    return name == RETRAIN_SCRATCH or name.startswith(TRAINING_SCRATCH_PREFIX)

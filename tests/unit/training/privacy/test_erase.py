@@ -18,10 +18,15 @@ from micromoment.stores.log_rows import LogRow, RowKind
 from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.online_erasing import erase_online
 from micromoment.v1 import events_pb2, log_pb2
-from micromoment.workspace_erasing import erase_from_workspace
+from micromoment.workspace_erasing import (
+    TRAINING_SCRATCH_PREFIX,
+    erase_from_workspace,
+    workspace_rows,
+)
 from tests.support.feature_stores import SHOP, day
 from tests.support.happenings import Happening, moment, write_events
 from tests.support.privacy import BROWSER, OTHER, USER, a_workspace_with_them, traces_in_files
+from training.pipeline.retrain import _scratch
 from training.privacy import (
     OfflinePlaces,
     apply_erasures,
@@ -228,3 +233,22 @@ def test_a_workspace_to_be_read_only_must_hold_nothing_of_them(
     assert erase_from_workspace(workspace.root, IDS, 7) == 0
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert erase_online(workspace.root, IDS) == 0
+
+
+def test_a_training_that_runs_holds_up_no_erasure(tmp_path: Path) -> None:
+    """What it has half written is left to it, by a server and by the command; the rest goes."""
+    workspace = a_workspace_with_them(tmp_path)
+    with _scratch(workspace.root) as retraining:
+        with_dask = workspace.root / f"{TRAINING_SCRATCH_PREFIX}x1"
+        for folder in (retraining / "parts", with_dask):
+            folder.mkdir()
+            (folder / "part.parquet").write_bytes(b"PAR1 and half of a file")
+        assert erase_from_workspace(workspace.root, IDS, 7) > 0
+        assert list(workspace_rows(workspace.root, IDS)) == []
+        assert load_erasures(workspace.root).until(USER) == 7
+        assert (retraining / "parts" / "part.parquet").exists()
+    # Another folder's file that can't be read still is an error.
+    (workspace.root / "own").mkdir()
+    (workspace.root / "own" / "part.parquet").write_bytes(b"PAR1 and half of a file")
+    with pytest.raises(InvalidDataError, match="no Parquet file"):
+        erase_from_workspace(workspace.root, IDS, 8)
