@@ -15,12 +15,13 @@ import typer
 from typer.testing import CliRunner
 
 from micromoment.client import AsyncClient, event
-from micromoment.errors import InvalidDataError, InvalidSettingError
+from micromoment.errors import InvalidDataError, InvalidSettingError, UserFeaturesUnavailableError
 from micromoment.events.identity import IdEncoder
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.stores.log_care import check_log
 from micromoment.stores.redis_log import read_stream
 from micromoment.stores.redis_outside_visits import read_outside_stream
+from micromoment.stores.secure_sqlite import UNCLEAN
 from micromoment.stores.user_features import FeastUserFeatures
 from tests.support.feature_stores import a_redis, a_workspace, published, redis_config
 from tests.support.ga4_export import raw, write_export
@@ -34,6 +35,7 @@ from training.importers import import_ga4
 from training.importers.log import import_log, log_source
 from training.rekeying import RekeyRequest, rekey
 from training.rekeying import log_folder as files
+from training.rekeying import workspace as users_rows
 from training.rekeying.renaming import put_in_place
 
 VISITS = range(3)
@@ -294,6 +296,34 @@ def test_a_row_that_was_published_later_stays(tmp_path: Path) -> None:
         counts = f'SELECT count(*), count(value) FROM "{table}"'  # noqa: S608 - Feast's
         ((rows, with_value),) = connection.execute(counts).fetchall()
     assert rows == with_value > 0
+
+
+def test_what_a_reader_keeps_of_earlier_ids_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write-ahead log that is being read can't be cut: an error, and done the next time."""
+    made = a_workspace(tmp_path)
+    materialize(made, published(3))
+    rekey(RekeyRequest(encoder(BEFORE), workspace=made.root))
+
+    def mark() -> int:
+        with closing(sqlite3.connect(made.root / "online.db")) as connection:
+            (found,) = connection.execute("PRAGMA application_id").fetchone()
+        return int(found)
+
+    earlier = {encoder(BEFORE).encode(one) for one in "abc"}
+    request = RekeyRequest(encoder(ROTATED), workspace=made.root)
+    monkeypatch.setattr(users_rows, "_READERS_S", 0.1)
+    with closing(sqlite3.connect(made.root / "online.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        with pytest.raises(UserFeaturesUnavailableError, match="can't be written"):
+            rekey(request)
+    assert mark() == UNCLEAN
+    _, report = rekey(request)
+    assert (report.rows, report.renamed, report.left) == (3, 0, 0)
+    assert not found_in(made.root, earlier)
+    assert mark() == 0
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from micromoment.errors import InvalidDataError, UserFeaturesUnavailableError
 from micromoment.stores.feast_config import repo_config, sqlite_file
+from micromoment.stores.secure_sqlite import UNCLEAN, erasing
 from micromoment.stores.user_view import VISITOR_KEY
 from training.feature_store.workspace import FeatureWorkspace
 from training.progress import Advance
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _DRAFT: Final = ".unfinished"  # as building snapshots calls its own, and removes it
 _TOGETHER: Final = 1_000
 _BUSY_TIMEOUT_S: Final = 30.0
+# How long readers may go on before the write-ahead log is cut.
+_READERS_S: Final = 5.0
 
 
 def snapshot_files(workspace: Path) -> list[Path]:
@@ -90,7 +93,10 @@ def _rekey_online(root: Path, renaming: Renaming, report: StoreReport) -> None:
             with closing(
                 sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             ) as own:
-                _rekey_sqlite(own, renaming, report)
+                _rekey_sqlite(own, config.entity_key_serialization_version, renaming, report)
+            # Nothing is left to change: it cleans the file and its write-ahead log.
+            with erasing(file, wait_s=_READERS_S):
+                pass
         elif config.online_store.type == "redis":
             _rekey_redis(config, renaming, report)
         else:
@@ -103,7 +109,9 @@ def _rekey_online(root: Path, renaming: Renaming, report: StoreReport) -> None:
     report.rewritten = int(report.renamed > 0)
 
 
-def _rekey_sqlite(connection: sqlite3.Connection, renaming: Renaming, report: StoreReport) -> None:
+def _rekey_sqlite(
+    connection: sqlite3.Connection, version: int, renaming: Renaming, report: StoreReport
+) -> None:
     # What is overwritten is filled with zeros.
     connection.execute("PRAGMA secure_delete = ON")
     tables = [
@@ -115,13 +123,17 @@ def _rekey_sqlite(connection: sqlite3.Connection, renaming: Renaming, report: St
     for name in tables:
         # nosemgrep: no-values-in-sql - Feast's names of tables
         keys = [key for (key,) in connection.execute(f'SELECT DISTINCT entity_key FROM "{name}"')]  # noqa: S608 - Feast's  # nosec B608
-        moves = list(_moves(keys, renaming, report))
+        moves = list(_moves(keys, version, renaming, report))
         others = ", ".join(
             f'"{row[1]}"'
             # nosemgrep: no-values-in-sql - Feast's names of tables
             for row in connection.execute(f'PRAGMA table_info("{name}")')
             if row[1] != "entity_key"
         )
+        if moves:
+            # Whoever breaks off leaves a file that is known to need cleaning.
+            # nosemgrep: no-values-in-sql - a constant; PRAGMA takes no parameter
+            connection.execute(f"PRAGMA application_id = {UNCLEAN}")
         # A row that is there under the current key was published later.
         copy = (
             f'INSERT OR IGNORE INTO "{name}" (entity_key, {others})'  # noqa: S608 - Feast's names  # nosec B608
@@ -130,7 +142,6 @@ def _rekey_sqlite(connection: sqlite3.Connection, renaming: Renaming, report: St
         _in_parts(connection, copy, [(new, old) for old, new in moves])
         remove = f'DELETE FROM "{name}" WHERE entity_key = ?'  # noqa: S608 - Feast's names  # nosec B608
         _in_parts(connection, remove, [(old,) for old, _ in moves])
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _in_parts(
@@ -151,7 +162,7 @@ def _rekey_redis(config: RepoConfig, renaming: Renaming, report: StoreReport) ->
     suffix = config.project.encode()
     keys = [key for key in client.scan_iter(count=_TOGETHER) if key.endswith(suffix)]
     plain = [key[: -len(suffix)] for key in keys]
-    moves = list(_moves(plain, renaming, report))
+    moves = list(_moves(plain, config.entity_key_serialization_version, renaming, report))
     for old, new in moves:
         client.copy(old + suffix, new + suffix)  # keeps how long it lives
     for old, _ in moves:
@@ -159,15 +170,15 @@ def _rekey_redis(config: RepoConfig, renaming: Renaming, report: StoreReport) ->
 
 
 def _moves(
-    keys: list[bytes], renaming: Renaming, report: StoreReport
+    keys: list[bytes], version: int, renaming: Renaming, report: StoreReport
 ) -> Iterator[tuple[bytes, bytes]]:
     """Give the visitors' keys that change, each with its new form, and count visitors."""
     from micromoment.stores import feast_sdk as feast  # noqa: PLC0415 - seconds
 
-    read: Callable[[bytes], Any] = feast.deserialize_entity_key
+    read: Callable[[bytes, int], Any] = feast.deserialize_entity_key
     for key in keys:
         try:
-            entity = read(key)
+            entity = read(key, version)
         except (ValueError, UnicodeDecodeError):
             continue  # another's
         if list(entity.join_keys) != [VISITOR_KEY]:
@@ -176,4 +187,4 @@ def _moves(
         (named,) = renaming.take(report, value.string_val)
         if named != value.string_val:
             value.string_val = named
-            yield key, feast.serialize_entity_key(entity, entity_key_serialization_version=3)
+            yield key, feast.serialize_entity_key(entity, entity_key_serialization_version=version)
