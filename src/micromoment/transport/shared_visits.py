@@ -203,8 +203,8 @@ class SharedVisits:
         call = replace(await self._with_user(kept.visit, None), first_sequence=None)
         if not call.dry_run:
             # Which of them it is under is not known without the store.
-            for key in visit.possible_keys():
-                self._sessions.remember_lost(key)
+            for form, key in enumerate(visit.possible_keys()):
+                self._sessions.remember_lost(key, only_if_known=form > 0)
         score = self._score(call, None, False).score
         score.degraded = (Degraded.STATE_UNAVAILABLE, *score.degraded)
         score.consent = self.consent.applied(score, kept.visit)

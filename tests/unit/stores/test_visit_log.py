@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from micromoment.scoring.calls import SessionKey
 from micromoment.stores import log_writer, visit_log
 from micromoment.stores.durability import Durability
 from micromoment.stores.errors import EventLogUnavailableError
-from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind
+from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind, erased_row
 from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
 from micromoment.stores.visit_log import GAP_FILE, SqliteVisitLog
+from micromoment.transport.keeping import settled
 from tests.support.log_rows import a_row
 
 LIMITS = LogLimits(segment_bytes=1 << 20, retention_s=1e12, max_bytes=1 << 30)
@@ -288,3 +290,22 @@ async def test_a_log_that_fails_is_not_erased_from(tmp_path: Path, disk: Disk) -
     await asyncio.sleep(1.2)
     assert (await log.erase("default", sessions=["s1"])).rows == 1
     await log.close()
+
+
+async def test_a_lost_withdrawal_is_said_later(tmp_path: Path, disk: Disk) -> None:
+    """A row that says that a session is erased is no gap: it is written as soon as that works."""
+    log, _ = a_log(tmp_path)
+    disk.is_full = True
+    log.append(erased_row(7, SessionKey("default", "withdrawn")))
+    log.append(a_row("other"))
+    assert await settled(log.barrier()) is False
+    disk.is_full = False
+    log.append(a_row("next"))
+    assert await settled(log.barrier())
+    await log.close()
+    kinds = {row.session_id: row.kind for row in rows(tmp_path)}
+    assert kinds == {
+        "withdrawn": RowKind.ERASED,
+        "other": RowKind.GAP,
+        "next": RowKind.WENT_ON,
+    }

@@ -12,11 +12,11 @@ from training.replay.run import run_jobs
 
 # Two workers that say that they are there, then sleep.
 SCRIPT = """
-import sys, time
+import os, time
 from training.replay.run import run_jobs
 
 def work(number):
-    print("working", flush=True)
+    os.write(1, b"working\\n")  # whole, beside the other's
     time.sleep(60)
 
 if __name__ == "__main__":
