@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -17,6 +19,7 @@ from micromoment.stores.withdrawn_sessions import WithdrawnSessions
 from micromoment.transport.consent import GRANTED, ConsentPolicy, Purpose
 from micromoment.transport.consent_gate import ConsentGate
 from micromoment.transport.decoding import RequestDecoder
+from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
 from micromoment.transport.visits import Visits
 from micromoment.v1 import events_pb2 as pb
@@ -51,22 +54,29 @@ class Shopfront:
     erased: Tombstones = field(default_factory=Tombstones)
     withdrawn: WithdrawnSessions = field(default_factory=lambda: WithdrawnSessions(100.0))
     told: Told = field(default_factory=Told)
+    turns: Turns = field(default_factory=Turns)
     sessions: MemorySessionStore = field(default_factory=lambda: MemorySessionStore(10, 60))
 
     def __post_init__(self) -> None:
         visitors = Visitors(SlowUsers(), 1.0, NoObserver())
         self.visits = Visits(
-            CountingScorer(), self.sessions, visitors, NoObserver(), erased=self.erased,
+            CountingScorer(), self.sessions, visitors, NoObserver(), self.turns, erased=self.erased,
             consent=ConsentGate(self.policy, self.withdrawn, Shop()), withdrawals=self.told,
         )  # fmt: skip
 
-    def call(self, *own: pb.Consent | None, user_id: str = "u", dry_run: bool = False) -> VisitCall:
-        """Decode a request of events with consents of their own, a second apart."""
+    def call(
+        self,
+        *own: pb.Consent | None,
+        user_id: str = "u",
+        dry_run: bool = False,
+        seconds: Sequence[int] = range(9),
+    ) -> VisitCall:
+        """Decode a request of events with consents of their own, at these seconds."""
         events = [
             event("page_view", event_id=f"e{place}", consent=one) for place, one in enumerate(own)
         ]
         for place, one in enumerate(events):
-            one.event_time.FromMicroseconds(NOW_US + place * 1_000_000)
+            one.event_time.FromMicroseconds(NOW_US + seconds[place] * 1_000_000)
         request = ScoreRequest(session_id="s1", user_id=user_id, events=events, dry_run=dry_run)
         decoder = RequestDecoder(
             Shop(), self.ids, lambda: NOW_US, erased=self.erased, consent=self.policy
@@ -141,16 +151,15 @@ async def test_a_denial_in_a_call_of_late_events_withdraws() -> None:
 
 
 async def test_events_that_are_left_out_decide_nothing() -> None:
-    """A late event's yes is none for those that stay; a request that ends with no stays denied."""
+    """A late event's yes is none for those that stay."""
     front = Shopfront(CLOSED)
     front.erase("u", NOW_US)
-    visit = front.call(YES, None)
+    visit = front.call(None, YES, seconds=(1, 0))
     assert (visit.late, visit.is_late) == (1, False)
-    await front.visits.score(visit)
-    decoded = front.call(None, YES)
-    front.erase("u", NOW_US + 5_000_000)
-    await front.visits.score(decoded)
-    assert decoded.is_late
+    score = await front.visits.score(visit)
+    assert score.consent is not None
+    assert dict(score.consent.not_kept) == {NotKept.DEFAULT: 1}
+    assert len(front.sessions) == 0
 
 
 async def test_turns_are_a_session_s_under_all_its_keys() -> None:
@@ -158,6 +167,9 @@ async def test_turns_are_a_session_s_under_all_its_keys() -> None:
     front = Shopfront(ids=IDS)
     visit = front.call(None)
     visit.go_by(1)
-    await front.visits.score(front.call(None))
-    await front.visits.score(visit)
-    assert len(front.sessions) == 1
+    call = asyncio.create_task(front.visits.score(visit))
+    await asyncio.sleep(0)
+    turn = SessionKey("default", IDS.candidates("s1")[0])
+    assert [front.turns.taken(turn), len(front.turns)] == [True, 1]
+    await call
+    assert len(front.turns) == 0
