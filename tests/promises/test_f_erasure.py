@@ -242,7 +242,7 @@ def test_f5_an_erasure_that_is_broken_off_is_finished(
     shop.plant()
     finished = repeated = 0
     calls = FILE_CALLS if shop.redis is None else SOCKET_CALLS
-    for place in form((1, 6, 14), tuple(range(1, 60, 2))):
+    for place in form((1, 10), tuple(range(1, 60, 2))):
         with shop.serving() as (visits, admin):
             visits.theirs()
             if not is_killed_at(shop.server, calls, place, admin):
@@ -257,7 +257,7 @@ def test_f5_an_erasure_that_is_broken_off_is_finished(
             visits.theirs()
         shop.stop()
     assert finished > 0
-    assert finished + repeated >= 3
+    assert finished + repeated >= 2
     reached(
         "F5",
         f"killed in the middle {finished + repeated} times: {finished} were finished by the next "

@@ -29,17 +29,24 @@ LOCKS = ("base", "http", "training", "dev", "scan")
 FLOORS = {"grpcio": "1.69", "protobuf": "6.33.5", "lightgbm": "4.6", "redis": "4.5.5"}
 
 # What each scanner must find, in a checkout that is otherwise empty: scanner, file, text, finding.
-FAULTS = [
-    ("bandit", "src/planted.py", "import hashlib\nhashlib.md5(b'')\n", "B324"),
-    ("bandit", "training/planted.py", "host = '0.0.0.0'\n", "B104"),
-    ("bandit", "src/planted.py", "def broken(:\n", "not read"),
-    ("semgrep", "src/planted.py", "import pickle\n", "no-unpickling"),
-    ("semgrep", "training/planted.py", "eval('1')\n", "no-evaluation"),
-    ("semgrep", "src/planted.py", "_log.info('x', session_id=one)\n", "no-ids-in-logs"),
-    ("secrets", "deploy/planted.yaml", f"password: '{'hunter2' * 2}'\n", "Secret Keyword"),
-    ("secrets", "docs/planted.md", f"key: AKIA{'ABCDEFGHIJKLMNOP'}\n", "AWS Access Key"),
-    ("secrets", "src/planted.pem", "-----BEGIN {}-----\n".format("PRIVATE KEY"), "Private Key"),
-]
+# By scanner: file, text, and what is found.
+FAULTS = {
+    "bandit": [
+        ("src/hashing.py", "import hashlib\nhashlib.md5(b'')\n", "B324"),
+        ("training/binding.py", "host = '0.0.0.0'\n", "B104"),
+        ("src/broken.py", "def broken(:\n", "not read"),
+    ],
+    "semgrep": [
+        ("src/pickles.py", "import pickle\n", "no-unpickling"),
+        ("training/evaluates.py", "eval('1')\n", "no-evaluation"),
+        ("src/logs.py", "_log.info('x', session_id=one)\n", "no-ids-in-logs"),
+    ],
+    "secrets": [
+        ("deploy/planted.yaml", f"password: '{'hunter2' * 2}'\n", "Secret Keyword"),
+        ("docs/planted.md", f"key: AKIA{'ABCDEFGHIJKLMNOP'}\n", "AWS Access Key"),
+        ("src/planted.pem", "-----BEGIN {}-----\n".format("PRIVATE KEY"), "Private Key"),
+    ],
+}
 
 
 def pins(lock: str) -> dict[str, Version]:
@@ -159,22 +166,23 @@ def test_f8_the_code_is_clean(scan: ModuleType, reached: Reached) -> None:
     assert all(one.seen >= one.due > 0 for one in told.values()), told
 
 
-@pytest.mark.parametrize(("scanner", "file", "text", "finding"), FAULTS)
-def test_f8_a_planted_fault_is_found(
-    scan: ModuleType, tmp_path: Path, scanner: str, file: str, text: str, finding: str
-) -> None:
+@pytest.mark.parametrize("scanner", FAULTS)
+def test_f8_planted_faults_are_found(scan: ModuleType, tmp_path: Path, scanner: str) -> None:
     """Each scanner fails on what it is there for, and where it can't read a file."""
     for folder in scan.SOURCES:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "fine.py").write_text("fine = 1\n")
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).write_text(text)
+    for file, text, _ in FAULTS[scanner]:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(text)
     git = shutil.which("git")
     assert git is not None
     for command in (["init", "-q"], ["add", "-A"]):
         subprocess.run([git, *command], cwd=tmp_path, check=True)
-    found = scan.SCANNERS[scanner](SCANNERS, tmp_path)
-    assert [one for one in found.findings if file in one and finding in one], found
+    findings = scan.SCANNERS[scanner](SCANNERS, tmp_path).findings
+    for file, _, finding in FAULTS[scanner]:
+        assert [one for one in findings if file in one and finding in one], (file, findings)
+    assert not [one for one in findings if "fine.py" in one]
 
 
 def test_f8_a_rule_without_an_example_is_found(

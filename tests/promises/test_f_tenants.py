@@ -167,9 +167,9 @@ def test_f2_tenants_know_nothing_of_each_other(
 ) -> None:
     """A tenant never reads or scores another's session: answers equal those of a lone tenant.
 
-    The same session ids in pairs of tenants, 1,000 of them; the quick form takes 100.
+    The same session ids in pairs of tenants, 1,000 of them; the quick form takes 50.
     """
-    pairs = form(100, 1_000)
+    pairs = form(50, 1_000)
     before = next(tenants.number)
     asked = given(
         st.just(tenants),

@@ -21,6 +21,7 @@ from micromoment.errors import BundleError, InvalidSettingError
 from micromoment.scoring.bundle import LoadedBundle, load_bundle
 from micromoment.stores.bundles import SERVING, default_bundle_store, find_bundle
 from micromoment.stores.signing_keys import SigningKey
+from micromoment.workspace_erasing import RETRAIN_SCRATCH
 from training.card import write_card
 from training.event_files import EventDays, event_days
 from training.outputs import make_folder
@@ -139,7 +140,7 @@ def _require_same_shop(serving: LoadedBundle, training: TrainRequest) -> None:
 def _scratch(workspace: Path) -> Iterator[Path]:
     """Give a folder for everything temporary, empty even after a run that was killed."""
     make_folder(workspace)
-    folder = workspace.absolute() / "retrain.unfinished"
+    folder = workspace.absolute() / RETRAIN_SCRATCH
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     before = tempfile.tempdir

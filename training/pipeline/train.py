@@ -22,6 +22,7 @@ from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import LATEST, default_bundle_store
 from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.signing_keys import SigningKey
+from micromoment.workspace_erasing import TRAINING_SCRATCH_PREFIX
 from training.churn.model import ChurnParams
 from training.cluster import DaskCluster
 from training.event_files import EventDays, event_days
@@ -129,7 +130,7 @@ def train(request: TrainRequest, steps: Steps | None = None) -> TrainReport:
         request.cluster.check(workspace.root)
     # A cluster's workers see the workspace, and not this machine's own temporary files.
     with TemporaryDirectory(
-        dir=None if request.cluster is None else workspace.root, prefix="training-"
+        dir=None if request.cluster is None else workspace.root, prefix=TRAINING_SCRATCH_PREFIX
     ) as temporary:
         return _train(request, days, blocks, plan, workspace, Path(temporary), steps)
 

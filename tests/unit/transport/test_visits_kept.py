@@ -19,12 +19,13 @@ from micromoment.stores.withdrawn_sessions import WithdrawnSessions
 from micromoment.transport.consent import GRANTED, ConsentPolicy, Purpose
 from micromoment.transport.consent_gate import ConsentGate
 from micromoment.transport.decoding import RequestDecoder
+from micromoment.transport.observer import NoObserver
 from micromoment.transport.turns import Turns
 from micromoment.transport.visitors import VisitCall, Visitors
 from micromoment.transport.visits import Visits
 from micromoment.v1 import events_pb2 as pb
 from micromoment.v1.scoring_pb2 import ScoreRequest
-from tests.support.serving import CountingScorer, NoObserver, SlowUsers
+from tests.support.serving import CountingScorer, SlowUsers
 
 NO, YES = consent(analytics="denied"), consent(analytics="granted")
 CLOSED = ConsentPolicy(granted=frozenset({Purpose.PERSONALIZATION, Purpose.ADS}))
