@@ -204,19 +204,19 @@ HTTP1: dict[str, Attack] = {
 @pytest.mark.parametrize("port", ["port", "admin_port"])
 def test_e3_http2_is_withstood(target: Target, name: str, port: str, form: Form) -> None:
     """Refused, RSS < +20 MB, a new client OK in <= 8 s, at both ports of gRPC."""
-    withstands(target, name, port, HTTP2[name], form(1.0, 20.0))
+    withstands(target, name, port, HTTP2[name], form(0.5, 20.0))
 
 
 @pytest.mark.parametrize("name", ["slow headers", "huge headers", "slow body", "noise"])
 def test_e3_the_metrics_port_withstands_http1(target: Target, name: str, form: Form) -> None:
     """The same at the port of the metrics."""
-    withstands(target, name, "metrics_port", HTTP1[name], form(1.0, 20.0))
+    withstands(target, name, "metrics_port", HTTP1[name], form(0.5, 20.0))
 
 
 @pytest.mark.parametrize("name", HTTP1)
 def test_e3_the_front_door_withstands_http1(door: Target, name: str, form: Form) -> None:
     """The same at the HTTP front door."""
-    withstands(door, name, "http_port", HTTP1[name], form(1.0, 20.0))
+    withstands(door, name, "http_port", HTTP1[name], form(0.5, 20.0))
 
 
 @pytest.mark.parametrize("port", ["port", "admin_port", "metrics_port"])
@@ -268,7 +268,7 @@ def test_e3_floods_of_headers_are_survived(target: Target, attack: Attack, form:
     """
     before = target.rss_mb
     with highest(target) as growth, under(attack, target.ports["port"], peers=3):
-        time.sleep(form(2.0, 20.0))
+        time.sleep(form(1.0, 20.0))
         assert target.wait("port") <= MOST_WAIT_S
     target.flood_mb = max(target.flood_mb, growth())
     assert target.server.process.poll() is None

@@ -97,7 +97,7 @@ def test_f4_random_ids_add_no_series(
     methods and services that are none, metadata and user agents, each random.
     """
     chance = random.Random(seed)
-    count = form(2_000, 10_000)
+    count = form(1_000, 10_000)
     with a_shop_server(store, tmp_path, max_sessions="500") as server:
         send(server.address, requests(chance, 60), ["first"])
         before = series_of(scrape(server.metrics_port))
