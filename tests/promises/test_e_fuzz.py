@@ -37,8 +37,9 @@ COMMENTS: dict[str, str] = json.loads(
 ALWAYS = {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"}
 SEED = 20_260_105
 REQUESTS = 10_000
-WARM_UP = 3_000
-TOGETHER = 16
+WARM_UP = 6_000
+# Below the 16 streams that a connection to the operators' port may have.
+TOGETHER = 12
 MOST_GROWTH_MB = 5.0
 JSON_PIECES = (
     b"null", b"NaN", b"-Infinity", b"1e999", b"9223372036854775808", b"-0.5", b"[]", b"{}", b'""',
@@ -92,7 +93,7 @@ async def send(caller: Caller, fuzz: Fuzz, requests: int) -> Fuzzed:
             came.codes.update(code.name for code in outcome.codes)
             wrong = unexpected(method, outcome)
             if wrong:
-                came.wrong.append((method, data, wrong))
+                came.wrong.append((method, data, f"{wrong} {outcome.status.message[:80]}"))
 
     await asyncio.gather(*(send_some() for _ in range(TOGETHER)))
     return came
