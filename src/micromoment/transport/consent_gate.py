@@ -23,6 +23,7 @@ from micromoment.scoring.calls import (
     Withdrawal,
 )
 from micromoment.scoring.scorer import FoldResult
+from micromoment.stores.withdrawals import Withdrawals, withdraw_all
 from micromoment.stores.withdrawn_sessions import WithdrawnSessions
 from micromoment.transport.consent import (
     GRANTED,
@@ -198,6 +199,13 @@ class ConsentGate:
             first_sequence=sequence,
         )
         return replace(visit, call=narrowed, events=events, consent=None)
+
+
+async def withdrawn_by(kept: Kept, withdrawals: Withdrawals) -> Withdrawal:
+    """Delete what was kept of a call's session, where the call withdraws; tell what came of it."""
+    if not kept.withdraws or kept.visit.is_dry_run:
+        return Withdrawal.NONE
+    return await withdraw_all(withdrawals, kept.visit.possible_keys())
 
 
 def apart(call: ScoreCall) -> ScoreCall:

@@ -24,9 +24,8 @@ from micromoment.stores.withdrawals import (
     NOTHING_TO_WITHDRAW,
     Withdrawals,
     allow_all,
-    withdraw_all,
 )
-from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart
+from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart, withdrawn_by
 from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
@@ -115,7 +114,7 @@ class SharedVisits:
             else:
                 folded, kept = await self._change(visit, self._fold)
             if folded is None:
-                withdrawal = await self._withdrawn(kept)
+                withdrawal = await withdrawn_by(kept, self._withdrawals)
                 return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
         return self.consent.told_folded(_counted(visit, folded.result), kept)
 
@@ -213,13 +212,8 @@ class SharedVisits:
     async def _score_apart(self, kept: Kept) -> Score:
         """Score a call of which nothing is kept, by itself, and delete what was kept before."""
         call = kept.visit.call
-        withdrawal = await self._withdrawn(kept)
+        withdrawal = await withdrawn_by(kept, self._withdrawals)
         return self.consent.told_apart(self._scored_apart(call), kept, withdrawal)
-
-    async def _withdrawn(self, kept: Kept) -> Withdrawal:
-        if not kept.withdraws or kept.visit.is_dry_run:
-            return Withdrawal.NONE
-        return await withdraw_all(self._withdrawals, kept.visit.possible_keys())
 
     def _scored_apart(self, call: ScoreCall) -> Score:
         score = self._score(apart(call), None, False).score

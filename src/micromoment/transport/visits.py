@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from micromoment.errors import MicromomentError
 from micromoment.events.record import EventBatch
-from micromoment.scoring.calls import Score, ScoreCall, SessionKey, Withdrawal
+from micromoment.scoring.calls import Score, ScoreCall, SessionKey
 from micromoment.scoring.scorer import Ask, Folded, FoldResult, Scored
 from micromoment.scoring.sessions import SessionEntry
 from micromoment.stores.interfaces import SessionStore
@@ -22,9 +22,8 @@ from micromoment.stores.withdrawals import (
     NOTHING_TO_WITHDRAW,
     Withdrawals,
     allow_all,
-    withdraw_all,
 )
-from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart
+from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart, withdrawn_by
 from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
@@ -98,7 +97,7 @@ class Visits:
         async with self._turns.of(_turn_of(visit)):
             kept = await self._kept_of(visit)
             if kept.is_denied:
-                withdrawal = await self._withdrawn(kept)
+                withdrawal = await withdrawn_by(kept, self._withdrawals)
                 return self.consent.told_apart(self._score_apart(visit.call), kept, withdrawal)
             ask = await self._ask_with_user(kept.visit)
             return self.consent.told(self._score(kept.visit, ask), kept)
@@ -137,7 +136,7 @@ class Visits:
         async with self._turns.of(_turn_of(visit)):
             kept = await self._kept_of(visit)
             if kept.is_denied:
-                withdrawal = await self._withdrawn(kept)
+                withdrawal = await withdrawn_by(kept, self._withdrawals)
                 return self.consent.told_folded(FoldResult(0, 0), kept, withdrawal)
             ask = await self._ask_with_user(kept.visit)
             return self.consent.told_folded(self._fold(kept.visit, ask), kept)
@@ -167,11 +166,6 @@ class Visits:
                 if is_known(key):
                     return place
         return 0
-
-    async def _withdrawn(self, kept: Kept) -> Withdrawal:
-        if not kept.withdraws or kept.visit.is_dry_run:
-            return Withdrawal.NONE
-        return await withdraw_all(self._withdrawals, kept.visit.possible_keys())
 
     async def _kept_of(self, visit: VisitCall) -> Kept:
         self._locate(visit)
