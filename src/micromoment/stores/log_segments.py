@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,9 +111,15 @@ def _last_position(folder: Path) -> tuple[int, bool]:
 
 
 def segment_bytes(segment: Path) -> int:
-    """Give the bytes that a segment takes, with what is not yet merged into it."""
-    parts = (segment, segment.with_name(f"{segment.name}-wal"))
-    return sum(part.stat().st_size for part in parts if part.exists())
+    """Give the bytes that a segment takes, with what is not yet merged into it; 0 if it is gone.
+
+    Its writer may close or remove it meanwhile.
+    """
+    size = 0
+    for part in (segment, segment.with_name(f"{segment.name}-wal")):
+        with suppress(FileNotFoundError):
+            size += part.stat().st_size
+    return size
 
 
 class SegmentWriter:

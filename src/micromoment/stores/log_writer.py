@@ -135,8 +135,11 @@ class LogWriter:
             # First of all: what is removed makes room for the rest.
             if self._done(self._segments.prune) and self._done(self._segments.checkpoint):
                 merged = last
-            if self._segments.is_full():
-                self._full.set()
+            self._done(self._look_whether_full)
+
+    def _look_whether_full(self) -> None:
+        if self._segments.is_full():
+            self._full.set()
 
     def _done(self, work: Callable[[], object]) -> bool:
         try:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ from micromoment.stores import log_writer, visit_log
 from micromoment.stores.durability import Durability
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.log_rows import LoggedVisit, LogRow, RowKind, erased_row
-from micromoment.stores.log_segments import LogLimits, SegmentWriter, read_rows, segments
+from micromoment.stores.log_segments import (
+    LogLimits,
+    SegmentWriter,
+    connect,
+    read_rows,
+    segment_bytes,
+    segments,
+)
 from micromoment.stores.visit_log import GAP_FILE, SqliteVisitLog
 from micromoment.transport.keeping import settled
 from tests.support.log_rows import a_row
@@ -256,6 +264,55 @@ async def test_a_full_segment_gives_way_to_the_next(
     await log.close()
     assert len(segments(tmp_path)) > 1
     assert [visit.position for visit in rows(tmp_path)] == list(range(1, 51))
+
+
+async def test_upkeep_outlives_a_file_that_is_gone_as_it_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed look at a file ends neither the upkeep nor later changes of segment."""
+    monkeypatch.setattr(log_writer, "UPKEEP_S", 0.01)
+    look = SegmentWriter.is_full
+    looks: list[SegmentWriter] = []
+
+    def first_in_vain(writer: SegmentWriter) -> bool:
+        looks.append(writer)
+        if len(looks) == 1:
+            raise FileNotFoundError("visits-1.sqlite-wal")
+        return look(writer)
+
+    monkeypatch.setattr(SegmentWriter, "is_full", first_in_vain)
+    limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
+    log = SqliteVisitLog(tmp_path, "commit", limits, Observed(), clock_us=lambda: 7)
+    for number in range(50):
+        log.append(a_row(f"s{number}"))
+        assert await kept(log)
+        await asyncio.sleep(0.01)
+    await log.close()
+    assert len(looks) > 1
+    assert len(segments(tmp_path)) > 1
+
+
+def test_the_size_of_a_segment_may_be_asked_while_it_is_closed(tmp_path: Path) -> None:
+    """What SQLite keeps beside a file goes with its last connection; a size never fails of it."""
+    file = tmp_path / "visits-1.sqlite"
+    ended = threading.Event()
+
+    def open_and_close() -> None:
+        while not ended.is_set():
+            with closing(connect(file, create=True)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("CREATE TABLE IF NOT EXISTS calls (position INTEGER)")
+
+    beside = threading.Thread(target=open_and_close)
+    beside.start()
+    try:
+        sizes = [segment_bytes(file) for _ in range(20_000)]
+    finally:
+        ended.set()
+        beside.join()
+    assert max(sizes) > 0
+    file.unlink()
+    assert segment_bytes(file) == 0
 
 
 async def test_rows_are_erased_while_others_come(tmp_path: Path) -> None:
