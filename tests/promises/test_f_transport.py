@@ -27,7 +27,9 @@ from tests.support.certificates import (
     Files,
     Issued,
     authority,
+    client_context,
     exchange,
+    exchange_session,
     files_in,
     issued,
 )
@@ -236,6 +238,29 @@ def test_f1_certificates_rotate_under_load(
         f"{door}: {rounds + 1} rotations under load, 0 of {what}{len(load.serials)} new "
         "connections failed",
     )
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("door", ["grpc", "http"])
+def test_f1_nobody_goes_on_with_a_session_of_an_issuer_that_is_believed_no_more(
+    start: Start, tls: Tls, door: str, version: ssl.TLSVersion, reached: Reached
+) -> None:
+    """What was agreed upon before the clients' issuer was taken out is not resumed after it."""
+    server, port, protocol = serve(start, tls, door)
+    context = client_context(tls.ca, protocol, tls.client, version)
+    _, session, _ = exchange_session(port, context, protocol)
+    _, _, is_resumed = exchange_session(port, context, protocol, session)
+    assert is_resumed  # or the test shows nothing
+    later = authority("later")
+    tls.files.write(issued(tls.ca), later)
+    newcomer = issued(later)
+    deadline = time.monotonic() + RELOAD_S
+    while refuses(lambda: exchange(port, tls.ca, protocol, newcomer)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert refuses(lambda: exchange_session(port, context, protocol, session))
+    assert server.process.poll() is None
+    reached("F1", f"{door}: {version.name} sessions of an issuer taken out are not resumed")
 
 
 def test_f1_a_key_that_all_can_read_is_warned_of(start: Start, tls: Tls) -> None:

@@ -140,6 +140,16 @@ def exchange(
 
     Raises `OSError` (`ssl.SSLError` is one) where either side refuses the other.
     """
+    return exchange_session(port, client_context(ca, protocol, client, version), protocol)[0]
+
+
+def client_context(
+    ca: Issued,
+    protocol: tuple[str, bytes],
+    client: Issued | None = None,
+    version: ssl.TLSVersion | None = None,
+) -> ssl.SSLContext:
+    """Make what a client connects with."""
     context = ssl.create_default_context(cadata=ca.pem.decode())
     context.set_alpn_protocols([protocol[0]])
     if version is not None:
@@ -152,9 +162,22 @@ def exchange(
             both.write(client.key + client.pem)
             both.flush()
             context.load_cert_chain(both.name)
+    return context
+
+
+def exchange_session(
+    port: int,
+    context: ssl.SSLContext,
+    protocol: tuple[str, bytes],
+    session: ssl.SSLSession | None = None,
+) -> tuple[int, ssl.SSLSession | None, bool]:
+    """Do the same with a session to resume.
+
+    Gives the session that can be resumed next and whether the given one was resumed, too.
+    """
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as connection,
+        context.wrap_socket(plain, server_hostname="localhost", session=session) as connection,
     ):
         connection.sendall(protocol[1])
         # With TLS 1.3 a client learns only now that its certificate was refused.
@@ -162,4 +185,5 @@ def exchange(
             raise ConnectionResetError
         told = connection.getpeercert(binary_form=True)
         assert told is not None
-        return x509.load_der_x509_certificate(told).serial_number
+        serial = x509.load_der_x509_certificate(told).serial_number
+        return serial, connection.session, bool(connection.session_reused)

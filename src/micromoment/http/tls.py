@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import os
 import ssl
+from typing import Any
 
 from micromoment.security.certificates import Tls
 from micromoment.security.watched_files import WatchedFiles
 
 
 def make_context(files: WatchedFiles[Tls]) -> ssl.SSLContext:
-    """Give a context for TLS 1.2 or newer that takes up another certificate with the next hello.
+    """Give a context for TLS 1.2 or newer that takes up other files with the next connection.
 
-    Whether clients need a certificate stays as it is now.
+    What a client agreed upon with files of before is not resumed: it may be of an issuer that is
+    believed no more. Whether clients need a certificate stays as it is now.
     """
-    used = files.current
-    current = _context(used)
-    first = _context(used)
+    context = _CurrentContext(ssl.PROTOCOL_TLS_SERVER)
+    context.follow(files)
+    return context
 
-    def choose(connection: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
-        nonlocal used, current
-        latest = files.current
-        if latest is not used:
-            used, current = latest, _context(latest)
-        connection.context = current
 
-    first.sni_callback = choose
-    return first
+class _CurrentContext(ssl.SSLContext):
+    """Lets each connection have the context of the files of the moment, with sessions of its own.
+
+    Exchanging the context in the midst of a handshake (`sni_callback`) would not do: OpenSSL goes
+    on resuming the sessions of the first one, without a look at the client's certificate.
+    """
+
+    _files: WatchedFiles[Tls]
+    _used: Tls
+    _current: ssl.SSLContext
+
+    def follow(self, files: WatchedFiles[Tls]) -> None:
+        """Go by these files."""
+        self._files, self._used = files, files.current
+        self._current = _context(self._used)
+
+    # What asyncio and uvloop make each connection with.
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - ssl's own
+        """Begin a connection."""
+        latest = self._files.current
+        if latest is not self._used:
+            self._used, self._current = latest, _context(latest)
+        return self._current.wrap_bio(*args, **kwargs)
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
