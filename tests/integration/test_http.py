@@ -88,6 +88,12 @@ def described(name: str) -> dict[str, object]:
         (b'{"events": [{"items": [{"priceMicros": "canary"}]}]}', "events.items.price_micros: not"),
         (b'{"sessionId": 5}', "session_id: not what the JSON of"),
         (b'{"explain": "canary"}', "explain: not what the JSON of"),
+        # No names: values where a message should be.
+        (b'{"consent": ["canary"]}', "consent: not what the JSON of"),
+        (b'{"events": [{"page": ["canary"]}]}', "events[0].page: not what the JSON of"),
+        (b'{"events": [{"page": "canary"}]}', "events[0].page: not what the JSON of"),
+        (b'["canary"]', "the request's bytes are no message"),
+        (b'"canary"', "the request's bytes are no message"),
         (b'{"session_id": "snake", "events": "canary"}', "events: not what the JSON of"),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -17,6 +18,7 @@ _MAX_DEPTH: Final = 20
 _PLACE: Final = re.compile(r" at \w+\.([\w.\[\]]+?)\.*$")
 _FIELDS: Final = re.compile(r"Failed to parse (\w+) field")
 _UNKNOWN: Final = re.compile(r'has no field named "([A-Za-z_]\w{0,63})" at "\w+\.?([^"]*)"')
+_STEP: Final = re.compile(r"(\w+)|\[(\d+)\]")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -30,7 +32,7 @@ def parse_request(body: bytes, method: Method) -> Message:
     try:
         json_format.Parse(body, request, max_recursion_depth=_MAX_DEPTH)
     except json_format.ParseError as error:
-        violation = _violation(str(error), request.DESCRIPTOR.full_name)
+        violation = _violation(str(error), request.DESCRIPTOR.full_name, body)
         if violation is None:
             raise UndecodableRequestError(method.path) from None
         raise InvalidRequestError([violation]) from None
@@ -46,8 +48,14 @@ def to_json(message: Message) -> str:
     )
 
 
-def _violation(error: str, message: str) -> FieldViolation | None:
+def _violation(error: str, message: str, body: bytes) -> FieldViolation | None:
     unknown = _UNKNOWN.search(error)
+    if unknown and not _is_name(unknown[1], unknown[2], body):
+        # Where a message should be there is a text or a list: what is told as unknown is its value.
+        if not unknown[2]:
+            return None
+        what = f"not what the JSON of {message} has there"
+        return FieldViolation(_as_in_the_contract(unknown[2]), what)
     if unknown:
         path = ".".join(part for part in (unknown[2], unknown[1]) if part)
         return FieldViolation(_as_in_the_contract(path), "no field of the contract")
@@ -56,6 +64,17 @@ def _violation(error: str, message: str) -> FieldViolation | None:
     if not path:
         return None
     return FieldViolation(_as_in_the_contract(path), f"not what the JSON of {message} has there")
+
+
+def _is_name(name: str, path: str, body: bytes) -> bool:
+    """Tell whether an object at a path of the body has a member of that name."""
+    try:
+        place: Any = json.loads(body)
+        for key, index in _STEP.findall(path):
+            place = place[int(index)] if index else place[key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return isinstance(place, dict) and name in place
 
 
 def _as_in_the_contract(path: str) -> str:
