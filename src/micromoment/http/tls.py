@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from typing import Any
 
 from micromoment.security.certificates import Tls
+from micromoment.security.server_context import server_context
 from micromoment.security.watched_files import WatchedFiles
 
 
@@ -47,16 +47,6 @@ class _CurrentContext(ssl.SSLContext):
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = server_context(tls.certificate, tls.key, tls.client_ca)
     context.set_alpn_protocols(["http/1.1"])
-    # The module reads certificates from files alone; what was checked must be what is used.
-    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(tls.key + b"\n" + tls.certificate)
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    if tls.client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(cadata=tls.client_ca.decode("ascii", "ignore"))
     return context

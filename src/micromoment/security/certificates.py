@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from micromoment.errors import InvalidSettingError
+from micromoment.security.server_context import try_handshake
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -53,7 +55,8 @@ def read_tls(files: TlsFiles, now: Callable[[], datetime] = lambda: datetime.now
     """Read and check the files.
 
     Raises `InvalidSettingError` naming the setting: a file that can't be read or is no PEM, a key
-    with a password or of another certificate, a certificate that is over or not yet valid.
+    with a password or of another certificate, a certificate that is over, not yet valid, or with
+    which nobody could connect.
     """
     # Imported where TLS is used: it takes a tenth of a second.
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
@@ -69,6 +72,7 @@ def read_tls(files: TlsFiles, now: Callable[[], datetime] = lambda: datetime.now
             KEY, f"{files.key} isn't the key of the certificate in {files.certificate}"
         )
     _check_time(leaf, files.certificate, now())
+    _check_use(chain, key, files.certificate)
     authorities = None
     if files.client_ca is not None:
         authorities = _read(files.client_ca, CLIENT_CA)
@@ -103,6 +107,15 @@ def _check_time(leaf: Certificate, path: Path, now: datetime) -> None:
         raise InvalidSettingError(
             CERTIFICATE, f"{path} is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on"
         )
+
+
+def _check_use(chain: bytes, key: bytes, path: Path) -> None:
+    try:
+        try_handshake(chain, key)
+    except ssl.SSLError as error:
+        raise InvalidSettingError(
+            CERTIFICATE, f"{path} is of no use, nobody could connect: {error.reason or error}"
+        ) from None
 
 
 def _warn_if_open(key: Path) -> None:
