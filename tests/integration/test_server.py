@@ -17,6 +17,7 @@ from micromoment.errors import InvalidSettingError
 from micromoment.features.user_snapshot import UserStatus
 from micromoment.transport.admission import Admission
 from micromoment.transport.application import ApplicationSlot
+from micromoment.transport.health import MAX_WATCHES
 from micromoment.transport.observer import NoObserver
 from micromoment.transport.server import MAX_REQUEST_BYTES, Limits, make_server
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -265,6 +266,42 @@ async def test_watchers_see_health_change_and_their_streams_end() -> None:
                 server.server.health.close()
     status = health_pb2.HealthCheckResponse
     assert seen == [status.NOT_SERVING, status.SERVING]
+
+
+async def test_a_connection_has_so_many_watches_and_not_more() -> None:
+    """One more is refused; another connection has its own, and one that ends makes room."""
+    request = health_pb2.HealthCheckRequest()
+    async with (
+        a_server(an_application()) as server,
+        server.channel() as channel,
+        server.channel([("grpc.use_local_subchannel_pool", 1)]) as other,
+    ):
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [await a_watch(stub) for _ in range(MAX_WATCHES)]
+        assert all(watches)
+        assert await a_watch(stub) is None
+        assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+        assert await a_watch(health_pb2_grpc.HealthStub(other)) is not None
+        assert watches[0] is not None
+        watches[0].cancel()
+        for _ in range(1_000):
+            if await a_watch(stub) is not None:
+                break
+        else:
+            pytest.fail("no room was made")
+        server.server.health.close()
+
+
+async def a_watch(stub: health_pb2_grpc.HealthStub) -> grpc.aio.UnaryStreamCall[Any, Any] | None:
+    """Watch; None where that is refused as one too many."""
+    watch: grpc.aio.UnaryStreamCall[Any, Any] = stub.Watch(health_pb2.HealthCheckRequest())
+    try:
+        await watch.read()
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        return None
+    return watch
 
 
 async def test_health_knows_its_services_only() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from grpc_health.v1 import health_pb2_grpc
 
 from micromoment.transport.grpc_types import Context
 
+# Of one connection: a client needs one for each service, and nobody asks watchers for a token.
+MAX_WATCHES: Final = 256
 # The name to ask for whether the process is to be killed.
 LIVENESS: Final = "liveness"
 
@@ -30,6 +33,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
         self._status = _Status.NOT_SERVING
         self._closed = False
         self._changed = asyncio.Event()
+        self._watches: Counter[str] = Counter()
 
     def set_serving(self, serving: bool) -> None:
         """Tell all who ask or watch."""
@@ -58,18 +62,30 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # grpc_healt
         )
 
     async def Watch(  # noqa: N802 - the protocol's name
-        self, request: pb.HealthCheckRequest, _context: Context
+        self, request: pb.HealthCheckRequest, context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
-        """Tell the status of a service, then every change of it."""
-        told = None
-        while not self._closed:
-            changed = self._changed
-            status = self._status_of(request.service)
-            if status != told:
-                yield _Status(status=status)
-                told = status
-            else:
-                await changed.wait()
+        """Tell the status of a service, then every change of it.
+
+        RESOURCE_EXHAUSTED where a connection has `MAX_WATCHES` of them.
+        """
+        peer = context.peer()
+        if self._watches[peer] >= MAX_WATCHES:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watches")
+        self._watches[peer] += 1
+        try:
+            told = None
+            while not self._closed:
+                changed = self._changed
+                status = self._status_of(request.service)
+                if status != told:
+                    yield _Status(status=status)
+                    told = status
+                else:
+                    await changed.wait()
+        finally:
+            self._watches[peer] -= 1
+            if not self._watches[peer]:
+                del self._watches[peer]
 
     def _status_of(self, service: str) -> pb.HealthCheckResponse.ServingStatus:
         if service == LIVENESS:
