@@ -196,9 +196,11 @@ def test_f2_the_front_door_asks_as_well(start: Start, tmp_path: Path) -> None:
             assert (code, "UNAUTHENTICATED" in said) == (401, True)
         assert ask(path, b"{}", **{"x-api-key": admin})[0] == 403
         assert ask(path, b"{}", **{"x-api-key": score})[0] == 400  # let in, and refused as empty
-    for path in ("/", "/docs.json", "/metrics"):
+    theirs = ("/schema.json", "/healthz", "/static_content/swagger-ui.css")  # BentoML's own
+    for path in ("/", "/docs.json", "/metrics", *theirs):
         assert ask(path)[0] == 401
         assert ask(path, authorization=f"Bearer {admin}")[0] == 200
+    assert ask("/nothing")[0] == 401
     assert [ask(path)[0] for path in ("/livez", "/readyz")] == [200, 200]
     # Sessions are tenants' own here as well.
     other = tokens.new("shop-b")

@@ -13,12 +13,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from micromoment.http.door import MAX_BODY_BYTES, Door, HttpAnswer
 from micromoment.http.json_codec import to_json
 from micromoment.http.methods import METHODS, Method
 from micromoment.http.openapi import openapi
 
+# What a platform asks without a token.
+_OPEN: Final = frozenset(("/livez", "/readyz"))
+_PATHS_OF_CALLS: Final = frozenset(one.path for one in METHODS)
 _JSON: Final = "application/json"
 _UNAUTHENTICATED: Final = 401
 # BentoML's own page would load a tag manager from the web.
@@ -58,6 +62,21 @@ def make_app(door: Door, registry: CollectorRegistry, *, describes: bool = True)
             Route("/metrics", metrics),
         ]
     )
+
+
+class TokenEverywhere:
+    """Asks for a token at BentoML's own addresses, too; calls ask for more by themselves."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request on, or answer that a token is missing."""
+        app = self._app
+        if scope["type"] == "http" and scope["path"] not in _OPEN | _PATHS_OF_CALLS:
+            app = _kept_out(self._door, Request(scope)) or app
+        await app(scope, receive, send)
 
 
 def _endpoint(door: Door, method: Method) -> Callable[[Request], Awaitable[Response]]:

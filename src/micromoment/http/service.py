@@ -10,7 +10,7 @@ import structlog
 
 from micromoment.bootstrap import make_service
 from micromoment.exposure import warn_of_exposure
-from micromoment.http.app import make_app
+from micromoment.http.app import TokenEverywhere, make_app
 from micromoment.http.door import Door
 from micromoment.settings import Settings
 from micromoment.telemetry.logs import configure_logs
@@ -97,7 +97,7 @@ class FrontDoor:
         mounted = bentoml.asgi_app(
             make_app(self._door, self._metrics.registry, describes=self.settings.reflection)
         )(Scores)
-        return bentoml.service(
+        service = bentoml.service(
             mounted,
             name=NAME,
             # Sessions in memory belong to one process. More of them: more services on one Redis.
@@ -110,6 +110,8 @@ class FrontDoor:
             # Calls are not logged, here as little as over gRPC.
             logging={"access": {"enabled": False}},
         )
+        service.add_asgi_middleware(TokenEverywhere, door=self._door)
+        return service
 
 
 def _bentoml_tls(settings: Settings) -> dict[str, Any]:
