@@ -19,12 +19,15 @@ from micromoment.stores.redis_erasing import erase_calls_until
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, fields_of, read_stream
 from micromoment.stores.redis_sessions import RedisSessionStore
-from micromoment.stores.redis_withdrawals import RedisWithdrawals
+from micromoment.stores.redis_withdrawals import LOOK_S, RedisWithdrawals
+from micromoment.stores.redis_withdrawing import withdrawing_field
 from tests.support.log_rows import a_row
 from tests.support.shared_sessions import PREFIX, Replica, a_replica, key_of
 
 A_DAY = StreamLimits(86_400, 1_000_000)
 S1 = key_of("s1")
+TRIES = 1_000
+UNDER_WAY = f"{PREFIX}withdrawing"
 
 
 class HeldUpLink(RedisLink):
@@ -49,11 +52,13 @@ async def replica(port: int, redis: Redis) -> AsyncIterator[Replica]:
 
 @asynccontextmanager
 async def withdrawals_of(
-    replica: Replica, port: int, *, erases: bool = True
+    replica: Replica, port: int, *, erases: bool = True, look_s: float = LOOK_S
 ) -> AsyncIterator[tuple[RedisWithdrawals, asyncio.Event]]:
     """Give a server's withdrawals, and what lets them go through the log."""
     link = HeldUpLink(f"redis://127.0.0.1:{port}/0")
-    withdrawals = RedisWithdrawals(replica.store, link, PREFIX, erases=erases, clock_us=lambda: 9)
+    withdrawals = RedisWithdrawals(
+        replica.store, link, PREFIX, erases=erases, clock_us=lambda: 9, look_s=look_s
+    )
     yield withdrawals, link.is_free
     await withdrawals.close()
 
@@ -130,6 +135,82 @@ async def test_what_redis_was_not_told_is_told_later(
         assert (held.entry, held.withdrawn) == (None, True)
         assert await withdrawals.withdraw(S1) is Withdrawal.NONE
     assert kinds(port) == ([] if erases else [RowKind.BEGAN, RowKind.ERASED])
+
+
+async def until_none_is_under_way(redis: Redis) -> None:
+    """Wait until all withdrawals are done."""
+    for _ in range(TRIES):
+        if not redis.exists(UNDER_WAY):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("one is still under way")
+
+
+async def test_what_a_server_left_the_next_finishes(
+    replica: Replica, port: int, redis: Redis
+) -> None:
+    """At its start, and what the session was granted anew meanwhile stays."""
+    await keep(replica.store, "e1", "e2")
+    async with withdrawals_of(replica, port) as (withdrawals, _):
+        assert await withdrawals.withdraw(S1) is Withdrawal.PENDING
+    lives_ms: Any = redis.pttl(UNDER_WAY)
+    assert 0 < lives_ms <= A_DAY.retention_s * 1_000
+    assert kinds(port) == [RowKind.BEGAN, RowKind.WENT_ON, RowKind.ERASED]
+    async with a_replica(port, timeout_s=5.0, log=A_DAY) as other:
+        await keep(other.store, "e3")
+        async with withdrawals_of(other, port) as (later, is_free):
+            is_free.set()
+            later.resume()
+            await until_none_is_under_way(redis)
+        assert kinds(port) == [RowKind.BEGAN]
+        assert (await other.store.fetch(S1)).sequence == 1
+
+
+async def test_what_a_server_left_those_beside_it_finish(
+    replica: Replica, port: int, redis: Redis
+) -> None:
+    """Two that find it at once are in each other's way no more than one is."""
+    async with (
+        a_replica(port, timeout_s=5.0, log=A_DAY) as second,
+        a_replica(port, timeout_s=5.0, log=A_DAY) as third,
+        withdrawals_of(second, port, look_s=0.05) as (beside, is_free),
+        withdrawals_of(third, port, look_s=0.05) as (beside_it, is_free_too),
+    ):
+        for one, may in ((beside, is_free), (beside_it, is_free_too)):
+            may.set()
+            one.resume()
+        await asyncio.sleep(0.2)
+        await keep(replica.store, "e1", "e2")
+        async with withdrawals_of(replica, port) as (withdrawals, _):
+            assert await withdrawals.withdraw(S1) is Withdrawal.PENDING
+        await until_none_is_under_way(redis)
+        assert kinds(port) == []
+        assert await beside.allow(S1)
+        assert await beside_it.allow(S1)
+
+
+async def test_a_withdrawal_begun_again_meanwhile_stays_under_way(
+    replica: Replica, port: int, redis: Redis
+) -> None:
+    """What one server finishes is not taken for what another began since."""
+    await keep(replica.store, "e1")
+    async with withdrawals_of(replica, port) as (withdrawals, is_free):
+        assert await withdrawals.withdraw(S1) is Withdrawal.PENDING
+        redis.hset(UNDER_WAY, withdrawing_field(S1), "99999999999999-0")
+        redis.hset(UNDER_WAY, "no session", "1-1")
+        is_free.set()
+        await until_done(withdrawals)
+        assert redis.hlen(UNDER_WAY) == 2
+
+
+async def test_where_calls_are_kept_no_withdrawal_stays_under_way(
+    replica: Replica, port: int, redis: Redis
+) -> None:
+    """It is done once the log says that they do not count."""
+    await keep(replica.store, "e1")
+    async with withdrawals_of(replica, port, erases=False) as (withdrawals, _):
+        assert await withdrawals.withdraw(S1) is Withdrawal.DONE
+    assert not redis.exists(UNDER_WAY)
 
 
 async def test_an_erasure_does_not_take_a_withdrawal_back(replica: Replica, port: int) -> None:

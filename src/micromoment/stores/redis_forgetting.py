@@ -12,9 +12,10 @@ from micromoment.stores.interfaces import Held
 WITHDRAWN: Final = b"withdrawn"
 
 # Answers how many keys of the session were there, and the id of the row that was logged, if any.
-# Keys: what the session's own begin with, the set of formats, the mark, and the log where a row is
-# to be logged. Values: how long the mark lives (ms), what it says, whether the row is logged for a
-# session that was not there, too (1), then what trims the log, and the row.
+# Keys: what the session's own begin with, the set of formats, the mark, the log where a row is to
+# be logged, and the withdrawals under way where it is to be one. Values: how long the mark lives
+# (ms), what it says, whether the row is logged for a session that was not there, too (1), then what
+# trims the log, the session's name among the withdrawals, and the row.
 FORGET: Final = b"""
 local gone = redis.call('DEL', KEYS[1] .. ':writes')
 for _, suffix in ipairs(redis.call('SMEMBERS', KEYS[2])) do
@@ -25,9 +26,13 @@ if redis.call('GET', KEYS[3]) == 'withdrawn' then mark = 'withdrawn' end
 redis.call('SET', KEYS[3], mark, 'PX', ARGV[1])
 local row = ''
 if KEYS[4] and (gone > 0 or ARGV[3] == '1') then
-  row = redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[4], '*', unpack(ARGV, 7))
+  row = redis.call('XADD', KEYS[4], 'MINID', '~', ARGV[4], '*', unpack(ARGV, 8))
   redis.call('XTRIM', KEYS[4], 'MAXLEN', '~', ARGV[5])
   redis.call('PEXPIRE', KEYS[4], ARGV[6])
+  if KEYS[5] then
+    redis.call('HSET', KEYS[5], ARGV[7], row)
+    redis.call('PEXPIRE', KEYS[5], ARGV[6])
+  end
 end
 return {gone, row}
 """

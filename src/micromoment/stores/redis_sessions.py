@@ -47,6 +47,7 @@ from micromoment.stores.redis_forgetting import (
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_log import StreamLimits, fields_of, stream_name, trimming
 from micromoment.stores.redis_tombstones import RedisTombstones
+from micromoment.stores.redis_withdrawing import withdrawing_field, withdrawing_name
 from micromoment.stores.session_file import StateFormat
 from micromoment.stores.sessions import MemorySessionStore
 from micromoment.stores.unsaid_losses import UnsaidLosses
@@ -189,12 +190,15 @@ class RedisSessionStore:
         """
         return (await self._forget(key, row, b"", always=True)).was_there
 
-    async def withdraw(self, key: SessionKey, row: LogRow, *, always: bool = False) -> Forgotten:
+    async def withdraw(
+        self, key: SessionKey, row: LogRow, *, always: bool = False, erases: bool = False
+    ) -> Forgotten:
         """Do the same for a session whose consent was withdrawn, which servers then find.
 
-        The row is logged where the session was there, or `always`.
+        The row is logged where the session was there, or `always`. Where its calls are to be erased
+        from the log, that is under way from then on.
         """
-        return await self._forget(key, row, WITHDRAWN, always=always)
+        return await self._forget(key, row, WITHDRAWN, always=always, erases=erases)
 
     def let_go(self, key: SessionKey) -> None:
         """Remember nothing of a session, not that it was lost either."""
@@ -294,7 +298,13 @@ class RedisSessionStore:
         return f"{sessions_name(self._prefix, key.tenant)}{key.session_id}}}"
 
     async def _forget(
-        self, key: SessionKey, row: LogRow | None, mark: bytes, *, always: bool
+        self,
+        key: SessionKey,
+        row: LogRow | None,
+        mark: bytes,
+        *,
+        always: bool,
+        erases: bool = False,
     ) -> Forgotten:
         await self._register()
         session = self._session(key)
@@ -302,7 +312,10 @@ class RedisSessionStore:
         arguments: list[str | bytes | int] = [self._ttl_ms, mark, int(always)]
         if row is not None and self._limits is not None:
             names.append(self._stream)
-            arguments += [*trimming(self._limits), *fields_of(row, 0)]
+            if erases:
+                names.append(withdrawing_name(self._prefix))
+            arguments += trimming(self._limits)
+            arguments += [withdrawing_field(key), *fields_of(row, 0)]
         self.let_go(key)
         gone, entry_id = await self._link.ask(b"EVAL", FORGET, len(names), *names, *arguments)
         self.let_go(key)

@@ -3,13 +3,17 @@
 That it was withdrawn is told by the mark that forgetting a session leaves, a hash of its id: so a
 late event that says nothing of consent begins it again at no server. What another server is granted
 anew while the log is gone through stays: a session is forgotten once, and its calls up to that are
-deleted.
+deleted. Redis remembers that until it is done, so that another server finishes it if this one dies.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
 
 from micromoment.scoring.calls import SessionKey, Withdrawal
 from micromoment.stores.errors import SessionStoreUnavailableError
@@ -18,7 +22,14 @@ from micromoment.stores.redis_erasing import erase_calls_until
 from micromoment.stores.redis_forgetting import Forgotten
 from micromoment.stores.redis_link import RedisLink
 from micromoment.stores.redis_sessions import RedisSessionStore
+from micromoment.stores.redis_withdrawing import no_longer_withdrawing, withdrawing
 from micromoment.stores.withdrawals import Deletions
+
+# How often a server looks for what another has left, in seconds. It takes up what two looks in a
+# row find: the server that began it may well go on.
+LOOK_S: Final = 30.0
+
+_log = structlog.get_logger(__name__)
 
 
 class RedisWithdrawals:
@@ -35,6 +46,7 @@ class RedisWithdrawals:
         *,
         erases: bool,
         clock_us: Callable[[], int],
+        look_s: float = LOOK_S,
     ) -> None:
         self._sessions = sessions
         self._link = link
@@ -46,6 +58,9 @@ class RedisWithdrawals:
         self._unforgotten: set[SessionKey] = set()
         self._last: dict[SessionKey, str] = {}
         self._deletions = Deletions(self._delete, SessionStoreUnavailableError)
+        self._look_s = look_s
+        self._seen: dict[SessionKey, str] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def withdraw(self, key: SessionKey) -> Withdrawal:
         """Delete what is kept of a session, and remember that it was; tell what came of it.
@@ -77,17 +92,22 @@ class RedisWithdrawals:
         return await self._deletions.done(key)
 
     def resume(self) -> None:
-        """Nothing is left by a server before that this one knows of."""
+        """Finish what servers left that are gone: at once, and now and again."""
+        if self._erases and self._looking is None:
+            self._looking = asyncio.get_running_loop().create_task(self._look_again_and_again())
 
     async def close(self) -> None:
-        """Stop trying, and close the connection."""
+        """Stop trying, and close the connection; what is left other servers finish."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._deletions.close()
         await self._link.close()
 
     async def _forget(self, key: SessionKey, *, always: bool) -> Forgotten:
         """Delete a session's state; of one that was there the log says that nothing counts."""
         row = erased_row(self._clock_us(), key)
-        return await self._sessions.withdraw(key, row, always=always)
+        return await self._sessions.withdraw(key, row, always=always, erases=self._erases)
 
     def _forgotten(self, key: SessionKey, found: Forgotten) -> None:
         self._unforgotten.discard(key)
@@ -120,6 +140,27 @@ class RedisWithdrawals:
             by_tenant[key.tenant][key.session_id] = entry_id
         for tenant, sessions in by_tenant.items():
             await erase_calls_until(self._link, self._prefix, tenant, sessions)
+        await no_longer_withdrawing(self._link, self._prefix, last)
         for key, entry_id in last.items():
             if self._last.get(key) == entry_id:
                 del self._last[key]
+
+    async def _look_again_and_again(self) -> None:
+        while True:
+            try:
+                await self._take_up()
+            except SessionStoreUnavailableError:
+                pass  # told where it happened
+            except Exception as error:  # noqa: BLE001 - the next look may fare better
+                _log.error("withdrawals_not_taken_up", error=type(error).__qualname__)
+            await asyncio.sleep(self._look_s)
+
+    async def _take_up(self) -> None:
+        """Take up what was found by the look before, too, and of the first look all."""
+        found = await withdrawing(self._link, self._prefix)
+        before, self._seen = self._seen, found
+        for key, entry_id in found.items():
+            is_left = before is None or before.get(key) == entry_id
+            if is_left and key not in self._deletions and self._deletions.add(key):
+                self._last[key] = entry_id
+        self._deletions.resume()

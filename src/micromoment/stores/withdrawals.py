@@ -147,6 +147,10 @@ class Deletions:
             except self._failures:
                 await asyncio.sleep(_RETRY_S)
                 continue
+            except Exception as error:  # noqa: BLE001 - the next try may fare better
+                _log.error("withdrawals_failed", error=type(error).__qualname__)
+                await asyncio.sleep(_RETRY_S)
+                continue
             for key in some:
                 done = self._pending.pop(key)
                 if done is not None and not done.done():

@@ -1,0 +1,74 @@
+"""Withdrawals that are under way in Redis, so that another server finishes those of one that died.
+
+`<prefix>withdrawing` is a hash. A field is a session, as JSON of its tenant and id; its value is
+the entry of the log up to which the session's calls are to be deleted. It is written in the same
+step that forgets the session, and expires with the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from micromoment.scoring.calls import SessionKey
+from micromoment.stores.redis_link import RedisLink
+
+_PAGE: Final = 500
+
+# Removes withdrawals that are done; one that was begun again since stays. Key: the hash. Values:
+# each field and what it said.
+_DONE: Final = b"""
+local gone = 0
+for place = 1, #ARGV, 2 do
+  if redis.call('HGET', KEYS[1], ARGV[place]) == ARGV[place + 1] then
+    gone = gone + redis.call('HDEL', KEYS[1], ARGV[place])
+  end
+end
+return gone
+"""
+
+_log = structlog.get_logger(__name__)
+
+
+def withdrawing_name(prefix: str) -> bytes:
+    """Name what tells which withdrawals are under way."""
+    return f"{prefix}withdrawing".encode()
+
+
+def withdrawing_field(key: SessionKey) -> str:
+    """Name a session there."""
+    return json.dumps([key.tenant, key.session_id])
+
+
+async def withdrawing(link: RedisLink, prefix: str) -> dict[SessionKey, str]:
+    """Give the sessions, each with its entry of the log. Raises `SessionStoreUnavailableError`."""
+    found: dict[SessionKey, str] = {}
+    cursor: bytes | int = 0
+    while True:
+        cursor, page = await link.ask(b"HSCAN", withdrawing_name(prefix), cursor, b"COUNT", _PAGE)
+        for field, entry_id in zip(page[::2], page[1::2], strict=True):
+            try:
+                tenant, session_id = json.loads(field)
+                found[SessionKey(tenant, session_id)] = entry_id.decode()
+            except (ValueError, TypeError):
+                _log.warning("withdrawal_unreadable", bytes=len(field))
+        if int(cursor) == 0:
+            return found
+
+
+async def no_longer_withdrawing(
+    link: RedisLink, prefix: str, done: Mapping[SessionKey, str]
+) -> None:
+    """Take out sessions whose calls up to an entry are deleted.
+
+    Raises `SessionStoreUnavailableError`.
+    """
+    pairs = list(done.items())
+    for first in range(0, len(pairs), _PAGE):
+        told: list[str] = []
+        for key, entry_id in pairs[first : first + _PAGE]:
+            told += (withdrawing_field(key), entry_id)
+        await link.ask(b"EVAL", _DONE, 1, withdrawing_name(prefix), *told)
