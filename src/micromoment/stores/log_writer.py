@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -94,7 +93,7 @@ class LogWriter:
                     rows = self._begin_anew(rows)
                 if rows:
                     self._segments.write(rows)
-            except (sqlite3.Error, OSError) as failure:
+            except Exception as failure:  # noqa: BLE001 - without this thread nothing is written
                 error = failure
             with suppress(RuntimeError):  # without a loop nobody is left to be told
                 loop.call_soon_threadsafe(self._written, error)
@@ -102,9 +101,12 @@ class LogWriter:
                 self._rotate()
 
     def _begin_another(self, begun: Future[None]) -> None:
+        # Whoever asked may be gone by now: a future that was cancelled takes no result.
+        if not begun.set_running_or_notify_cancel():
+            return
         try:
             self._segments.rotate()
-        except (sqlite3.Error, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001 - raised where it is awaited
             begun.set_exception(failure)
         else:
             begun.set_result(None)
@@ -119,7 +121,7 @@ class LogWriter:
         try:
             self._full.clear()
             self._segments.rotate()
-        except (sqlite3.Error, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001 - it goes on in the file as it is
             _log.warning("log_not_rotated", reason=str(failure))
 
     def _keep_up(self) -> None:
@@ -127,15 +129,19 @@ class LogWriter:
         merged = -1
         while not self._ended.wait(UPKEEP_S):
             last = self._segments.last_position
-            if not self._segments.is_there() and not self._gone.is_set():
-                _log.error("log_file_gone")
-                self._gone.set()
+            if not self._done(self._look_whether_there):
+                continue
             if last == merged or self._gone.is_set():
                 continue
             # First of all: what is removed makes room for the rest.
             if self._done(self._segments.prune) and self._done(self._segments.checkpoint):
                 merged = last
             self._done(self._look_whether_full)
+
+    def _look_whether_there(self) -> None:
+        if not self._segments.is_there() and not self._gone.is_set():
+            _log.error("log_file_gone")
+            self._gone.set()
 
     def _look_whether_full(self) -> None:
         if self._segments.is_full():
@@ -144,7 +150,7 @@ class LogWriter:
     def _done(self, work: Callable[[], object]) -> bool:
         try:
             work()
-        except (sqlite3.Error, OSError) as failure:
+        except Exception as failure:  # noqa: BLE001 - the next time may fare better
             now = time.monotonic()
             if now >= self._next_warning:
                 self._next_warning = now + _WARNING_PERIOD_S

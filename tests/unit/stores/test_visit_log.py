@@ -334,6 +334,81 @@ async def test_rows_are_erased_while_others_come(tmp_path: Path) -> None:
     assert sum(visit.kind is RowKind.ERASED for visit in found) == 5
 
 
+async def test_an_erasure_that_is_given_up_ends_no_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller may be cancelled before the file is begun that it waits for, or while it is."""
+    log, _ = a_log(tmp_path)
+    rotate, began, may = SegmentWriter.rotate, threading.Event(), threading.Event()
+
+    def held_up(writer: SegmentWriter) -> None:
+        began.set()
+        may.wait(10)
+        rotate(writer)
+
+    monkeypatch.setattr(SegmentWriter, "rotate", held_up)
+    log.append(a_row("s1", kind=RowKind.BEGAN))
+    assert await settled(log.barrier())
+    erasures = [asyncio.create_task(log._writer.go_on_in_another()) for _ in range(2)]
+    assert await asyncio.to_thread(began.wait, 10)
+    for one in erasures:
+        one.cancel()
+    await asyncio.wait(erasures)
+    may.set()
+    log.append(a_row("s2", kind=RowKind.BEGAN))
+    async with asyncio.timeout(10):
+        assert await settled(log.barrier())
+    await log.close()
+    assert [row.session_id for row in rows(tmp_path)] == ["s1", "s2"]
+
+
+async def test_a_mistake_of_ours_ends_no_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts as a failure of the log, which says what it lacks and goes on."""
+    monkeypatch.setattr(visit_log, "_RETRY_S", 0.0)
+    log, observed = a_log(tmp_path)
+    write = SegmentWriter.write
+    mistakes = [TypeError("a mistake")]
+
+    def mistaken(writer: SegmentWriter, rows: Sequence[LogRow]) -> None:
+        if mistakes:
+            raise mistakes.pop()
+        write(writer, rows)
+
+    monkeypatch.setattr(SegmentWriter, "write", mistaken)
+    log.append(a_row("s1", kind=RowKind.BEGAN))
+    assert not await settled(log.barrier())
+    log.append(a_row("s2", kind=RowKind.BEGAN))
+    assert await settled(log.barrier())
+    await log.close()
+    assert observed.lost == 1
+    assert [(row.kind, row.session_id) for row in rows(tmp_path)] == [
+        (RowKind.GAP, "s1"),
+        (RowKind.BEGAN, "s2"),
+    ]
+
+
+async def test_upkeep_outlives_what_it_does_not_expect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it can't look whether the file is there; it says so."""
+    monkeypatch.setattr(log_writer, "UPKEEP_S", 0.01)
+    looks = threading.Semaphore(0)
+
+    def denied(_: SegmentWriter) -> bool:
+        looks.release()
+        raise PermissionError("no")
+
+    monkeypatch.setattr(SegmentWriter, "is_there", denied)
+    log, _ = a_log(tmp_path)
+    log.append(a_row("s1", kind=RowKind.BEGAN))
+    assert await settled(log.barrier())
+    for _ in range(3):
+        assert await asyncio.to_thread(looks.acquire, timeout=10)
+    await log.close()
+
+
 async def test_a_log_that_fails_is_not_erased_from(tmp_path: Path, disk: Disk) -> None:
     """What waits can't be known, so the caller must ask again."""
     log, _ = a_log(tmp_path)
