@@ -14,6 +14,7 @@ from training import cli_cold_start, cli_privacy, cli_promotion, cli_rekey, cli_
 from training.cli_audience import audience
 from training.cli_imports import imports
 from training.cli_shared import (
+    Features,
     IdKeys,
     KnownIds,
     OriginalIdsFlag,
@@ -22,6 +23,7 @@ from training.cli_shared import (
     day_of,
     ids_of,
     signing_key,
+    without_erased,
 )
 
 console = Console(stderr=True)
@@ -129,6 +131,8 @@ def lint_data(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for lint.json and lint.html.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
+    id_keys: IdKeys = None,
 ) -> None:
     """Look for leaks: what tells the outcome and must not. Ends with status 1 when it finds one."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -141,6 +145,8 @@ def lint_data(
     known = check_names(acknowledge or ())
     if out is not None:
         make_folder(out)
+    if events is not None:
+        without_erased(events, features, id_keys)
     request = LintRequest(events, rows, day_of(until), Shop(currency, time_zone), workers=workers)
     report = lint_anything(request, Steps(console))
     Console().print(lint_table_view(report, known))
@@ -168,6 +174,7 @@ def evaluate(
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
 ) -> None:
     """Compare a bundle's scores with what came: of visits, and of customers at midnights."""
@@ -184,6 +191,7 @@ def evaluate(
     from training.progress import Steps  # noqa: PLC0415
     from training.segments.portraits import PORTRAITS_FILE, write_portraits  # noqa: PLC0415
 
+    without_erased(events, features, id_keys)
     request = EvaluateRequest(
         bundle=bundle_folder(bundle, store),
         events=events,
@@ -230,6 +238,8 @@ def backtest(
     time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
     bootstrap: Annotated[int, typer.Option(min=0, help="Replicates of the intervals.")] = 500,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
+    id_keys: IdKeys = None,
 ) -> None:
     """Walk forward: score each day as it would have been served, and judge all of them."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -242,10 +252,11 @@ def backtest(
 
     if out is not None:
         make_folder(out)
+    without_erased(events, features, id_keys)
     request = BacktestRequest(
         training=TrainRequest(
             events=events,
-            workspace=WORKSPACE,
+            workspace=features,
             name=name,
             shop=Shop(currency, time_zone),
             workers=workers,
@@ -273,6 +284,7 @@ def recalibrate(
     ] = False,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
 ) -> None:
     """Publish a bundle with its calibration carried on through later days; prints its tag."""
@@ -280,6 +292,7 @@ def recalibrate(
     from training.pipeline.recalibrate import recalibrate as run  # noqa: PLC0415
     from training.progress import Steps  # noqa: PLC0415
 
+    without_erased(events, features, id_keys)
     request = RecalibrateRequest(
         bundle_folder(bundle, store),
         events,
@@ -309,6 +322,7 @@ def score(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
     original_ids: OriginalIdsFlag = False,
     known_ids: KnownIds = None,
@@ -317,6 +331,8 @@ def score(
     from training.pipeline import ScoreRequest, score_events  # noqa: PLC0415 - heavy imports
     from training.progress import Steps  # noqa: PLC0415
 
+    for folder in (events, *([history] if history else [])):
+        without_erased(folder, features, id_keys)
     request = ScoreRequest(
         bundle_folder(bundle, store),
         events,

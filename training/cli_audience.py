@@ -11,13 +11,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from micromoment.cli import WORKSPACE
 from training.cli_shared import (
+    Features,
     IdKeys,
     KnownIds,
     OriginalIdsFlag,
     bundle_folder,
     day_of,
     ids_of,
+    without_erased,
 )
 
 console = Console(stderr=True)
@@ -72,6 +75,7 @@ def export_audience(
     bundle: Bundle = "shop:latest",
     store: Store = None,
     workers: Workers = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
     original_ids: OriginalIdsFlag = False,
     known_ids: KnownIds = None,
@@ -84,6 +88,7 @@ def export_audience(
 
     if out is not None:
         prepare_file(out)
+    without_erased(events, features, id_keys)
     request = AudienceRequest(
         bundle_folder(bundle, store),
         events,
@@ -117,6 +122,7 @@ def audience_sizes(
     bundle: Bundle = "shop:latest",
     store: Store = None,
     workers: Workers = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
 ) -> None:
     """Show how large clusters and audiences are day by day."""
@@ -133,6 +139,7 @@ def audience_sizes(
 
     if out is not None:
         make_folder(out)
+    without_erased(events, features, id_keys)
     request = AudienceRequest(
         bundle_folder(bundle, store),
         events,

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from training.cli_shared import day_of
+from micromoment.cli import WORKSPACE
+from training.cli_shared import Features, IdKeys, day_of, without_erased
 
 console = Console(stderr=True)
 
@@ -59,6 +60,8 @@ def readiness(
     currency: Annotated[str, typer.Option(help="The shop's currency; empty takes any.")] = "",
     time_zone: Annotated[str, typer.Option(help="The shop's IANA time zone.")] = "UTC",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
+    id_keys: IdKeys = None,
 ) -> None:
     """Tell for each model whether there are enough data to train it, or when there will be."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -69,6 +72,7 @@ def readiness(
         readiness_table,
     )
 
+    without_erased(events, features, id_keys)
     request = ReadinessRequest(events, day_of(until), Shop(currency, time_zone), workers=workers)
     found = check_readiness(request, Steps(console))
     Console().print(readiness_table(found))
@@ -98,6 +102,8 @@ def tune(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed tries the same sets.")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="Processes of the replay.")] = 2,
+    features: Features = WORKSPACE,
+    id_keys: IdKeys = None,
 ) -> None:
     """Search for LightGBM's parameters on earlier and later days; Ctrl-C keeps the best so far."""
     from micromoment.events.shop import Shop  # noqa: PLC0415 - heavy imports
@@ -109,6 +115,7 @@ def tune(
     make_folder(out.parent)
     budget = Budget(trials, timeout_minutes * 60, seed, allow_larger)
     last = day_of(until)
+    without_erased(events, features, id_keys)
     request = TuneRequest(events, last, Shop(currency, time_zone), budget, workers=workers)
     found = run_search(request, Steps(console))
     write_params(out, found.params, found.record)

@@ -14,12 +14,14 @@ from rich.console import Console
 
 from micromoment.cli import WORKSPACE
 from training.cli_shared import (
+    Features,
     IdKeys,
     SignKey,
     day_of,
     ids_of,
     signing_key,
     store_or_default,
+    without_erased,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def promote(
     sign_key: SignKey = None,
     store: Annotated[Path | None, _STORE] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
 ) -> None:
     """Compare a bundle with the one that serves; let it serve if it passes. Refused: status 1."""
@@ -79,6 +82,7 @@ def promote(
 
     later = None
     if events is not None:
+        without_erased(events, features, id_keys)
         later = LaterDays(
             events,
             day_of(from_),

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from micromoment.cli import WORKSPACE
 from micromoment.security.callers import DEFAULT_TENANT
 from micromoment.stores.redis_keys import DEFAULT_PREFIX
 from training.cli_shared import (
+    Features,
     IdKeys,
     SessionPrefix,
     bundle_folder,
     ids_of,
     keys_of,
     store_or_default,
+    without_erased,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ def parity(
         str, typer.Option(help="How the server is called: grpc, stream, batch or http.")
     ] = "grpc",
     session_prefix: SessionPrefix = DEFAULT_PREFIX,
+    features: Features = WORKSPACE,
     id_keys: IdKeys = None,
 ) -> None:
     """Compare offline and online to the last bit: a running server's answers, or a log's."""
@@ -76,6 +80,7 @@ def parity(
         raise typer.BadParameter("give --bundle and --events, or --log")
     if via not in list(Via):
         raise typer.BadParameter(f"{via!r} is none of {', '.join(Via)}", param_hint="--via")
+    without_erased(events, features, id_keys)
     stores = OnlineStores("" if session_store == "memory" else session_store, feature_config)
     request = ParityRequest(
         bundle_folder(bundle, store),

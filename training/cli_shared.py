@@ -33,6 +33,11 @@ KnownIds = Annotated[
     Path | None,
     typer.Option(help="File of the shop's own ids, one a line: written in place of pseudonyms."),
 ]
+# Where servers write down whom they erased.
+Features = Annotated[
+    Path,
+    typer.Option(help="Feature workspace; whom servers erased there goes from the events first."),
+]
 SessionPrefix = Annotated[str, typer.Option(help="In Redis, what the servers' keys begin with.")]
 
 
@@ -51,6 +56,17 @@ def ids_of(id_keys: Path | None) -> IdEncoder:
     from micromoment.stores.id_keys import id_encoder  # noqa: PLC0415 - where it is used
 
     return id_encoder(id_keys, os.environ.get("MICROMOMENT_ID_KEYS"))
+
+
+def without_erased(events: Path, features: Path, id_keys: Path | None) -> None:
+    """Erase from a folder of events whom servers erased, before anything reads it.
+
+    For commands that read events and are no training, which does it itself. Events with analytics
+    denied are left out where they are read. Raises `InvalidDataError` where that can't be done.
+    """
+    from training.privacy import apply_erasures  # noqa: PLC0415 - heavy imports
+
+    apply_erasures(features, events, ids_of(id_keys))
 
 
 def keys_of(id_keys: Path | None) -> str:

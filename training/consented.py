@@ -1,4 +1,4 @@
-"""Leaves out events whose visitors denied analytics, wherever events are read to learn from.
+"""Leaves out events whose visitors denied analytics, wherever events are read to learn or count.
 
 Importers drop them, and no server logs them. What is in a folder all the same came in another way.
 """
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 COLUMN: Final = "consent_analytics"
 DENIED: Final = "denied"
+# The same in SQL, of the events that stay.
+CONSENTED: Final = f"{COLUMN} IS DISTINCT FROM '{DENIED}'"
 # The reason under which they are counted.
 REASON: Final = "analytics_denied"
 

@@ -108,6 +108,8 @@ def test_recalibrate_publishes_a_revision(shop: TrainedShop, tmp_path: Path) -> 
     bundle = load_bundle(tmp_path / name / tag.split(":")[1])
     assert check_golden(bundle).inexact == 0
     assert bundle.manifest.training["calibrated_until"] == LAST_DAY.isoformat()
+    nobody = {"people": 0, "last": None, "digest": ""}
+    assert bundle.manifest.training["revision_erasures"] == nobody
     before, after = read_calibration(shop.bundle), read_calibration(bundle.path)
     assert before is not None
     assert after is not None

@@ -14,6 +14,7 @@ from micromoment.errors import NotEnoughDataError
 from micromoment.events.hashing import hash_strings
 from micromoment.events.identity import IdEncoder
 from micromoment.features.user_snapshot import USER_SNAPSHOT
+from training.consented import COLUMN, without_denied
 from training.event_files import EventDays
 from training.replay.run import FindUsers
 from training.replay.sessions import visitor_ids
@@ -27,16 +28,19 @@ def pick_golden(
 ) -> tuple[pa.Table, pa.Table]:
     """Pick visits that begin on the last day: some with an order, some long, some short.
 
-    Returns their events (`EVENT_SCHEMA`) and one user row per session. The choice is by hash, so
-    two runs choose alike.
+    Events with analytics denied are left out. Returns their events (`EVENT_SCHEMA`) and one user
+    row per session. The choice is by hash, so two runs choose alike.
     """
     last = days.files[days.days[-1]]
-    sessions = _summary(pq.read_table(last, columns=["session_id", "source_seq", "type"]))
+    sessions = _summary(
+        without_denied(pq.read_table(last, columns=["session_id", "source_seq", "type", COLUMN]))
+    )
     chosen = _choose(sessions)
     if not chosen:
         raise NotEnoughDataError("no visit begins on the last training day")
     # A day may be large: only the rows of the chosen visits are ever in memory whole.
     events = pq.read_table(last, filters=pc.is_in(pc.field("session_id"), pa.array(chosen)))
+    events = without_denied(events)
     events = events.take(pc.sort_indices(events, [("session_id", "ascending")]))
     return events, _users(events, find_users, ids)
 

@@ -22,6 +22,7 @@ from training.models.calibration_track import CALIBRATION_KS, CalibrationTrack, 
 from training.models.weights import at_counts
 from training.pipeline.rows import known_outcome, visit_codes
 from training.pipeline.score import replay_settings, score_days
+from training.privacy.erase import erasures_seen
 from training.progress import Steps
 from training.publishing.bundle import read_calibration
 from training.publishing.revise import Revision, publish_revision
@@ -93,7 +94,7 @@ def recalibrate(request: RecalibrateRequest, steps: Steps | None = None) -> Reca
         settings = replay_settings(bundle, ids, request.workers)
         tables = fit_tables_anew(days, settings, steps)
     with steps.step("Publish the bundle"):
-        revision = Revision(days.days[-1], after, tables)
+        revision = Revision(days.days[-1], after, tables, erasures_seen(request.events))
         manifest = publish_revision(request.bundle, revision, request.store)
     visits = _visits(table, used.days)
     return RecalibrateReport(

@@ -20,7 +20,6 @@ from micromoment.features.tables import Tables, served_tables
 from micromoment.scoring.bundle import load_bundle
 from micromoment.scoring.manifest import NAME_PATTERN
 from micromoment.stores.bundles import LATEST, default_bundle_store
-from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.signing_keys import SigningKey
 from micromoment.workspace_erasing import TRAINING_SCRATCH_PREFIX
 from training.churn.model import ChurnParams
@@ -35,7 +34,7 @@ from training.pipeline.features import UserHistory, build_history
 from training.pipeline.golden import pick_golden
 from training.pipeline.learn import Learned, Material, learn
 from training.pipeline.portraits import portray_training
-from training.privacy.erase import apply_erasures
+from training.privacy.erase import apply_erasures, erasures_seen
 from training.progress import Steps
 from training.publishing.bundle import BundleParts, write_bundle
 from training.publishing.store import publish
@@ -228,19 +227,12 @@ def _parts(
     )
 
 
-def _erasures_seen(events: Path) -> dict[str, Any]:
-    """Say which erasures had been applied to the events: how many, the last, and a digest."""
-    seen = load_erasures(events)
-    last = datetime.fromtimestamp(seen.last_us / 1e6, UTC).isoformat() if seen else None
-    return {"people": len(seen), "last": last, "digest": seen.digest}
-
-
 def _training_record(
     request: TrainRequest, days: EventDays, blocks: tuple[Block, ...]
 ) -> dict[str, Any]:
     return {
         "events_fingerprint": days.fingerprint(),
-        "erasures": _erasures_seen(request.events),
+        "erasures": erasures_seen(request.events),
         "first_day": days.days[0].isoformat(),
         "last_day": days.days[-1].isoformat(),
         "calibration_days": [day.isoformat() for block in blocks for day in block.later],

@@ -9,6 +9,7 @@ from typing import Final
 
 import duckdb
 
+from training.consented import CONSENTED
 from training.event_files import EventDays
 
 # What a visit has reached, in order; a later step counts for the earlier ones.
@@ -79,10 +80,10 @@ def _by_day(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[Day
     found = []
     for day, path in days.files.items():
         row = connection.execute(
-            "select count(*), count(distinct session_id),"
+            "select count(*), count(distinct session_id),"  # noqa: S608 - fixed text  # nosec B608
             " count(distinct coalesce(nullif(user_id, ''), anonymous_id)),"
             " count(distinct case when type = 'purchase' then session_id end)"
-            " from read_parquet($file)",
+            f" from read_parquet($file) where {CONSENTED}",
             {"file": str(path)},
         ).fetchone()
         found.append(DayCounts(day, *(row or (0, 0, 0, 0))))
@@ -101,7 +102,7 @@ def _funnel(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[Fun
     )
     rows: Sequence[tuple[object, ...]] = connection.execute(
         f"with visits as (select session_id, any_value(device) as device, {tests}"  # noqa: S608 - fixed text  # nosec B608
-        f" from read_parquet($files) group by session_id)"
+        f" from read_parquet($files) where {CONSENTED} group by session_id)"
         f" select device, grouping(device), {reached} from visits"
         " group by grouping sets ((), (device)) order by 2 desc, 3 desc, 1",
         {"files": _files(days)},
@@ -118,7 +119,8 @@ def _orders(connection: duckdb.DuckDBPyConnection, days: EventDays) -> tuple[int
     if not days.files:
         return 0, None
     row = connection.execute(
-        "select count(*), avg(value_micros) from read_parquet($files) where type = 'purchase'",
+        "select count(*), avg(value_micros) from read_parquet($files)"  # noqa: S608 - fixed text  # nosec B608
+        f" where type = 'purchase' and {CONSENTED}",
         {"files": _files(days)},
     ).fetchone()
     orders, micros = row or (0, None)

@@ -12,8 +12,9 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from micromoment.errors import InvalidDataError
 from micromoment.events.identity import IdEncoder
@@ -113,6 +114,13 @@ def apply_erasures(workspace: Path, events: Path, keys: IdEncoder | None = None)
     own.take_in(told)
     own.save(events)
     return report
+
+
+def erasures_seen(events: Path) -> dict[str, Any]:
+    """Say which erasures were applied to a folder of events: how many, the last, and a digest."""
+    seen = load_erasures(events)
+    last = datetime.fromtimestamp(seen.last_us / 1e6, UTC).isoformat() if seen else None
+    return {"people": len(seen), "last": last, "digest": seen.digest}
 
 
 def bundles_with(store: Path, ids: Collection[str]) -> list[str]:
@@ -230,7 +238,12 @@ def _ids_in(folder: Path) -> set[str]:
 
     found: set[str] = set()
     for path in sorted(folder.glob("*.parquet")):
-        rows = pq.read_table(path, columns=["user_id", "anonymous_id"])
+        try:
+            rows = pq.read_table(path, columns=["user_id", "anonymous_id"])
+        except (OSError, ValueError) as error:
+            raise InvalidDataError(
+                str(path), f"isn't a readable Parquet file: {type(error).__name__}"
+            ) from None
         for name in rows.column_names:
             found.update(one for one in pc.unique(rows[name]).to_pylist() if one)
     return found

@@ -27,18 +27,23 @@ from training.publishing.store import add_to_store
 
 @dataclass(frozen=True)
 class Revision:
-    """What is new, and the last day, included, whose outcomes it knows; None stays as it is."""
+    """What is new, and the last day, included, whose outcomes it knows; None stays as it is.
+
+    `erasures` tells which erasures the data of it had seen, as `erasures_seen` does.
+    """
 
     until: date
     calibration: CalibrationTrack | None = None
     tables: Tables | None = None
+    erasures: dict[str, Any] | None = None
 
 
 def publish_revision(source: Path, revision: Revision, store: Path | None = None) -> Manifest:
     """Add the bundle in `source`, revised, to the store as its name's latest version.
 
     The manifest's training record keeps where it came from: `revision_of`, the version that was
-    trained, and up to which day each part knows outcomes.
+    trained, and up to which day each part knows outcomes. `erasures` stays what models learned
+    without; what the later days had seen is `revision_erasures`.
     """
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "bundle"
@@ -64,4 +69,6 @@ def write_revision(source: Path, folder: Path, revision: Revision) -> Manifest:
         for name, array in tables_to_arrays(revision.tables).items():
             np.save(folder / manifest.tables[name], array, allow_pickle=False)
         training["tables_until"] = revision.until.isoformat()
+    if revision.erasures is not None:
+        training["revision_erasures"] = revision.erasures
     return finish_bundle(folder, manifest.model_copy(update=changes))

@@ -83,6 +83,15 @@ def test_it_says_where_it_came_from(source: Path) -> None:
     assert len({trained, once.version, twice.version}) == 3
 
 
+def test_it_says_which_erasures_its_data_had_seen(source: Path) -> None:
+    """Beside those that the models learned without, which stay as they are."""
+    seen = {"people": 2, "last": "2024-05-07T00:00:00+00:00", "digest": "abc"}
+    once = revised(source, Revision(DAY, TRACK, erasures=seen)).manifest
+    assert once.training["revision_erasures"] == seen
+    assert "erasures" not in once.training
+    assert "revision_erasures" not in load_bundle(source).manifest.training
+
+
 def test_the_same_revision_has_the_same_version(source: Path, tmp_path: Path) -> None:
     """Publishing twice leaves one bundle, which is the latest."""
     store = tmp_path / "store"
