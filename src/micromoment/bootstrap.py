@@ -13,6 +13,7 @@ import uvloop
 from structlog.typing import Processor
 
 from micromoment.applications import ApplicationMaker, Stores
+from micromoment.background import tell_of_threads
 from micromoment.ending import end_process, exit_for_sure
 from micromoment.erasure_opening import open_register
 from micromoment.exposure import check_exposure
@@ -88,6 +89,7 @@ def serve(settings: Settings, make: Callable[[Settings], Service] = make_service
     the server can't start.
     """
     configure_logs(settings.log_level, settings.log_format, also=_processors(settings))
+    tell_of_threads()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run_until_stopped(make(settings)))
         exit_for_sure(status)

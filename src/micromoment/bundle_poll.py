@@ -37,7 +37,10 @@ class BundlePoll:
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - the next look may fare better
+                _log.error("bundle_poll_failed", bundle=self._tag, error=type(error).__qualname__)
             await asyncio.sleep(self._interval_s)
 
     async def look(self) -> None:

@@ -99,8 +99,12 @@ class Eraser:
     async def run(self) -> None:
         """Finish what was begun before, at once and then now and again, until it is cancelled."""
         while True:
-            with suppress(MicromomentError):
+            try:
                 await self.finish_all()
+            except MicromomentError:
+                pass  # told where it happened
+            except Exception as error:  # noqa: BLE001 - the next try may fare better
+                _log.error("erasing_failed", error=type(error).__qualname__)
             await asyncio.sleep(RETRY_S)
 
     async def finish_all(self) -> None:
@@ -126,7 +130,7 @@ class Eraser:
         async def count(store: str, work: Callable[[], Awaitable[int]]) -> int:
             try:
                 return await work()
-            except (MicromomentError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - one that fails keeps no other from it
                 failed.append(store)
                 _log.warning("erasure_failed", store=store, error=type(error).__name__)
                 return 0

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from micromoment.applications import ApplicationMaker, Stores
+from micromoment.background import in_background
 from micromoment.erasure import Eraser, Places
 from micromoment.erasure_places import FeaturePlaces, LocalPlaces, RedisPlaces
 from micromoment.errors import InvalidSettingError, MicromomentError
@@ -59,7 +60,7 @@ class Erasing:
                 await self.eraser.finish_all()
         if self.eraser.pending:
             _log.warning("erasures_pending", erasures=self.eraser.pending)
-        self._task = asyncio.create_task(self.eraser.run())
+        self._task = in_background(self.eraser.run(), "erasing")
 
     async def stop(self) -> None:
         """Stop trying; the next start goes on."""

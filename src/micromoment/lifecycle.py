@@ -19,6 +19,7 @@ import structlog
 
 from micromoment.activation import BundleSwitch
 from micromoment.applications import ApplicationMaker, Stores
+from micromoment.background import in_background
 from micromoment.bundle_poll import BundlePoll
 from micromoment.ending import exit_now
 from micromoment.erasure_opening import Erasing
@@ -275,7 +276,7 @@ class Service:
         self._bundles.fill(switch)
         if settings.bundle_poll:
             poll = BundlePoll(settings.bundle_store, settings.bundle, switch, settings.bundle_poll)
-            self._poll = asyncio.create_task(poll.run())
+            self._poll = in_background(poll.run(), "bundle-poll")
 
     async def _withdraw_bundles(self) -> None:
         """Begin no activation any more; one that is under way changes nothing for long."""

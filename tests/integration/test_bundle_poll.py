@@ -67,6 +67,16 @@ async def test_a_moved_pointer_is_followed(settings: Settings, store: Path) -> N
         assert outcomes(served)["activated"] == 3
 
 
+async def test_a_damaged_pointer_ends_no_following(settings: Settings, store: Path) -> None:
+    """What is not even text is told; the next that is put right is followed."""
+    second = (store / "shop" / "latest").read_text()
+    async with swapping(settings) as served:
+        (store / "shop" / "serving").write_bytes(b"\xff\xfe\x00")
+        await asyncio.sleep(0.5)
+        point_to(store, "shop", "serving", second)
+        await served.until(lambda: answers_with(served, second))
+
+
 async def test_a_refused_bundle_is_not_tried_again_until_it_changes(
     settings: Settings, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

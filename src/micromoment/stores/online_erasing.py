@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -66,7 +67,7 @@ def _keys(config: RepoConfig, visitors: Sequence[str]) -> list[bytes]:
 
 def _erase_sqlite(file: Path, keys: Sequence[bytes]) -> int:
     log = file.with_name(f"{file.name}-wal")
-    held = any(_holds(one, keys) for one in (file, log) if one.exists())
+    held = any(_holds(one, keys) for one in (file, log))
     if not held and not os.access(file, os.W_OK):
         return 0  # mounted to be read, and erased from where it is written
     found = 0
@@ -84,7 +85,8 @@ def _erase_sqlite(file: Path, keys: Sequence[bytes]) -> int:
 
 def _holds(file: Path, keys: Sequence[bytes]) -> bool:
     longest = max(map(len, keys), default=1)
-    with file.open("rb") as opened:
+    # SQLite removes a write-ahead log with its last connection.
+    with suppress(FileNotFoundError), file.open("rb") as opened:
         before = b""
         while part := opened.read(1 << 24):
             text = before + part

@@ -97,7 +97,7 @@ class RedisLink:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     replies = await self._round_trip([asked.command for asked in batch])
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody may wait for an answer for ever
                 await self._connection.disconnect(nowait=True)
                 self._failed(error)
                 # What came meanwhile would only wait as long again.

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from micromoment.background import in_background
 from micromoment.scoring.calls import SessionKey, Withdrawal
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.log_rows import erased_row
@@ -94,7 +95,7 @@ class RedisWithdrawals:
     def resume(self) -> None:
         """Finish what servers left that are gone: at once, and now and again."""
         if self._erases and self._looking is None:
-            self._looking = asyncio.get_running_loop().create_task(self._look_again_and_again())
+            self._looking = in_background(self._look_again_and_again(), "withdrawals")
 
     async def close(self) -> None:
         """Stop trying, and close the connection; what is left other servers finish."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from redis.exceptions import NoScriptError
 
+from micromoment.background import in_background
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.redis_link import RedisLink
 
@@ -60,7 +61,7 @@ class UnsaidLosses:
         """
         is_idle = self._saying is None or self._saying.done()
         if self._unsaid and is_idle and time.monotonic() >= self._next_try:
-            self._saying = asyncio.get_running_loop().create_task(self._say_all())
+            self._saying = in_background(self._say_all(), "losses")
 
     async def close(self) -> None:
         """Stop telling."""

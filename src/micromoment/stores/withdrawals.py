@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from micromoment.background import in_background
 from micromoment.errors import InvalidDataError
 from micromoment.scoring.calls import SessionKey, Withdrawal
 from micromoment.stores.errors import EventLogUnavailableError
@@ -131,7 +132,7 @@ class Deletions:
     def resume(self) -> None:
         """Go on, if there is anything left to do."""
         if self._pending and (self._working is None or self._working.done()):
-            self._working = asyncio.get_running_loop().create_task(self._work())
+            self._working = in_background(self._work(), "withdrawals")
 
     async def close(self) -> None:
         """Stop trying."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
+from micromoment.background import in_background
 from micromoment.transport.shedding import Shedding
 
 _PERIOD_S: Final = 0.1
@@ -44,7 +45,7 @@ class OverloadWatch:
     def start(self) -> None:
         """Watch from now on, in a task of the running loop."""
         self._turned = perf_counter()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = in_background(self._run(), "overload-watch")
 
     def stop(self) -> None:
         """Watch no more."""
