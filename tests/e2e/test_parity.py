@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.e2e.conftest import LAST_DAY, TrainedShop
+from tests.e2e.conftest import LAST_DAY, TRAINED_UNTIL, TrainedShop
 from tests.support.commands import BIN
 from tests.support.feature_stores import a_redis
 from tests.support.forms import in_form
 from tests.support.keyed import ROTATED, encoder
+from training.parity import ParityRequest, Via, check_parity
 from training.rekeying import RekeyRequest, rekey
 
 ROOT = Path(__file__).parents[2]
@@ -52,40 +53,49 @@ def test_offline_and_online_are_one(shop: TrainedShop) -> None:
     assert found["state lost"] == found["degraded"] == 0
 
 
+@pytest.fixture(scope="module")
+def two_days(shop: TrainedShop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop's last two days: users with a little behind them, and sooner cut than six days."""
+    folder = tmp_path_factory.mktemp("two-days")
+    for day in (TRAINED_UNTIL, LAST_DAY):
+        (folder / f"{day}.parquet").symlink_to(shop.events / f"{day}.parquet")
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("via", ["batch", "http"])
-def test_offline_and_online_are_one_however_called(shop: TrainedShop, via: str) -> None:
+@pytest.mark.parametrize("via", [Via.BATCH, Via.HTTP])
+def test_offline_and_online_are_one_however_called(
+    shop: TrainedShop, two_days: Path, via: Via
+) -> None:
     """In batches, and over HTTP, whose JSON loses no bit of a score or a feature.
 
     On a stream, see the test on Redis.
     """
-    done, table = check(shop, "--limit", "600", "--via", via)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = counts(table)
-    assert (found["mismatches"], found["state lost"], found["degraded"]) == (0, 0, 0)
-    assert found["answers"] >= 100
-    assert found["restarts"] >= 1
+    report = check_parity(ParityRequest(shop.bundle, two_days, limit=600, via=via))
+    assert (report.mismatches, report.state_lost, report.degraded) == ((), 0, 0)
+    assert report.answers >= 100
+    assert report.restarts >= 1
 
 
 @pytest.mark.slow
-def test_offline_and_online_are_one_under_pseudonyms(shop: TrainedShop, tmp_path: Path) -> None:
+def test_offline_and_online_are_one_under_pseudonyms(
+    shop: TrainedShop, two_days: Path, tmp_path: Path
+) -> None:
     """With keys both sides encode plain ids alike, and both take pseudonyms as they are."""
     keys = tmp_path / "keys"
     keys.write_text(ROTATED)
+    which = ("--bundle", shop.tag, "--events", str(two_days), "--limit", "600")
     with_keys = {"MICROMOMENT_ID_KEY_FILE": str(keys)}
-    options = ("--limit", "600")
-    plain, table = check(shop, *options, extra=with_keys)
+    plain = shop.home.run(BIN / "micromoment", "parity", *which, extra=with_keys)
     assert plain.returncode == 0, plain.stdout + plain.stderr
-    assert counts(table)["mismatches"] == 0
-    assert counts(table)["answers"] >= 100
-    events = Path(shutil.copytree(shop.events, tmp_path / "events"))
-    rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
-    which = ("--bundle", shop.tag, "--events", str(events))
-    done = shop.home.run(BIN / "micromoment", "parity", *which, *options, extra=with_keys)
-    found = counts(re.sub(r"[ │]+", " ", done.stdout))
-    assert done.returncode == 0, done.stdout + done.stderr
+    found = counts(re.sub(r"[ │]+", " ", plain.stdout))
     assert found["mismatches"] == 0
     assert found["answers"] >= 100
+    events = Path(shutil.copytree(two_days, tmp_path / "events"))
+    rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
+    report = check_parity(ParityRequest(shop.bundle, events, limit=600, id_keys=" ".join(ROTATED.split())))
+    assert report.mismatches == ()
+    assert report.answers >= 100
 
 
 @pytest.mark.slow
@@ -122,9 +132,11 @@ def test_offline_and_online_are_one_by_streams_on_redis(shop: TrainedShop, tmp_p
 
 
 @pytest.mark.slow
-def test_a_moved_centroid_is_found(shop: TrainedShop) -> None:
+def test_a_moved_centroid_is_found(shop: TrainedShop, two_days: Path) -> None:
     """With one cluster elsewhere on one path the check fails, and says so of the cluster."""
-    done, table = check(shop, "--limit", "500", "--sabotage-centroid")
+    which = ("--bundle", shop.tag, "--events", two_days, "--limit", "500")
+    done = shop.home.micromoment("parity", *which, "--sabotage-centroid")
     assert done.returncode == 1, done.stdout + done.stderr
+    table = re.sub(r"[ │]+", " ", done.stdout)
     assert counts(table)["mismatches"] >= 1
     assert "cluster: '" in table

@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "127.0.0.1:50051"
 START_S = 120.0
 # The README's dates, few visits and many orders; what comes after its last day are later events.
-SHOP = ShopConfig(start=date(2020, 12, 19), days=25, sessions_per_day=120, target_conversion=0.12)
+SHOP = ShopConfig(start=date(2020, 12, 19), days=25, sessions_per_day=80, target_conversion=0.15)
 LATER = ("events_20210111.parquet", "events_20210112.parquet")
 
 
