@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from micromoment.errors import InvalidSettingError
@@ -26,6 +27,8 @@ SETTING: Final = "credentials"
 TOKEN_PREFIX: Final = "mmt_"  # noqa: S105 - it is the part that is no secret
 _TOKEN_BYTES: Final = 32
 _VERSION: Final = 1
+
+_log = structlog.get_logger(__name__)
 
 Tenant = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 TokenId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -66,8 +69,12 @@ Credentials = Mapping[bytes, Caller]
 def read_credentials(path: Path) -> Credentials:
     """Give the callers by the digests of their tokens.
 
-    Raises `InvalidSettingError` naming what is wrong in the file, never what it holds.
+    Raises `InvalidSettingError` naming what is wrong in the file, never what it holds. Warns of a
+    file without tokens: it lets nobody in.
     """
+    entries = read_file(path).tokens
+    if not entries:
+        _log.warning("credentials_without_tokens", setting=SETTING, path=str(path))
     return {
         bytes.fromhex(entry.sha256): Caller(
             entry.tenant,
@@ -75,7 +82,7 @@ def read_credentials(path: Path) -> Credentials:
             bytes.fromhex(entry.sha256),
             math.inf if entry.expires is None else entry.expires.timestamp(),
         )
-        for entry in read_file(path).tokens
+        for entry in entries
     }
 
 
@@ -86,11 +93,15 @@ def read_file(path: Path) -> CredentialsFile:
     except OSError as error:
         raise InvalidSettingError(SETTING, f"{path} can't be read: {error.strerror}") from None
     try:
-        return CredentialsFile.model_validate_json(text)
+        content = CredentialsFile.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "as a whole"
         raise InvalidSettingError(SETTING, f"{path}, {place}: {first['msg']}") from None
+    if "version" not in content.model_fields_set:
+        # As `{}` has none: it would lock everybody out.
+        raise InvalidSettingError(SETTING, f"{path}, version: missing; it must be {_VERSION}")
+    return content
 
 
 def write_file(path: Path, content: CredentialsFile) -> None:

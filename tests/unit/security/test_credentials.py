@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
 
 from micromoment.errors import InvalidSettingError
 from micromoment.security.callers import Role
@@ -89,7 +90,9 @@ def test_what_is_wrong_is_named_and_not_shown(
     assert "canary" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"tokens": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"tokens": []}', '{"version": 2}', '{"tokens": 1}']
+)
 def test_what_is_no_such_file_is_refused(tmp_path: Path, text: str) -> None:
     """So is a version that is not known."""
     path = tmp_path / "credentials.json"
@@ -98,6 +101,17 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path, text: str) -> None:
         read_credentials(path)
     with pytest.raises(InvalidSettingError, match="can't be read"):
         read_credentials(tmp_path / "absent")
+
+
+def test_a_file_without_tokens_is_warned_of(tmp_path: Path) -> None:
+    """It may be meant, when the last token was revoked, and lets nobody in."""
+    path = write(tmp_path / "credentials.json")
+    with capture_logs() as logs:
+        assert read_credentials(path) == {}
+        read_credentials(write(tmp_path / "other.json", ENTRY))
+    assert [(one["event"], one["path"]) for one in logs] == [
+        ("credentials_without_tokens", str(path))
+    ]
 
 
 def test_two_tokens_are_two(tmp_path: Path) -> None:
