@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+_UNKNOWN_SESSION: Final = "no session with this id is known; it may have expired"
+_WITHDRAWN: Final = {
+    "done": "consent was withdrawn: what was kept of the session is deleted",
+    "pending": "consent was withdrawn: what was kept of the session is about to be deleted",
+}
 
 
 class MicromomentError(Exception):
@@ -74,10 +80,17 @@ class PermissionDeniedError(MicromomentError):
 
 
 class SessionNotFoundError(MicromomentError):
-    """No state is kept for the session that was asked for."""
+    """No state is kept for the session that was asked for.
 
-    def __init__(self) -> None:
-        super().__init__("no session with this id is known; it may have expired")
+    `withdrawal` is `done` or `pending` where the call itself withdrew the session's consent, so
+    that what was kept of it is deleted, or will be; else it is empty.
+    """
+
+    withdrawal: str = ""
+
+    def __init__(self, withdrawal: str = "") -> None:
+        super().__init__(_WITHDRAWN.get(withdrawal, _UNKNOWN_SESSION))
+        self.withdrawal = withdrawal
 
 
 class BundleError(MicromomentError):

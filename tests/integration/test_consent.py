@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import grpc
 import pyarrow.parquet as pq
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
 
 from micromoment.client import consent, event, item, may_personalize
 from micromoment.client.requests import ScoreOptions
@@ -19,6 +22,7 @@ from micromoment.v1 import events_pb2 as pb
 from micromoment.v1 import scoring_pb2
 from tests.support.consenting import NOW, Served, a_consenting_server, files_with, redis_with
 from tests.support.feature_stores import a_redis, a_workspace, published
+from tests.support.restarts import scrape
 from tests.support.served_log import logged, segment_store
 from training.feature_store import materialize
 from training.importers.log import import_log, log_source
@@ -170,6 +174,34 @@ async def test_what_is_left_out_leaves_no_trace_in_a_score(serve: Serve, tmp_pat
         dry = await client.score("mixed", some_events(9, 1, NO), dry_run=True)
         assert dry.consent.withdrawal == pb.WITHDRAWAL_UNSPECIFIED
         assert (await client.get_session("mixed")).state.events_seen == 2
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["memory", "redis"])
+async def test_a_withdrawal_without_events_is_confirmed_and_counted(
+    serve: Serve, tmp_path: Path, shared: bool
+) -> None:
+    """The error says that it is done, once; a request that withdrew nothing says nothing of it."""
+
+    async def told(served: Served) -> dict[str, str]:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await served.client.score("s1", [], consent=NO)
+        status = rpc_status.from_call(cast(grpc.Call, caught.value))
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+        info = ErrorInfo()
+        assert status is not None
+        assert status.details[0].Unpack(info)
+        assert info.reason == "SESSION_NOT_FOUND"
+        return dict(info.metadata)
+
+    with a_redis(tmp_path) if shared else nullcontext((None, 0)) as (_, port):
+        given = {"session_store": f"redis://127.0.0.1:{port}"} if shared else {}
+        async with serve(tmp_path, **given) as served:
+            assert await told(served) == {}
+            await served.client.score("s1", some_events(0, 3, YES), anonymous_id="a")
+            assert await told(served) == {"withdrawal": "done"}
+            assert await told(served) == {}
+            page = await asyncio.to_thread(scrape, served.metrics_port)
+    assert 'micromoment_withdrawals_total{outcome="done"} 1.0' in page.splitlines()
 
 
 @pytest.mark.parametrize("on_withdrawal", ["erase", "keep"])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from micromoment.errors import SessionNotFoundError
 from micromoment.events.proto_codec import events_from_proto
 from micromoment.events.shop import Shop
 from micromoment.features.families.core import consent_after
@@ -32,6 +33,7 @@ from micromoment.transport.consent import (
     say_for_all,
     verdict_of,
 )
+from micromoment.transport.observer import Observer
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2 as pb
 
@@ -206,6 +208,19 @@ async def withdrawn_by(kept: Kept, withdrawals: Withdrawals) -> Withdrawal:
     if not kept.withdraws or kept.visit.is_dry_run:
         return Withdrawal.NONE
     return await withdraw_all(withdrawals, kept.visit.possible_keys())
+
+
+def end_without_events(kept: Kept, withdrawal: Withdrawal, observer: Observer) -> None:
+    """Raise `SessionNotFoundError` for a denied call without events: nothing is left to score.
+
+    There is no answer to tell of what it withdrew, so that the error does, and it is counted here.
+    """
+    if kept.visit.call.event_ids:
+        return
+    if withdrawal is Withdrawal.NONE:
+        raise SessionNotFoundError
+    observer.consent_applied(AppliedConsent(withdrawal=withdrawal))
+    raise SessionNotFoundError(withdrawal.value)
 
 
 def apart(call: ScoreCall) -> ScoreCall:

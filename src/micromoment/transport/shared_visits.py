@@ -25,7 +25,14 @@ from micromoment.stores.withdrawals import (
     Withdrawals,
     allow_all,
 )
-from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart, withdrawn_by
+from micromoment.transport.consent_gate import (
+    OPEN,
+    ConsentGate,
+    Kept,
+    apart,
+    end_without_events,
+    withdrawn_by,
+)
 from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
@@ -213,6 +220,7 @@ class SharedVisits:
         """Score a call of which nothing is kept, by itself, and delete what was kept before."""
         call = kept.visit.call
         withdrawal = await withdrawn_by(kept, self._withdrawals)
+        end_without_events(kept, withdrawal, self._observer)
         return self.consent.told_apart(self._scored_apart(call), kept, withdrawal)
 
     def _scored_apart(self, call: ScoreCall) -> Score:

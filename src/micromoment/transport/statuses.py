@@ -109,7 +109,10 @@ def status_of(error: Exception) -> Status:
     answer = ANSWERS.get(type(error)) if isinstance(error, MicromomentError) else None
     if answer is None:
         return _internal(error)
-    details: list[Message] = [ErrorInfo(reason=answer.reason, domain=ERROR_DOMAIN)]
+    info = ErrorInfo(reason=answer.reason, domain=ERROR_DOMAIN)
+    if isinstance(error, SessionNotFoundError) and error.withdrawal:
+        info.metadata["withdrawal"] = error.withdrawal
+    details: list[Message] = [info]
     if isinstance(error, InvalidRequestError):
         details.append(_bad_request(error))
     if answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED:

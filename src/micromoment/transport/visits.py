@@ -23,7 +23,14 @@ from micromoment.stores.withdrawals import (
     Withdrawals,
     allow_all,
 )
-from micromoment.transport.consent_gate import OPEN, ConsentGate, Kept, apart, withdrawn_by
+from micromoment.transport.consent_gate import (
+    OPEN,
+    ConsentGate,
+    Kept,
+    apart,
+    end_without_events,
+    withdrawn_by,
+)
 from micromoment.transport.late_events import without_late
 from micromoment.transport.observer import Observer
 from micromoment.transport.recorder import Recorder
@@ -98,6 +105,7 @@ class Visits:
             kept = await self._kept_of(visit)
             if kept.is_denied:
                 withdrawal = await withdrawn_by(kept, self._withdrawals)
+                end_without_events(kept, withdrawal, self._observer)
                 return self.consent.told_apart(self._score_apart(visit.call), kept, withdrawal)
             ask = await self._ask_with_user(kept.visit)
             return self.consent.told(self._score(kept.visit, ask), kept)

@@ -65,7 +65,8 @@ class ScoringServiceServicer:
 
     def Score(self, request, context):
         """Score takes the events that just happened in one session, folds all of them, then scores once.
-        NOT_FOUND for a request without events when the session is not known.
+        NOT_FOUND for a request without events when the session is not known, also when this very
+        request withdrew its consent: `withdrawal` in the ErrorInfo then says what became of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

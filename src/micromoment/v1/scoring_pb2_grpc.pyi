@@ -37,7 +37,8 @@ class ScoringServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ScoringServiceAsyncStub: ...
     Score: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreResponse]
     """Score takes the events that just happened in one session, folds all of them, then scores once.
-    NOT_FOUND for a request without events when the session is not known.
+    NOT_FOUND for a request without events when the session is not known, also when this very
+    request withdrew its consent: `withdrawal` in the ErrorInfo then says what became of it.
     """
     BatchScore: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
@@ -62,7 +63,8 @@ class ScoringServiceAsyncStub(ScoringServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Score: _aio.UnaryUnaryMultiCallable[_scoring_pb2.ScoreRequest, _scoring_pb2.ScoreResponse]  # type: ignore[assignment]
     """Score takes the events that just happened in one session, folds all of them, then scores once.
-    NOT_FOUND for a request without events when the session is not known.
+    NOT_FOUND for a request without events when the session is not known, also when this very
+    request withdrew its consent: `withdrawal` in the ErrorInfo then says what became of it.
     """
     BatchScore: _aio.UnaryUnaryMultiCallable[_scoring_pb2.BatchScoreRequest, _scoring_pb2.BatchScoreResponse]  # type: ignore[assignment]
     """BatchScore does what Score does for many sessions; each item succeeds or fails by itself."""
@@ -90,7 +92,8 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scoring_pb2.ScoreResponse, _abc.Awaitable[_scoring_pb2.ScoreResponse]]:
         """Score takes the events that just happened in one session, folds all of them, then scores once.
-        NOT_FOUND for a request without events when the session is not known.
+        NOT_FOUND for a request without events when the session is not known, also when this very
+        request withdrew its consent: `withdrawal` in the ErrorInfo then says what became of it.
         """
 
     @_abc_1.abstractmethod
