@@ -78,8 +78,9 @@ def readiness(
     Console().print(readiness_table(found))
     if found.enough("conversion"):
         console.print(
-            "Enough for a conversion model of the shop's own: `micromoment train`. Let it replace "
-            "a starter when it is better on later days: `micromoment evaluate` both."
+            "Enough for a conversion model of the shop's own: `micromoment train --until "
+            f"{found.last_day.isoformat()}`. Let it replace a starter when it is better on later "
+            "days: `micromoment evaluate` both. An earlier --until is for readiness, too."
         )
     else:
         console.print("Not enough for a conversion model yet: serve `micromoment starter`.")

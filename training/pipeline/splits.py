@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from micromoment.errors import NotEnoughDataError
 from training.models.conversion import Split
 from training.models.rows import DecisionRows
-from training.pipeline.blocks import Block
+from training.pipeline.blocks import Block, forward_blocks
 
 MIN_BUYERS: Final = 20  # visits with an order still to come, on either side
+LOOK_AHEAD: Final = 3_650  # days; what takes longer is never
 SIDES: Final = ("to fit on", "to calibrate on")
 
 
@@ -36,8 +38,27 @@ def usable_splits(rows: DecisionRows, blocks: Sequence[Block]) -> list[Split]:
         if few[0] >= MIN_BUYERS:
             splits.append(split)
         elif block is blocks[-1]:
+            left = days_left(tuple(side.buyers for side in split), (*block.fit, *block.later))
+            more = "more days" if left is None else f"about {left} more days"
             raise NotEnoughDataError(
                 f"the days {few[1]} hold {few[0]} visits with an order still to come; "
-                f"{MIN_BUYERS} are needed: give more days"
+                f"{MIN_BUYERS} are needed: give {more} "
+                "(`micromoment readiness` with the same --until counts them)"
             )
     return splits
+
+
+def days_left(buyers: Sequence[int], days: Sequence[date]) -> int | None:
+    """Tell after how many more days both sides of the last block of `days` have enough buyers.
+
+    `buyers` are those of both sides now, and as many are taken to come each day as came so far.
+    None where it is never so.
+    """
+    if min(buyers) >= MIN_BUYERS:
+        return 0
+    rate = sum(buyers) / len(days)
+    for count in range(len(days) + 1, len(days) + LOOK_AHEAD) if rate else ():
+        block = forward_blocks([days[0] + timedelta(days=one) for one in range(count)])[-1]
+        if min(len(block.fit), len(block.later)) * rate >= MIN_BUYERS:
+            return count - len(days)
+    return None

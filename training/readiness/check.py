@@ -31,7 +31,7 @@ from training.models.rows import DecisionRows
 from training.pipeline.blocks import MIN_DAYS, forward_blocks
 from training.pipeline.features import build_history, temporary_workspace
 from training.pipeline.plain_rows import plain_rows
-from training.pipeline.splits import MIN_BUYERS, split_rows
+from training.pipeline.splits import split_rows
 from training.progress import Steps
 from training.readiness.needs import (
     Need,
@@ -100,7 +100,7 @@ def conversion_needs(rows: DecisionRows, days: list[date]) -> tuple[Need, ...]:
     if len(days) < MIN_DAYS:
         return (enough_days,)
     fit, later = split_rows(rows, forward_blocks(days)[-1])
-    return (enough_days, *buying((fit.buyers, later.buyers), MIN_BUYERS, days))
+    return (enough_days, *buying((fit.buyers, later.buyers), days))
 
 
 def cluster_need(rows: DecisionRows, span: int) -> Need:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from math import ceil
-from typing import Final
 
-from training.pipeline.blocks import MIN_DAYS, forward_blocks
-
-_LOOK_AHEAD: Final = 3_650  # days; what takes longer is never
+from training.pipeline.blocks import MIN_DAYS
+from training.pipeline.splits import LOOK_AHEAD, MIN_BUYERS, days_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def growing(model: str, what: str, needed: int, there: int, days: int, instead: 
     if left:
         left = ceil(left * days / there) if there else None
     return Need(
-        model, what, needed, there, left if left is None or left <= _LOOK_AHEAD else None, instead
+        model, what, needed, there, left if left is None or left <= LOOK_AHEAD else None, instead
     )
 
 
@@ -61,32 +59,18 @@ def spanning(model: str, what: str, needed: int, span: int, instead: str = "") -
     return Need(model, what, needed, span, max(0, needed - span), instead)
 
 
-def buying(sides: tuple[int, int], needed: int, days: list[date]) -> tuple[Need, Need]:
+def buying(sides: tuple[int, int], days: list[date]) -> tuple[Need, Need]:
     """State the visits with an order on both sides of the last block of `days`.
 
     More days make both sides longer, as `forward_blocks` does.
     """
-    rate = sum(sides) / len(days)
-    first = days[0]
-    left = None
-    for count in range(len(days), len(days) + _LOOK_AHEAD):
-        if not rate:
-            break
-        block = forward_blocks([first + timedelta(days=one) for one in range(count)])[-1]
-        if min(len(block.fit), len(block.later)) * rate >= needed:
-            left = count - len(days)
-            break
+    left = days_left(sides, days)
     names = ("visits with an order, days to fit on", "visits with an order, days to calibrate on")
     fit, later = (
-        Need("conversion", name, needed, there, 0 if there >= needed else _at_least_a_day(left))
+        Need("conversion", name, MIN_BUYERS, there, 0 if there >= MIN_BUYERS else left)
         for name, there in zip(names, sides, strict=True)
     )
     return fit, later
-
-
-def _at_least_a_day(left: int | None) -> int | None:
-    # By the mean rate it would be enough already; the last days had fewer.
-    return None if left is None else max(1, left)
 
 
 def days_of_blocks(days: list[date]) -> Need:

@@ -82,6 +82,18 @@ def test_the_days_left_make_it_enough() -> None:
     assert not ready(5 + left - 1)
 
 
+@pytest.mark.parametrize(("buyers", "told"), [(2, "about [0-9]+ more days"), (0, "more days")])
+def test_training_that_finds_too_few_orders_says_how_many_days_it_takes(
+    buyers: int, told: str
+) -> None:
+    """As many as readiness says; and where there is no order, no number."""
+    rows, days = visits([30] * 5, [buyers] * 5), days_of(5)
+    left = conversion_needs(rows, days)[1].days_left
+    with pytest.raises(NotEnoughDataError, match=rf"are needed: give {told} \(`micro") as caught:
+        usable_splits(rows, forward_blocks(days))
+    assert (str(left) in str(caught.value).partition("give")[2]) == (left is not None)
+
+
 def test_a_shop_without_orders_is_never_ready() -> None:
     """At the rate of none no number of days is enough."""
     needs = conversion_needs(visits([30] * 5, [0] * 5), days_of(5))
