@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
@@ -44,11 +47,16 @@ def new(
     expires: Annotated[
         str | None, typer.Option(help="As 90d, or a day as 2027-01-31 (its beginning, UTC).")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New file for the token, its owner's alone; else it is printed."),
+    ] = None,
 ) -> None:
-    """Make a token, print it this once, and add its hash to the file, which is made if need be."""
+    """Make a token, tell it this once, and add its hash to the file, which is made if need be."""
     from pydantic import ValidationError  # noqa: PLC0415 - the command line starts without it
 
     from micromoment.errors import InvalidSettingError  # noqa: PLC0415
+    from micromoment.faults import first_fault  # noqa: PLC0415
     from micromoment.security.credentials import (  # noqa: PLC0415
         SETTING,
         CredentialsFile,
@@ -57,6 +65,8 @@ def new(
         write_file,
     )
 
+    if not credentials.parent.is_dir():
+        raise InvalidSettingError(SETTING, f"{credentials}: there is no such folder")
     before = read_file(credentials) if credentials.exists() else CredentialsFile()
     now = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -65,12 +75,19 @@ def new(
         )
         content = CredentialsFile(tokens=(*before.tokens, entry))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        what = ".".join(map(str, first["loc"])) or "the token"
-        raise InvalidSettingError(SETTING, f"{what}: {first['msg']}") from None
-    write_file(credentials, content)
-    typer.echo(f"token {entry.id} of tenant {entry.tenant}; it is not shown again:", err=True)
-    typer.echo(made)
+        place, what = first_fault(error)
+        raise InvalidSettingError(SETTING, f"{place or 'the token'}: {what}") from None
+    whose = f"token {entry.id} of tenant {entry.tenant}"
+    if out is None:
+        write_file(credentials, content)
+        typer.echo(f"{whose}; it is not shown again:", err=True)
+        typer.echo(made)
+        return
+    with _for_its_owner(out) as file:
+        file.write(f"{made}\n")
+        file.flush()
+        write_file(credentials, content)
+    typer.echo(f"{whose} is in {out}", err=True)
 
 
 @token.command("list")
@@ -108,6 +125,23 @@ def revoke(
         raise InvalidSettingError(SETTING, f"{credentials} holds no token with this id")
     write_file(credentials, CredentialsFile(tokens=left))
     typer.echo(f"token {token_id} is revoked")
+
+
+@contextmanager
+def _for_its_owner(path: Path) -> Iterator[TextIO]:
+    """Open a new file that nobody else can read; it is removed where the block fails."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"{path} can't be made: {error.strerror}", param_hint="--out"
+        ) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _moment(text: str | None, now: datetime) -> datetime | None:

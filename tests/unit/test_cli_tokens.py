@@ -54,6 +54,42 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], named: 
     assert path.read_bytes() == before
 
 
+def test_a_token_goes_into_a_file_of_its_owner_s(tmp_path: Path) -> None:
+    """It is printed nowhere; a file that is there stays, and no token is added then."""
+    path, out = tmp_path / "credentials.json", tmp_path / "web.token"
+    made = run(path, "new", "--role", "score", "--out", str(out))
+    token = out.read_text().strip()
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert digest_of(token) in read_credentials(path)
+    assert token not in made.output
+    assert run(path, "new", "--role", "score", "--out", str(out)).exit_code == 2
+    assert (out.read_text().strip(), len(read_credentials(path))) == (token, 1)
+
+
+def test_a_file_of_a_token_is_not_left_without_its_hash(tmp_path: Path) -> None:
+    """Where the credentials can't be written there is no token."""
+    (tmp_path / "credentials.json").mkdir()
+    out = tmp_path / "web.token"
+    assert run(tmp_path / "credentials.json", "new", "--role", "score", "--out", str(out)).exception
+    assert not out.exists()
+
+
+def test_a_misspelt_folder_is_not_made(tmp_path: Path) -> None:
+    """The file of hashes would be where no server reads it."""
+    refused = run(tmp_path / "nowhere" / "credentials.json", "new", "--role", "score")
+    assert "there is no such folder" in str(refused.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_tenant_may_be_called_is_said_in_words(tmp_path: Path) -> None:
+    """Not as the pattern that it is tried by."""
+    refused = run(tmp_path / "credentials.json", "new", "--role", "score", "--tenant", "Shop A")
+    assert str(refused.exception).endswith(
+        "tenant: must be 1 to 63 small letters, digits, _ and -, of which the first is a letter "
+        "or a digit"
+    )
+
+
 @pytest.mark.parametrize("expires", ["2020-01-01", "0d", "soon", "99999999d"])
 def test_an_end_is_a_day_to_come(tmp_path: Path, expires: str) -> None:
     """Days from now, or a date."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,9 +18,18 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import structlog
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from micromoment.errors import InvalidSettingError
+from micromoment.faults import first_fault
 from micromoment.security.callers import Caller, Role
 
 SETTING: Final = "credentials"
@@ -30,8 +40,27 @@ _VERSION: Final = 1
 
 _log = structlog.get_logger(__name__)
 
-Tenant = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-TokenId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+def _named(form: str, words: str) -> AfterValidator:
+    """Refuse names of another form, in words."""
+    pattern = re.compile(form)
+
+    def check(name: str) -> str:
+        if not pattern.fullmatch(name):
+            raise ValueError(f"must be {words}")
+        return name
+
+    return AfterValidator(check)
+
+
+Tenant = Annotated[
+    str,
+    _named(
+        "[a-z0-9][a-z0-9_-]{0,62}",
+        "1 to 63 small letters, digits, _ and -, of which the first is a letter or a digit",
+    ),
+]
+TokenId = Annotated[str, _named("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, _ and -")]
 
 
 class Entry(BaseModel):
@@ -95,9 +124,8 @@ def read_file(path: Path) -> CredentialsFile:
     try:
         content = CredentialsFile.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "as a whole"
-        raise InvalidSettingError(SETTING, f"{path}, {place}: {first['msg']}") from None
+        place, what = first_fault(error)
+        raise InvalidSettingError(SETTING, f"{path}, {place or 'as a whole'}: {what}") from None
     if "version" not in content.model_fields_set:
         # As `{}` has none: it would lock everybody out.
         raise InvalidSettingError(SETTING, f"{path}, version: missing; it must be {_VERSION}")
