@@ -66,7 +66,10 @@ def serve(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the bundle store.")] = None,
 ) -> None:
-    """Serve a bundle over gRPC until SIGTERM. Settings come from MICROMOMENT_* variables too."""
+    """Serve a bundle over gRPC until SIGTERM.
+
+    Settings come from variables too: that of the setting tls_key is MICROMOMENT_TLS_KEY.
+    """
     from micromoment.settings import load_settings  # noqa: PLC0415
 
     if features is None and FEATURE_STORE_VARIABLE not in os.environ and WORKSPACE.is_dir():

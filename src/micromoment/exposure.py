@@ -24,7 +24,7 @@ def check_exposure(settings: Settings) -> None:
             "host",
             f"{settings.host} is no loopback address and {' and '.join(missing)} not set: whoever "
             "reaches the port could read or send what they like; set them, or `insecure=true` "
-            "where the network itself is trusted",
+            "(the variable MICROMOMENT_INSECURE) where the network itself is trusted",
         )
 
 

@@ -20,6 +20,13 @@ def _empty_is_zero(value: object) -> object:
     return 0.0 if value == "" else value
 
 
+def _seconds(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("must be a number of seconds; a day has 86400") from None
+
+
 def _memory_is_none(value: object) -> object:
     return None if value in {"", "memory"} else value
 
@@ -73,9 +80,10 @@ def default_bundle_copies(fields: dict[str, Any]) -> Path | None:
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_AsSeconds = BeforeValidator(_seconds)
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), _AsSeconds]
 SecondsOrNever = Annotated[Seconds, BeforeValidator(_empty_is_zero)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False), _AsSeconds]
 # An empty environment variable switches off what is on by default.
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]

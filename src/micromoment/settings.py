@@ -8,6 +8,7 @@ records it.
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from micromoment.errors import InvalidSettingError
+from micromoment.faults import first_fault
 from micromoment.setting_types import (
     Band,
     ConsentAnswer,
@@ -337,13 +339,16 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _is_whole_tls(self) -> Settings:
         given = self.tls_certificate, self.tls_key
+        # pydantic would tell of no setting: it is none of them alone that is wrong.
         if (given[0] is None) != (given[1] is None):
-            missing = "tls_certificate" if given[0] is None else "tls_key"
-            raise ValueError(
-                f"{missing} must be set too: tls_certificate and tls_key belong together"
-            )
+            there, missing = "tls_certificate", "tls_key"
+            if given[0] is None:
+                there, missing = missing, there
+            raise InvalidSettingError(there, f"{missing} must be set too: they belong together")
         if self.tls_client_ca is not None and given[0] is None:
-            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+            raise InvalidSettingError(
+                "tls_client_ca", "tls_client_ca needs tls_certificate and tls_key"
+            )
         return self
 
 
@@ -356,9 +361,12 @@ def load_settings(**given: object) -> Settings:
     ours = sorted(name for name in os.environ if name.upper().startswith(PREFIX))
     unknown = [name for name in ours if name.upper() not in known]
     if unknown:
-        raise InvalidSettingError(", ".join(unknown), "unknown; docs/operations.md lists them all")
+        near = get_close_matches(unknown[0].upper(), known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise InvalidSettingError(
+            ", ".join(unknown), f"unknown{meant}; docs/operations.md lists them all"
+        )
     try:
         return Settings(**given)  # type: ignore[arg-type] # pydantic judges them
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        raise InvalidSettingError(".".join(map(str, first["loc"])), first["msg"]) from None
+        raise InvalidSettingError(*first_fault(error)) from None

@@ -87,6 +87,40 @@ def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "DATA_DIR" not in str(caught.value)
 
 
+def test_a_misspelt_variable_is_told_what_it_may_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one is near; what is like none gets no guess."""
+    monkeypatch.setenv("MICROMOMENT_CREDENTAILS", "c.json")
+    with pytest.raises(InvalidSettingError, match=r"mean MICROMOMENT_CREDENTIALS\?;"):
+        load_settings()
+    monkeypatch.delenv("MICROMOMENT_CREDENTAILS")
+    monkeypatch.setenv("MICROMOMENT_QQQQQQQQQQQQQQQQ", "1")
+    with pytest.raises(InvalidSettingError) as caught:
+        load_settings()
+    assert "mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("LOG_RETENTION", "30d", "log_retention: must be a number of seconds; a day has 86400"),
+        ("DRAIN_LAG", "soon", "drain_lag: must be a number of seconds; a day has 86400"),
+        ("BUNDLE_POLL", "1m", "bundle_poll: must be a number of seconds; a day has 86400"),
+        ("SESSION_STORE", "memroy", "session_store: must be memory, redis://"),
+        ("TLS_CERTIFICATE", "c.crt", "tls_certificate: tls_key must be set too"),
+        ("TLS_KEY", "c.key", "tls_key: tls_certificate must be set too"),
+        ("TLS_CLIENT_CA", "ca.crt", "tls_client_ca: tls_client_ca needs tls_certificate"),
+    ],
+)
+def test_a_bad_value_is_answered_in_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    """With the setting's name and what it wants, and none of the parser's own words."""
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(InvalidSettingError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"setting {told}")
+
+
 def test_a_misspelt_option_is_named() -> None:
     """An unknown name that is given in code is an error."""
     with pytest.raises(InvalidSettingError, match="prot"):
