@@ -153,6 +153,8 @@ def _open_user_features(settings: Settings) -> UserFeatureStore:
     if settings.feature_store is None:
         _log.warning("no_user_features", setting="feature_store")
         return NoUserFeatures()
+    # It may be the one that `serve` found where it was started.
+    _log.info("user_features", workspace=str(settings.feature_store.absolute()))
     return FeastUserFeatures(settings.feature_store, timeout_s=settings.user_feature_timeout)
 
 
