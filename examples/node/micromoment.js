@@ -28,17 +28,27 @@ const { micromoment } = grpc.loadPackageDefinition(definition);
 // MICROMOMENT_ADDRESS is where to call, 127.0.0.1:50051 by default. MICROMOMENT_CA names the file
 // of the authority that signed the server's certificate and turns TLS on; MICROMOMENT_CLIENT_CERT
 // and MICROMOMENT_CLIENT_KEY name the client's own, where the server asks for one.
-// MICROMOMENT_TOKEN is sent with every call; it needs TLS.
+// MICROMOMENT_TOKEN, or what the file MICROMOMENT_TOKEN_FILE holds, is sent with every call; it
+// needs TLS. A file that can't be read is a SettingsError.
 export function settingsFrom(environment = process.env) {
-  const file = (name) => (environment[name] ? readFileSync(environment[name]) : null);
+  const file = (name) => {
+    try {
+      return environment[name] ? readFileSync(environment[name]) : null;
+    } catch (error) {
+      throw new SettingsError(`${name}: ${environment[name]} can't be read: ${error.code}`);
+    }
+  };
   return {
     address: environment.MICROMOMENT_ADDRESS || "127.0.0.1:50051",
     ca: file("MICROMOMENT_CA"),
     certificate: file("MICROMOMENT_CLIENT_CERT"),
     key: file("MICROMOMENT_CLIENT_KEY"),
-    token: environment.MICROMOMENT_TOKEN || "",
+    token: (environment.MICROMOMENT_TOKEN || file("MICROMOMENT_TOKEN_FILE") || "").toString().trim(),
   };
 }
+
+// A connection that can't be made as it is set.
+export class SettingsError extends Error {}
 
 // An answer that isn't OK: `status` is the code's name, `reason` is stable, `fields` names what a
 // request has wrong, `retryMs` says how long to stay away (0: nothing is said).
@@ -128,7 +138,9 @@ export function timestamp(ms = Date.now()) {
 function credentialsOf({ ca, certificate, key, token }) {
   if (!ca) {
     if (token) {
-      throw new Error("MICROMOMENT_TOKEN needs MICROMOMENT_CA: a token is not sent in the clear");
+      throw new SettingsError(
+        "MICROMOMENT_TOKEN needs MICROMOMENT_CA: a token is not sent in the clear",
+      );
     }
     return grpc.credentials.createInsecure();
   }

@@ -1,11 +1,12 @@
 // Scores a visit as a shop's backend does: the page view and the product that were just looked at.
 import { randomUUID } from "node:crypto";
 
-import { CallError, Client, timestamp } from "./micromoment.js";
+import { CallError, Client, SettingsError, timestamp } from "./micromoment.js";
 
 const visit = process.argv[2] ?? randomUUID();
-const client = new Client();
+let client;
 try {
+  client = new Client();
   const reply = await client.score({
     sessionId: visit,
     anonymousId: "browser-1",
@@ -31,12 +32,16 @@ try {
     console.log(`  ${reason.sentence}`);
   }
 } catch (error) {
-  if (!(error instanceof CallError)) {
+  // A page does without a score; it never shows an error.
+  if (error instanceof CallError) {
+    const reason = error.reason && error.reason !== error.status ? ` (${error.reason})` : "";
+    console.error(`no score: ${error.status}${reason}: ${error.message}`);
+  } else if (error instanceof SettingsError) {
+    console.error(`no score: ${error.message}`);
+  } else {
     throw error;
   }
-  // A page does without a score; it never shows an error.
-  console.error(`no score: ${error.status} ${error.reason}`);
   process.exitCode = 1;
 } finally {
-  client.close();
+  client?.close();
 }

@@ -241,6 +241,8 @@ class Trusting(ScoringServiceServicer):
     ) -> pb.ScoreResponse:
         """Answer."""
         self.tokens.append(str(dict(context.invocation_metadata()).get("authorization")))
+        if self.tokens[-1] == "Bearer 0ld":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "a valid token is needed")
         return pb.ScoreResponse(session_id=request.session_id, conversion=0.5, events_seen=2)
 
 
@@ -290,6 +292,17 @@ def test_e5_the_example_sends_its_token_over_tls_alone(tmp_path: Path) -> None:
         assert in_the_clear.returncode != 0
         assert "MICROMOMENT_TOKEN needs MICROMOMENT_CA" in in_the_clear.stderr
         assert servicer.tokens == ["Bearer t0ken"]
+        (tmp_path / "token").write_text("of-a-file\n")
+        of_file = {"MICROMOMENT_TOKEN": "", "MICROMOMENT_TOKEN_FILE": str(tmp_path / "token")}
+        scored = start(MICROMOMENT_CA=str(tmp_path / "own.crt"), **of_file)
+        assert (scored.returncode, servicer.tokens[1:]) == (0, ["Bearer of-a-file"])
+        assert "TOKEN needs MICROMOMENT_CA" in start(**of_file).stderr
+        old = start(MICROMOMENT_CA=str(tmp_path / "own.crt"), MICROMOMENT_TOKEN="0ld")
+        assert old.stderr == "no score: UNAUTHENTICATED: a valid token is needed\n"
+        for variable in ("MICROMOMENT_CA", "MICROMOMENT_TOKEN_FILE"):
+            absent = start(**{"MICROMOMENT_TOKEN": "", variable: str(tmp_path / "absent")})
+            told = f"no score: {variable}: {tmp_path / 'absent'} can't be read: ENOENT\n"
+            assert (absent.returncode, absent.stderr) == (1, told)
     finally:
         server.stop(None)
 
