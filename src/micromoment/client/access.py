@@ -53,8 +53,9 @@ def make_access(
 ) -> Access:
     """Read what `options` name; `credentials` are TLS made elsewhere.
 
-    Raises `TypeError` for an option that there isn't, `OSError` for a file that can't be read, and
-    `ValueError` for options that don't fit together: a token for a plain connection, say.
+    Raises `TypeError` for an option that there isn't, `OSError`, naming option or variable, for a
+    file that can't be read, and `ValueError` for options that don't fit together: a token for a
+    plain connection, say.
     """
     unknown = sorted(options.keys() - AccessOptions.__annotations__.keys())
     if unknown:
@@ -102,19 +103,30 @@ def _tls(options: AccessOptions) -> grpc.ChannelCredentials | None:
         raise ValueError("certificate and key belong together")
     if ca is None and certificate is None and not options.get("tls", False):
         return None
-    return grpc.ssl_channel_credentials(_bytes(ca), _bytes(key), _bytes(certificate))
+    return grpc.ssl_channel_credentials(
+        _bytes("ca", ca), _bytes("key", key), _bytes("certificate", certificate)
+    )
 
 
-def _bytes(path: object) -> bytes | None:
-    return None if path is None else Path(str(path)).read_bytes()
+def _bytes(name: str, path: object) -> bytes | None:
+    return None if path is None else _read(name, str(path))
+
+
+def _read(name: str, path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        told = f"{error.strerror} (given as {name})"
+        raise type(error)(error.errno, told, str(path)) from None
 
 
 def _token(options: AccessOptions) -> str:
-    token, file = options.get("token"), options.get("token_file")
+    token, file, named = options.get("token"), options.get("token_file"), "token_file"
     if token is None and file is None:
         token, file = os.environ.get(TOKEN_VARIABLE), os.environ.get(TOKEN_FILE_VARIABLE)
+        named = TOKEN_FILE_VARIABLE
     if token is None and file:
-        token = Path(file).read_text(encoding="utf-8")
+        token = _read(named, file).decode("utf-8")
     token = (token or "").strip()
     # What gRPC would refuse, with the token in its message.
     if not token.isascii() or not token.isprintable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -76,6 +77,27 @@ def test_a_token_comes_from_a_file_or_the_environment(
     assert make_access("localhost:1", token_file=file).metadata[0][1] == "Bearer of-a-file"
     assert make_access("localhost:1", token="given").metadata[0][1] == "Bearer given"
     assert make_access("localhost:1", token="").metadata == ()
+
+
+@pytest.mark.parametrize("named", ["ca", "certificate", "key", "token_file"])
+def test_a_file_that_cannot_be_read_is_named_by_its_option(tmp_path: Path, named: str) -> None:
+    """As the error of the system that it is, with the path."""
+    there = tmp_path / "there"
+    there.write_bytes(b"x")
+    given: dict[str, Any] = {"certificate": there, "key": there, named: tmp_path / "absent"}
+    with pytest.raises(FileNotFoundError) as caught:
+        make_access("localhost:1", **given)
+    assert f"No such file or directory (given as {named})" in str(caught.value)
+    assert caught.value.filename == str(tmp_path / "absent")
+
+
+def test_a_token_s_file_of_the_environment_is_named_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody gave an option then."""
+    monkeypatch.setenv("MICROMOMENT_TOKEN_FILE", str(tmp_path / "absent"))
+    with pytest.raises(FileNotFoundError, match="given as MICROMOMENT_TOKEN_FILE"):
+        make_access("localhost:1")
 
 
 def test_options_fit_together(tmp_path: Path) -> None:
