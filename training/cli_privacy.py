@@ -50,6 +50,10 @@ Tables = Annotated[
     typer.Option("--table", help="CSV or Parquet with ids, such as an audience; or a folder."),
 ]
 Tenant = Annotated[str, typer.Option(help="Whose rows of the logs are meant.")]
+LostKeys = Annotated[
+    list[str] | None,
+    typer.Option(help="Id of a key that nobody has any more: rows under it are nobody's and stay."),
+]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
@@ -85,6 +89,7 @@ def erase(
     ] = None,
     tenant: Tenant = DEFAULT_TENANT,
     id_keys: IdKeys = None,
+    lost_key: LostKeys = None,
     server: Annotated[
         str, typer.Option(help="Admin port of a server, host:port, which erases first.")
     ] = "",
@@ -97,8 +102,9 @@ def erase(
     users, browsers = list(user_id or ()), list(anonymous_id or ())
     others = _ids_of(ids)
     _require(users, browsers, others)
+    _require_store(server, workspace, events, log, table, bundle_store)
     places = _places(events, workspace, log, table, bundle_store, tenant)
-    forms = _forms([*users, *browsers, *others], id_keys)
+    forms = _forms([*users, *browsers, *others], id_keys, places, lost_key)
     if server:
         with _connected(server, token_file, ca) as client:
             _erase_at(client, server, users, [*browsers, *others])
@@ -122,6 +128,7 @@ def export_user(
     table: Tables = None,
     tenant: Tenant = DEFAULT_TENANT,
     id_keys: IdKeys = None,
+    lost_key: LostKeys = None,
     server: Annotated[
         str, typer.Option(help="Admin port of a server, host:port, which tells what it holds.")
     ] = "",
@@ -134,8 +141,9 @@ def export_user(
     users, browsers = list(user_id or ()), list(anonymous_id or ())
     others = _ids_of(ids)
     _require(users, browsers, others)
+    _require_store(server, workspace, events, log, table)
     places = _places(events, workspace, log, table, None, tenant)
-    forms = _forms([*users, *browsers, *others], id_keys)
+    forms = _forms([*users, *browsers, *others], id_keys, places, lost_key)
     rows = 0
     if server:
         with _connected(server, token_file, ca) as client:
@@ -205,10 +213,18 @@ def _require(*ids: list[str]) -> None:
         raise typer.BadParameter("give --user-id, --anonymous-id or --ids")
 
 
-def _forms(ids: list[str], id_keys: Path | None) -> set[str]:
-    """Give each form in which the ids may be stored: plain, and by each key."""
-    encoder = ids_of(id_keys)
-    return {form for one in ids for form in encoder.forms(one)}
+def _require_store(*stores: object) -> None:
+    if not any(stores):
+        raise typer.BadParameter("name where to look: --server, --events, --features and the like")
+
+
+def _forms(
+    ids: list[str], id_keys: Path | None, places: OfflinePlaces, lost_keys: list[str] | None
+) -> set[str]:
+    """Give each form in which the ids may be stored, before anything is asked of a server."""
+    from training.privacy.held_keys import forms_to_look_for  # noqa: PLC0415 - heavy imports
+
+    return forms_to_look_for(ids, ids_of(id_keys), places, lost_keys=lost_keys or ())
 
 
 def _erase_at(client: AdminClient, server: str, users: list[str], others: list[str]) -> None:

@@ -27,7 +27,7 @@ def erase_from_workspace(workspace: Path, visitors: Collection[str], time_us: in
         return 0
     erasures = load_erasures(workspace)
     erasures.add(visitors, time_us)
-    files = _files(workspace)
+    files = workspace_files(workspace)
     theirs = {VISITOR_KEY: visitors}
     try:
         erasures.save(workspace)
@@ -44,12 +44,13 @@ def workspace_rows(
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Go through the visitors' rows with the names of their files."""
     if workspace.is_dir():
-        for path in _files(workspace):
+        for path in workspace_files(workspace):
             for row in rows_where(path, {VISITOR_KEY: visitors}):
                 yield str(path.relative_to(workspace)), row
 
 
-def _files(workspace: Path) -> list[Path]:
+def workspace_files(workspace: Path) -> list[Path]:
+    """List the Parquet files that hold visitors, without those of trainings that run."""
     return sorted(
         path
         for path in workspace.rglob("*.parquet")
