@@ -159,7 +159,7 @@ def expire_command(
     events: Annotated[Path | None, typer.Option(help="Folder of events.")] = None,
     workspace: Workspace = None,
 ) -> None:
-    """Remove days of events, snapshots of users and notes of erasures beyond an age."""
+    """Remove events, users' snapshots, decision points and notes of erasures beyond an age."""
     from training.privacy import expire  # noqa: PLC0415 - heavy imports
 
     match = re.fullmatch(r"([1-9][0-9]{0,4})d", older_than)
@@ -171,6 +171,7 @@ def expire_command(
     report = expire(before, events=events, workspace=workspace)
     console.print(
         f"removed {report.days:,} days of events, {report.snapshots:,} snapshots, "
+        f"{report.decisions:,} decision points, "
         f"{report.online_rows:,} visitors of the online store, {report.erasures:,} erasures"
     )
 

@@ -13,6 +13,7 @@ from micromoment.stores.user_view import VISITOR_KEY
 # Where trainings that run keep temporary files; theirs may be half written.
 RETRAIN_SCRATCH: Final = "retrain.unfinished"
 TRAINING_SCRATCH_PREFIX: Final = "training-"
+JOINING_SCRATCH_PREFIX: Final = "joining-"
 _SESSION: Final = "session_id"
 
 

@@ -21,6 +21,7 @@ from micromoment.events.hashing import hash_distinct_strings
 from micromoment.features.catalogue import FEATURE_NAMES
 from micromoment.stores.feast_config import CONFIG_FILE
 from micromoment.stores.user_view import VISITOR_KEY
+from micromoment.workspace_erasing import JOINING_SCRATCH_PREFIX
 from training.cluster import DaskCluster
 from training.feature_store.definitions import CONVERSION_SERVICE, DECISION_KEY, DECISION_TIME
 from training.feature_store.historical import TIME, TIME_TYPE, join
@@ -72,7 +73,7 @@ def training_parts(
         _check_columns(path, [DECISION_KEY, VISITOR_KEY, DECISION_TIME, *columns, *FEATURE_NAMES])
     kept = _keep(decisions, workspace.decisions)
     _check_ids(kept)
-    with TemporaryDirectory(dir=workspace.root, prefix="joining-") as temporary:
+    with TemporaryDirectory(dir=workspace.root, prefix=JOINING_SCRATCH_PREFIX) as temporary:
         # A workspace that is configured by hand may keep its data elsewhere: each part is asked of
         # it as a whole.
         single = len(kept) == 1 or (workspace.root / CONFIG_FILE).exists()

@@ -1,4 +1,4 @@
-"""Removes what is older than a shop keeps it: days of events, snapshots, entries of erasures."""
+"""Removes what is older than a shop keeps it: events, snapshots, decision points, erasures."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ import pyarrow.parquet as pq
 from micromoment.errors import InvalidDataError
 from micromoment.stores.erasure_list import load_erasures
 from micromoment.stores.online_erasing import erase_online
+from micromoment.stores.parquet_erasing import erase_before
 from micromoment.stores.user_view import VISITOR_KEY
 from training.importers.event_folder import event_folder
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DECISION_TIME: Final = "feature_time"
 _US: Final = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
 class ExpiryReport:
-    """How many files of each kind, rows of the online store and erasures went."""
+    """How many days, snapshots, decision points, rows of the online store and erasures went."""
 
     days: int = 0
     snapshots: int = 0
+    decisions: int = 0
     online_rows: int = 0
     erasures: int = 0
 
@@ -34,7 +37,7 @@ class ExpiryReport:
 def expire(
     before: date, *, events: Path | None = None, workspace: Path | None = None
 ) -> ExpiryReport:
-    """Remove days of events and snapshots before a day, and erasures noted before it.
+    """Remove days of events, snapshots and decision points before a day, and erasures noted before.
 
     A visitor whose last snapshot goes leaves the online store, too. Raises `InvalidDataError` for a
     file that can't be read, and `UserFeaturesUnavailableError` for an online store that does not
@@ -75,16 +78,21 @@ def _expire_workspace(workspace: Path, before: date, report: ExpiryReport) -> No
     for path in old:
         path.unlink()
         report.snapshots += 1
+    for path in sorted((workspace / "decisions").glob("*.parquet")):
+        report.decisions += erase_before(path, _DECISION_TIME, _start_us(before))
     report.erasures += _expire_erasures(workspace, before)
 
 
 def _expire_erasures(folder: Path, before: date) -> int:
     erasures = load_erasures(folder)
-    moment = datetime.combine(before, datetime.min.time(), UTC)
-    dropped = erasures.drop_before((moment - _EPOCH) // _US)
+    dropped = erasures.drop_before(_start_us(before))
     if dropped:
         erasures.save(folder)
     return dropped
+
+
+def _start_us(day: date) -> int:
+    return (datetime.combine(day, datetime.min.time(), UTC) - _EPOCH) // _US
 
 
 def _visitors(path: Path) -> set[str]:

@@ -17,7 +17,7 @@ from training.rekeying.event_files import event_files, rekey_events
 from training.rekeying.log_folder import log_files, rekey_log_folder
 from training.rekeying.log_streams import rekey_log_streams
 from training.rekeying.renaming import Renaming, StoreReport
-from training.rekeying.workspace import rekey_workspace, snapshot_files
+from training.rekeying.workspace import files_with_ids, rekey_workspace, require_at_rest
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ def rekey(request: RekeyRequest, steps: Steps | None = None) -> list[StoreReport
             "needs the folder of its server's log: sessions are brought back from there. Without a"
             " log they go on under their key until they end",
         )
+    if request.workspace is not None:
+        require_at_rest(request.workspace)  # before anything is changed anywhere
     folders = [folder for folder in (*request.events, request.workspace) if folder is not None]
     # While ids are still as the list of the features may name them.
     erased = {folder: _apply_erasures(request, folder) for folder in request.events}
@@ -71,7 +73,7 @@ def rekey(request: RekeyRequest, steps: Steps | None = None) -> list[StoreReport
         if erased[events]:
             reports[-1].note = f"{erased[events]:,} rows of people who were erased are removed"
     if request.workspace is not None:
-        with steps.step("Users' features", len(snapshot_files(request.workspace)) + 1) as advance:
+        with steps.step("Users' features", len(files_with_ids(request.workspace)) + 1) as advance:
             reports += rekey_workspace(request.workspace, renaming, advance)
     return reports
 

@@ -1,4 +1,4 @@
-"""A feature workspace: the users' snapshots and the rows of the online store.
+"""A feature workspace: the users' snapshots, decision points, and the rows of the online store.
 
 Servers may read meanwhile: they seek a visitor under the current key and then under the others.
 First all rows are there under both, then those under the earlier keys go.
@@ -19,8 +19,14 @@ from micromoment.errors import InvalidDataError, UserFeaturesUnavailableError
 from micromoment.stores.feast_config import repo_config, sqlite_file
 from micromoment.stores.secure_sqlite import UNCLEAN, erasing
 from micromoment.stores.user_view import VISITOR_KEY
+from micromoment.workspace_erasing import (
+    JOINING_SCRATCH_PREFIX,
+    RETRAIN_SCRATCH,
+    TRAINING_SCRATCH_PREFIX,
+)
 from training.feature_store.workspace import FeatureWorkspace
 from training.progress import Advance
+from training.rekeying.decisions import rekey_decisions
 from training.rekeying.renaming import Renaming, StoreReport, put_in_place
 
 if TYPE_CHECKING:
@@ -33,27 +39,34 @@ _BUSY_TIMEOUT_S: Final = 30.0
 _READERS_S: Final = 5.0
 
 
-def snapshot_files(workspace: Path) -> list[Path]:
-    """List the files of users' snapshots."""
-    return sorted(FeatureWorkspace(workspace).snapshots.glob("*.parquet"))
+def files_with_ids(workspace: Path) -> list[Path]:
+    """List the files of users' snapshots and decision points."""
+    made = FeatureWorkspace(workspace)
+    return [*sorted(made.snapshots.glob("*.parquet")), *sorted(made.decisions.glob("*.parquet"))]
 
 
 def rekey_workspace(root: Path, renaming: Renaming, advance: Advance) -> list[StoreReport]:
-    """Bring a workspace under the current key; `advance` gets 1 for each snapshot and 1 at the end.
+    """Bring a workspace under the current key; `advance` gets 1 for each file and 1 at the end.
 
-    Raises `InvalidDataError` for a folder that is no workspace, `UserFeaturesUnavailableError` when
-    the online store can't be written.
+    Raises `InvalidDataError` for a folder that is no workspace or has files of a training that has
+    not ended, `UserFeaturesUnavailableError` when the online store can't be written.
     """
-    files = snapshot_files(root)
+    require_at_rest(root)
+    files = files_with_ids(root)
     online = _online_report(root)
     if not files and online is None:
         raise InvalidDataError(str(root), "is no feature workspace: no snapshots, no online store")
     snapshots = StoreReport(f"user snapshots {root}")
+    decisions = StoreReport(f"decision points {root}")
     for path in files:
-        snapshots.files += 1
-        snapshots.rewritten += _rekey_snapshot(path, renaming, snapshots)
+        is_snapshot = path.parent.name == FeatureWorkspace(root).snapshots.name
+        report, rekey = (
+            (snapshots, _rekey_snapshot) if is_snapshot else (decisions, rekey_decisions)
+        )
+        report.files += 1
+        report.rewritten += rekey(path, renaming, report)
         advance(1)
-    reports = [snapshots]
+    reports = [snapshots, *([decisions] if decisions.files else [])]
     if online is not None:
         _rekey_online(root, renaming, online)
         reports.append(online)
@@ -73,6 +86,17 @@ def _rekey_snapshot(path: Path, renaming: Renaming, report: StoreReport) -> bool
     pq.write_table(ordered, draft, compression="zstd")
     put_in_place(draft, path)
     return True
+
+
+def require_at_rest(root: Path) -> None:
+    """Raise `InvalidDataError` where a training has work files, which have ids as they were."""
+    prefixes = (RETRAIN_SCRATCH, TRAINING_SCRATCH_PREFIX, JOINING_SCRATCH_PREFIX)
+    for path in sorted(root.glob("*")):
+        if path.is_dir() and path.name.startswith(prefixes):
+            raise InvalidDataError(
+                str(path),
+                "a training works here: let it end; if it was broken off, remove this folder",
+            )
 
 
 def _online_report(root: Path) -> StoreReport | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +35,32 @@ def erase_rows(path: Path, whose: Whose, *, until_us: int | None = None) -> int:
             found = sum(_count(_mask(part, sets, until_us)) for part in _parts(file, columns))
             if not found:
                 return 0
-            _rewrite(path, file, sets, until_us)
+            _rewrite(path, file, lambda part: _mask(part, sets, until_us))
+    except pa.ArrowInvalid as error:
+        raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
+    return found
+
+
+def erase_before(path: Path, column: str, before_us: int) -> int:
+    """Remove the rows whose time is before a moment, in microseconds since 1970; give how many.
+
+    The file appears whole or stays as it was; without a row left it is removed. Raises
+    `InvalidDataError` for a file that is no Parquet file or lacks the column.
+    """
+    before = pa.scalar(before_us, pa.timestamp("us", tz="UTC"))
+
+    def is_old(part: pa.Table) -> pa.ChunkedArray:
+        return pc.fill_null(pc.less(part[column].cast(before.type), before), fill_value=False)
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if column not in file.schema_arrow.names:
+                raise InvalidDataError(str(path), f"column {column} is missing")
+            found = sum(_count(is_old(part)) for part in _parts(file, [column]))
+            if found == file.metadata.num_rows:
+                path.unlink()
+            elif found:
+                _rewrite(path, file, is_old)
     except pa.ArrowInvalid as error:
         raise InvalidDataError(str(path), f"is no Parquet file: {error}") from None
     return found
@@ -103,13 +128,13 @@ def _count(mask: pa.ChunkedArray) -> int:
 
 
 def _rewrite(
-    path: Path, file: pq.ParquetFile, sets: Mapping[str, pa.Array], until_us: int | None
+    path: Path, file: pq.ParquetFile, is_gone: Callable[[pa.Table], pa.ChunkedArray]
 ) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         with pq.ParquetWriter(draft, file.schema_arrow, compression=_compression(file)) as writer:
             for part in _parts(file, None):
-                kept = part.filter(pc.invert(_mask(part, sets, until_us)))
+                kept = part.filter(pc.invert(is_gone(part)))
                 if len(kept):
                     writer.write_table(kept)
         descriptor = os.open(draft, os.O_RDONLY)
