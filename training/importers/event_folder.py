@@ -26,6 +26,8 @@ from micromoment.errors import InvalidDataError
 from micromoment.events.schema import key_id_of_schema
 
 STATE_NAME = ".import-state"
+# The kind of state that says how far visits came.
+SESSIONS = "sessions"
 _WORK_NAME = ".import-work"
 
 

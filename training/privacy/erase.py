@@ -28,7 +28,7 @@ from micromoment.stores.log_segments import LogFolder, segments
 from micromoment.stores.online_erasing import erase_online
 from micromoment.stores.parquet_erasing import erase_rows, values_where
 from micromoment.workspace_erasing import erase_from_workspace
-from training.importers.event_folder import event_folder
+from training.importers.event_folder import SESSIONS, event_folder
 
 ID_COLUMNS: Final = ("user_id", "anonymous_id", "visitor_id", "buyer")
 _SESSION: Final = "session_id"
@@ -159,7 +159,13 @@ def _erase_events(folder: Path, ids: Collection[str], time_us: int, report: Eras
             report.add(str(path), rows)
         # What later days need of earlier ones, hidden beside them.
         for path in sorted(folder.glob(".*/*/*.parquet")):
-            erase_rows(path, {**theirs, _SESSION: sessions})
+            is_alone = not (folder / path.name).exists()
+            if is_alone and path.parent.name == SESSIONS:
+                # It names visits alone; whose they were, only the day could say that isn't there.
+                path.unlink()
+                continue
+            rows = erase_rows(path, {**theirs, _SESSION: sessions})
+            report.add(str(path), rows if is_alone else 0)  # else they are the day's rows
 
 
 def require_logs(folders: Iterable[Path]) -> None:

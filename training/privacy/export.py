@@ -16,6 +16,7 @@ from micromoment.stores.online_rows import OnlineRows
 from micromoment.stores.parquet_erasing import rows_where, values_where
 from micromoment.v1 import events_pb2
 from micromoment.workspace_erasing import workspace_rows
+from training.importers.event_folder import STATE_NAME
 from training.privacy.erase import ID_COLUMNS, OfflinePlaces, require_logs, table_files
 
 Row = dict[str, Any]
@@ -52,6 +53,11 @@ def _events(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, Row]]:
     for path in files:
         for row in rows_where(path, {**theirs, _SESSION: sessions}):
             yield str(path), row
+    # State of days that are elsewhere by now; of others it repeats what the day says.
+    for path in sorted(folder.glob(f"{STATE_NAME}/*/*.parquet")):
+        if not (folder / path.name).exists():
+            for row in rows_where(path, theirs):
+                yield str(path), row
 
 
 def _online(workspace: Path, ids: Collection[str]) -> Iterator[tuple[str, Row]]:

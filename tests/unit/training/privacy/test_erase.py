@@ -24,8 +24,10 @@ from micromoment.workspace_erasing import (
     workspace_rows,
 )
 from tests.support.feature_stores import SHOP, day
+from tests.support.ga4_export import raw, write_export
 from tests.support.happenings import Happening, moment, write_events
 from tests.support.privacy import BROWSER, OTHER, USER, a_workspace_with_them, traces_in_files
+from training.importers import import_ga4
 from training.pipeline.retrain import _scratch
 from training.privacy import (
     OfflinePlaces,
@@ -81,6 +83,41 @@ def test_their_rows_go_and_only_files_with_some_are_touched(tmp_path: Path) -> N
     assert pq.read_schema(others[0]).equals(pq.read_schema(first))
     again = erase_people(IDS, OfflinePlaces(events=(folder,)))
     assert again.rows == {}
+
+
+def test_state_of_a_day_that_is_elsewhere_goes(tmp_path: Path) -> None:
+    """Orders by whose they are; places of visits, which don't say whose they are, all of the day's.
+
+    Of a day that is there only theirs go.
+    """
+    folder = tmp_path / "events"
+    for place in range(2):
+        rows = [
+            raw("purchase", 86_400 * place, user=user, user_id=user, day=f"2021010{5 + place}")
+            for user in (BROWSER, OTHER)
+        ]
+        export = write_export(tmp_path / f"export-{place}.parquet", rows)
+        import_ga4([export], folder)
+    (folder / "2021-01-05.parquet").rename(tmp_path / "moved.parquet")
+
+    def holding() -> list[str]:
+        return [
+            str(path.relative_to(folder))
+            for path in sorted(folder.rglob("*.parquet"))
+            if "canary" in str(pq.read_table(path).to_pylist())
+        ]
+
+    assert len(holding()) == 5
+    told = {Path(name).parent.name for name, _ in export_people(IDS, OfflinePlaces((folder,)))}
+    assert told == {"purchases", "events"}
+    report = erase_people(IDS, OfflinePlaces(events=(folder,)))
+    assert holding() == []
+    assert traces_in_files(folder) == []
+    assert sorted(Path(name).parent.name for name in report.rows) == ["events", "purchases"]
+    states = folder / ".import-state"
+    assert [path.stem for path in (states / "sessions").iterdir()] == ["2021-01-06"]
+    for path in states.glob("*/*.parquet"):
+        assert pq.read_metadata(path).num_rows == 1, path
 
 
 def test_the_list_of_erasures_holds_no_id(tmp_path: Path) -> None:
