@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -120,6 +121,7 @@ def load_parts(
     trust.read_keys()  # a setting that can't work is told as such
     keys = settings.id_keys
     ids = id_encoder(settings.id_key_file, keys.get_secret_value() if keys else None)
+    _warn_if_open(settings.id_key_file)
     bundle = bundle_copies(settings).load(lambda folder: _load_checked(folder, trust))
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
@@ -147,6 +149,11 @@ def _load_checked(folder: Path, trust: BundleTrust) -> LoadedBundle:
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     return bundle
+
+
+def _warn_if_open(keys: Path | None) -> None:
+    if keys is not None and keys.stat().st_mode & stat.S_IROTH:
+        _log.warning("key_readable_by_all", setting="id_key_file", path=str(keys))
 
 
 def _open_user_features(settings: Settings) -> UserFeatureStore:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from micromoment.client import AsyncClient
 from micromoment.stores.log_rows import LoggedVisit, RowKind
@@ -192,3 +193,19 @@ async def test_a_key_costs_no_round_trip(
         }
         redis.flushdb()
     assert asked["one"] == asked["two"] == {"mget": 2, "evalsha": 8}
+
+
+@pytest.mark.parametrize(("mode", "settings"), [(0o644, ["id_key_file"]), (0o640, [])])
+async def test_a_file_of_keys_that_all_can_read_is_warned_of(
+    store: Path, tmp_path: Path, mode: int, settings: list[str]
+) -> None:
+    """The start says which setting names it, and no secret of it."""
+    keys = tmp_path / "keys"
+    keys.write_text(ROTATED)
+    keys.chmod(mode)
+    with structlog.testing.capture_logs() as logs:
+        async with keyed_server(store, tmp_path, "", id_keys=None, id_key_file=keys):
+            pass
+    warned = [one for one in logs if one["event"] == "key_readable_by_all"]
+    assert [one["setting"] for one in warned] == settings
+    assert "secret" not in str(logs)
