@@ -204,7 +204,9 @@ def _ids_of(file: Path | None) -> list[str]:
     else:
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
+        except OSError as error:
+            raise InvalidDataError(str(file), f"can't be read: {error.strerror}") from None
+        except UnicodeDecodeError:
             raise InvalidDataError(str(file), "can't be read as text") from None
     return [line.strip() for line in lines if line.strip()]
 

@@ -38,7 +38,9 @@ def read_known_ids(path: Path) -> Iterator[str]:
             for line in file:
                 if known := line.rstrip("\r\n"):
                     yield known
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        raise InvalidDataError(str(path), f"can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
         raise InvalidDataError(str(path), "can't be read as text, one id a line") from None
 
 

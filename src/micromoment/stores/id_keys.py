@@ -24,8 +24,10 @@ def load_id_keys(path: Path) -> tuple[IdKey, ...]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettingError(_FILE, f"{path} can't be read as text") from error
+    except OSError as error:
+        raise InvalidSettingError(_FILE, f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidSettingError(_FILE, f"{path} can't be read as text") from None
     return _parsed(text, _FILE, f"{path} ")
 
 

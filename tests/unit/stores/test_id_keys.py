@@ -46,10 +46,23 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, said: str)
     assert "secret0123" not in str(caught.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """The error names setting and file."""
-    with pytest.raises(InvalidSettingError, match=r"id_key_file.*nowhere"):
-        load_id_keys(tmp_path / "nowhere")
+@pytest.mark.parametrize(
+    ("name", "reason"), [("nowhere", "No such file or directory"), (".", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, reason: str) -> None:
+    """The error names setting and file, and why: that it isn't there is not that it has no text."""
+    path = tmp_path / name
+    with pytest.raises(InvalidSettingError) as caught:
+        load_id_keys(path)
+    assert str(caught.value) == f"setting id_key_file: {path} can't be read: {reason}"
+
+
+def test_a_file_without_text_is_named(tmp_path: Path) -> None:
+    """Whatever bytes these are, they are not told."""
+    path = tmp_path / "keys"
+    path.write_bytes(b"k1:\xff")
+    with pytest.raises(InvalidSettingError, match=r"can't be read as text$"):
+        load_id_keys(path)
 
 
 def test_a_key_may_build_upon_another(tmp_path: Path) -> None:

@@ -178,7 +178,8 @@ def test_a_file_of_ids_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """Never what stands in it."""
     path = tmp_path / "known.txt"
     path.write_bytes(b"customer-2\n\xff\xfe")
-    for file in (path, tmp_path / "none.txt"):
-        with pytest.raises(InvalidDataError, match=r"\.txt: can't be read as text") as refused:
+    reasons = {path: "can't be read as text", tmp_path / "none.txt": "can't be read: No such file"}
+    for file, reason in reasons.items():
+        with pytest.raises(InvalidDataError, match=rf"\.txt: {reason}") as refused:
             list(read_known_ids(file))
         assert "customer-2" not in str(refused.value)

@@ -89,6 +89,15 @@ def test_nobody_is_an_error(events: Path) -> None:
     assert run("erase", "--ids", "-", "--events", str(events), told="\n").exit_code == 2
 
 
+def test_a_file_of_ids_that_cannot_be_read_is_named(events: Path) -> None:
+    """And why; nothing is erased."""
+    (events.parent / "ids").write_bytes(b"u1\xff")
+    for file, reason in (("none", "can't be read: No such file"), ("ids", "can't be read as text")):
+        done = run("erase", "--ids", file, "--events", str(events))
+        assert isinstance(done.exception, InvalidDataError)
+        assert f"{file}: {reason}" in str(done.exception)
+
+
 def test_a_server_that_does_not_answer_comes_first(events: Path) -> None:
     """What could not be erased there is not erased here, and the address is told, no id."""
     done = run("erase", "--user-id", "u1", "--server", "127.0.0.1:1", "--events", str(events))
