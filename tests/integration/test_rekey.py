@@ -118,7 +118,7 @@ async def test_a_log_in_use_is_left_alone(store: Path, tmp_path: Path) -> None:
     """A server that runs on the log would write on under its ids: it must be stopped first."""
     async with keyed_client(store, tmp_path, BEFORE) as client:
         await play(client, range(1))
-        with pytest.raises(InvalidSettingError, match="used by another server"):
+        with pytest.raises(InvalidSettingError, match="used by a server that runs: stop it first"):
             rekey(RekeyRequest(encoder(ROTATED), str(tmp_path / "event_log")))
 
 

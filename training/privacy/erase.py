@@ -32,6 +32,7 @@ from training.importers.event_folder import SESSIONS, event_folder
 
 ID_COLUMNS: Final = ("user_id", "anonymous_id", "visitor_id", "buyer")
 _SESSION: Final = "session_id"
+_IN_USE: Final = "used by a server that runs: let it erase (--server), or stop it first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,9 @@ def require_logs(folders: Iterable[Path]) -> None:
 
 
 def _erase_log(folder: Path, tenant: str, ids: Collection[str], report: ErasureReport) -> None:
-    lock = LogFolder(folder)
+    lock = LogFolder(
+        folder, "used by a server that runs: let it erase (--server), or stop it first"
+    )
     try:
         erased = erase_calls(folder, tenant, visitors=ids)
         report.add(f"{folder} (calls)", erased.rows)

@@ -57,7 +57,7 @@ def rekey_log_folder(
     """
     report = StoreReport(f"event log {folder}")
     files = log_files(folder)
-    lock = LogFolder(folder)
+    lock = LogFolder(folder, "used by a server that runs: stop it first")
     try:
         reports = [report, *([] if state_file is None else [_drop_state(state_file)])]
         for left_over in folder.glob(f"*{_DRAFT}*"):

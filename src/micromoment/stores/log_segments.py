@@ -63,9 +63,16 @@ class LogLimits:
 
 
 class LogFolder:
-    """The folder of one log, locked for one writer as long as it is open."""
+    """The folder of one log, locked for one writer as long as it is open.
 
-    def __init__(self, path: Path) -> None:
+    Raises `InvalidSettingError` while another one has it; `remedy` says what to do about that.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        remedy: str = "used by another server: give each one its own (setting state_dir)",
+    ) -> None:
         self.path = path
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -73,10 +80,7 @@ class LogFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
-            raise InvalidSettingError(
-                "event_log",
-                f"{path} is used by another server: give each one its own (setting state_dir)",
-            ) from None
+            raise InvalidSettingError("event_log", f"{path} is {remedy}") from None
 
     def close(self) -> None:
         """Let another writer in."""

@@ -188,7 +188,7 @@ def test_a_log_that_a_server_uses_is_refused(tmp_path: Path) -> None:
     """Its server erases from it; two must not write."""
     log = a_log(tmp_path / "log")
     lock = LogFolder(log)
-    with pytest.raises(InvalidSettingError):
+    with pytest.raises(InvalidSettingError, match=r"a server that runs: let it erase \(--server\)"):
         erase_people(IDS, OfflinePlaces(logs=(log,)))
     lock.close()
 
