@@ -6,7 +6,7 @@ settings: purpose by purpose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -30,6 +30,7 @@ Verdict = NotKept | bool | None
 class SaidConsent:
     """What a request says of consent: of analytics for each event, and for all of it together.
 
+    `last` may be a denial that none of the `events` says: of the request, or of an event left out.
     `flags` are those of the request's own consent, as of an event.
     """
 
@@ -39,7 +40,7 @@ class SaidConsent:
 
     def is_granted(self, *, by_default: bool) -> bool:
         """Tell whether analytics are granted for all events, for silent ones `by_default`."""
-        for one in self.events or (self.last,):
+        for one in (*self.events, self.last):
             if one is not True and (one is not None or not by_default):
                 return False
         return True
@@ -129,6 +130,38 @@ def said_in(
     if verdicts:
         return SaidConsent(tuple(verdicts), verdicts[-1], flags)
     return SaidConsent((), None if consent is None else verdict_of(consent, policy), flags)
+
+
+def said_with_refused(
+    request: pb.IngestRequest, refused: Collection[int], policy: ConsentPolicy
+) -> SaidConsent:
+    """Give what a request says of consent, of which some events are refused, after `say_for_all`.
+
+    A refused event's denial of analytics counts in its place; that it grants them counts nowhere.
+    """
+    own = request.consent if request.HasField("consent") else None
+    verdicts: list[Verdict] = []
+    so_far: Verdict = None
+    for place, event in enumerate(request.events):
+        if place in refused:
+            so_far = _denial_in(event, own, policy) or so_far
+            continue
+        said = verdict_of(event.consent, policy) if event.HasField("consent") else None
+        so_far = so_far if said is None else said
+        verdicts.append(so_far)
+    if so_far is None and own is not None:
+        so_far = verdict_of(own, policy)
+    return SaidConsent(tuple(verdicts), so_far, 0 if own is None else consent_flags(own))
+
+
+def _denial_in(
+    event: pb.Event, consent: pb.Consent | None, policy: ConsentPolicy
+) -> NotKept | None:
+    said = pb.Event(consent=event.consent)
+    if consent is not None:
+        say_for_all(consent, [said])
+    verdict = verdict_of(said.consent, policy)
+    return verdict if isinstance(verdict, NotKept) else None
 
 
 def verdict_of(consent: pb.Consent, policy: ConsentPolicy) -> Verdict:

@@ -133,6 +133,8 @@ class ConsentGate:
         said = 0
         for flags in visit.call.batch.events["flags"].tolist():
             said = consent_after(said, flags)
+        if visit.consent is not None and not visit.events:
+            said = consent_after(said, visit.consent.flags)
         applied = (self._applied(said) or AppliedConsent())._replace(
             analytics=not kept.is_denied, not_kept=kept.not_kept, withdrawal=withdrawal
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from micromoment.events.field_rules import moment
@@ -23,7 +23,13 @@ from micromoment.events.validation import check_get_session_request, check_score
 from micromoment.scoring.calls import ScoreCall, SessionKey
 from micromoment.security.callers import current_tenant
 from micromoment.stores.tombstones import Tombstones
-from micromoment.transport.consent import GRANTED, ConsentPolicy, said_in, say_for_all
+from micromoment.transport.consent import (
+    GRANTED,
+    ConsentPolicy,
+    said_in,
+    said_with_refused,
+    say_for_all,
+)
 from micromoment.transport.late_events import not_late, without_late
 from micromoment.transport.visitors import VisitCall
 from micromoment.v1 import events_pb2, scoring_pb2
@@ -54,7 +60,7 @@ class RequestDecoder:
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
         try:
-            visit = self._visit(request, request.events)
+            visit = self._in_time(self._visit(request, request.events))
             call = visit.call
             call.as_of_us = _as_of(request)
             if len(request.events) > MAX_EVENTS:
@@ -67,11 +73,17 @@ class RequestDecoder:
         call.dry_run = request.dry_run or visit.is_late
         return visit
 
-    def fold_call(
-        self, request: events_pb2.IngestRequest, events: Sequence[events_pb2.Event]
-    ) -> VisitCall:
-        """Decode those `events` of a request that are to be folded."""
-        return self._visit(request, events)
+    def fold_call(self, request: events_pb2.IngestRequest, refused: Collection[int]) -> VisitCall:
+        """Decode those events of a request that are to be folded: all but the `refused`, by place.
+
+        What these deny still counts.
+        """
+        if not refused:
+            return self._in_time(self._visit(request, request.events))
+        taken = [event for place, event in enumerate(request.events) if place not in refused]
+        visit = self._visit(request, taken)
+        visit.consent = said_with_refused(request, refused, self.consent)
+        return self._in_time(visit)
 
     def session_keys(self, request: scoring_pb2.GetSessionRequest) -> tuple[SessionKey, ...]:
         """Give where a session may be kept, most likely first. Raises `InvalidRequestError`."""
@@ -139,6 +151,9 @@ class RequestDecoder:
         visit = VisitCall(call, visitor_ids, events, bool(user_id), received_us, consent=consent)
         if len(session_ids) > 1:
             visit.session_ids = session_ids
+        return visit
+
+    def _in_time(self, visit: VisitCall) -> VisitCall:
         return without_late(visit, self.erased) if self.erased.times else visit
 
 

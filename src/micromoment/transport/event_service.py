@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from micromoment.errors import InvalidRequestError
 from micromoment.events.validation import check_ingest_request
+from micromoment.scoring.calls import AppliedConsent
 from micromoment.scoring.scorer import FoldResult
 from micromoment.security.callers import current_tenant
 from micromoment.stores.errors import EventLogUnavailableError
 from micromoment.stores.event_log import LoggedEvent
 from micromoment.transport.application import Application, ApplicationSlot
+from micromoment.transport.consent import said_with_refused
 from micromoment.transport.encoding import fill_consent
 from micromoment.transport.grpc_types import Context
 from micromoment.transport.keeping import settled
@@ -35,11 +38,8 @@ class EventService(EventServiceServicer):
         """Take the events that keep to the contract; name the others."""
         application = self._slot.current()
         refused = check_ingest_request(request)
-        taken = [event for index, event in enumerate(request.events) if index not in refused]
-        result, erased = _NOTHING, 0
-        if taken:
-            take = _fold if request.session_id else _log
-            result, erased = await take(application, request, taken)
+        take = _fold if request.session_id else _log
+        result, erased = await take(application, request, refused)
         self._observer.events_taken("accepted", result.accepted)
         self._observer.events_taken("duplicate", result.duplicates)
         self._observer.events_taken("refused", len(refused))
@@ -57,10 +57,15 @@ class EventService(EventServiceServicer):
 
 
 async def _fold(
-    application: Application, request: pb.IngestRequest, events: list[pb.Event]
+    application: Application, request: pb.IngestRequest, refused: Collection[int]
 ) -> tuple[FoldResult, int]:
-    """Fold events; tell what became of them, and how many came after their visitor was erased."""
-    visit = application.decoder.fold_call(request, events)
+    """Fold events; tell what became of them, and how many came after their visitor was erased.
+
+    Without any that are taken, a denial is carried out all the same.
+    """
+    visit = application.decoder.fold_call(request, refused)
+    if not visit.events and not (visit.consent and visit.consent.is_denied):
+        return _NOTHING, 0
     result = await application.visits.fold(visit)
     is_logged = result.consent is None or result.consent.analytics
     if is_logged and not await settled(application.visit_log.barrier()):
@@ -69,10 +74,17 @@ async def _fold(
 
 
 async def _log(
-    application: Application, request: pb.IngestRequest, events: list[pb.Event]
+    application: Application, request: pb.IngestRequest, refused: Collection[int]
 ) -> tuple[FoldResult, int]:
-    """Log events; tell what became of them, and how many came after their visitor was erased."""
+    """Log events; tell what became of them, and how many came after their visitor was erased.
+
+    Each is judged by itself: what is denied in a refused one concerns no other.
+    """
     decoder = application.decoder
+    events = [event for place, event in enumerate(request.events) if place not in refused]
+    if not events:
+        is_denied = said_with_refused(request, refused, decoder.consent).is_denied
+        return FoldResult(0, 0, AppliedConsent(analytics=False) if is_denied else None), 0
     in_time = decoder.not_late(request, events)
     erased = len(events) - len(in_time)
     own = request.consent if request.HasField("consent") else None

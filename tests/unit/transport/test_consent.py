@@ -20,7 +20,14 @@ from micromoment.events.shop import Shop
 from micromoment.scoring.calls import AppliedConsent, NotKept, SessionKey, Withdrawal
 from micromoment.scoring.scorer import FoldResult
 from micromoment.stores.withdrawn_sessions import WithdrawnSessions
-from micromoment.transport.consent import GRANTED, ConsentPolicy, Purpose
+from micromoment.transport.consent import (
+    GRANTED,
+    ConsentPolicy,
+    Purpose,
+    Verdict,
+    said_with_refused,
+    say_for_all,
+)
 from micromoment.transport.consent_gate import ConsentGate, Kept, apart
 from micromoment.transport.decoding import RequestDecoder
 from micromoment.transport.visitors import VisitCall
@@ -253,3 +260,43 @@ def test_a_withdrawal_is_remembered_for_so_long_and_of_so_many() -> None:
     assert keys[1] not in sessions
     now[0] = 10.0
     assert keys[2] not in sessions
+
+
+BROKEN = pb.Consent(analytics=7)  # type: ignore[arg-type] # no answer that there is
+DENIES = NotKept.DENIED
+
+
+@pytest.mark.parametrize(
+    ("own", "refused", "said", "verdicts", "last"),
+    [
+        ((None, NO), {1}, None, (None,), DENIES),
+        ((NO, None), {0}, None, (DENIES,), DENIES),
+        ((NO, YES), {0}, None, (True,), True),
+        ((NO, YES), {1}, None, (DENIES,), DENIES),
+        ((YES,), {0}, None, (), None),
+        ((YES,), {0}, NO, (), DENIES),
+        ((YES, None), {1}, NO, (True,), DENIES),
+        ((YES, YES), {1}, NO, (True,), True),
+        ((BROKEN,), {0}, None, (), None),
+        ((BROKEN,), {0}, NO, (), DENIES),
+        ((CONTROL,), {0}, None, (), NotKept.PRIVACY_CONTROL),
+        ((pb.Consent(analytics=2, ads=9),), {0}, None, (), DENIES),  # type: ignore[arg-type]
+    ],
+)
+def test_of_a_refused_event_a_denial_alone_counts(
+    own: tuple[pb.Consent | None, ...],
+    refused: set[int],
+    said: pb.Consent | None,
+    verdicts: tuple[Verdict, ...],
+    last: Verdict,
+) -> None:
+    """In its place, and as far as it can be read; what a request says is said by it, too."""
+    events = [pb.Event(event_id=f"e{place}", consent=one) for place, one in enumerate(own)]
+    request = pb.IngestRequest(events=events, consent=said)
+    taken = [event for place, event in enumerate(request.events) if place not in refused]
+    if said is not None:
+        say_for_all(said, taken)
+    before = [event.SerializeToString() for place, event in enumerate(events) if place in refused]
+    found = said_with_refused(request, refused, STRICT)
+    assert (found.events, found.last) == (verdicts, last)
+    assert before == [request.events[place].SerializeToString() for place in sorted(refused)]

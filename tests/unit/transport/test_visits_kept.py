@@ -151,6 +151,17 @@ async def test_a_denial_in_a_call_of_late_events_withdraws() -> None:
         assert front.told.asked == [KEY]
 
 
+@pytest.mark.parametrize("how", ["score", "fold"])
+async def test_a_denial_in_a_late_event_withdraws_what_others_tell(how: str) -> None:
+    """Also where silent events beside it came in time."""
+    front = Shopfront()
+    front.erase("u", NOW_US)
+    visit = front.call(None, NO, seconds=(1, 0))
+    assert (visit.late, visit.is_late) == (1, False)
+    await getattr(front.visits, how)(visit)
+    assert (front.told.asked, len(front.sessions)) == ([KEY], 0)
+
+
 async def test_events_that_are_left_out_decide_nothing() -> None:
     """A late event's yes is none for those that stay."""
     front = Shopfront(CLOSED)
