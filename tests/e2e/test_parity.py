@@ -93,7 +93,8 @@ def test_offline_and_online_are_one_under_pseudonyms(
     assert found["answers"] >= 100
     events = Path(shutil.copytree(two_days, tmp_path / "events"))
     rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
-    report = check_parity(ParityRequest(shop.bundle, events, limit=600, id_keys=" ".join(ROTATED.split())))
+    setting = " ".join(ROTATED.split())
+    report = check_parity(ParityRequest(shop.bundle, events, limit=600, id_keys=setting))
     assert report.mismatches == ()
     assert report.answers >= 100
 
