@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -193,7 +194,7 @@ async def test_a_withdrawal_without_events_is_confirmed_and_counted(
         assert info.reason == "SESSION_NOT_FOUND"
         return dict(info.metadata)
 
-    with a_redis(tmp_path) if shared else nullcontext((None, 0)) as (_, port):
+    with a_redis(tmp_path) if shared else contextlib.nullcontext((None, 0)) as (_, port):
         given = {"session_store": f"redis://127.0.0.1:{port}"} if shared else {}
         async with serve(tmp_path, **given) as served:
             assert await told(served) == {}

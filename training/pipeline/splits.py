@@ -56,6 +56,8 @@ def days_left(buyers: Sequence[int], days: Sequence[date]) -> int | None:
     """
     if min(buyers) >= MIN_BUYERS:
         return 0
+    if not days:
+        return None
     rate = sum(buyers) / len(days)
     for count in range(len(days) + 1, len(days) + LOOK_AHEAD) if rate else ():
         block = forward_blocks([days[0] + timedelta(days=one) for one in range(count)])[-1]
