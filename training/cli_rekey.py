@@ -35,14 +35,15 @@ def rekey(
 ) -> None:
     """Bring what is stored under the current key. May be run again; status 1 when ids are left."""
     from training.progress import Steps  # noqa: PLC0415 - heavy imports
-    from training.rekeying.run import RekeyRequest, rekey_table  # noqa: PLC0415
+    from training.rekeying.run import RekeyRequest, rekey_lines  # noqa: PLC0415
     from training.rekeying.run import rekey as run  # noqa: PLC0415
 
     request = RekeyRequest(
         ids_of(id_keys), log, state_file, tuple(events or ()), features, session_prefix
     )
     reports = run(request, Steps(console))
-    Console().print(rekey_table(reports), highlight=False)
+    for line in rekey_lines(reports):
+        typer.echo(line)
     left = sum(one.left for one in reports)
     if left:
         typer.echo(f"{left:,} rows have ids under keys from which the current one does not lead on")

@@ -340,6 +340,22 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = CliRunner().invoke(app, [*arguments, "--id-keys", str(keys)])
     assert (first.exit_code, event_days(tmp_path / "out").key_id) == (0, "k1")
     assert "renamed" in first.output
+    assert "left 0" in first.output
     monkeypatch.setenv("MICROMOMENT_ID_KEYS", ROTATED)
     second = CliRunner().invoke(app, arguments)
     assert (second.exit_code, event_days(tmp_path / "out").key_id) == (0, "k2")
+
+
+def test_each_store_is_named_in_full(tmp_path: Path) -> None:
+    """However narrow the terminal is: two folders of events can be told apart."""
+    app = typer.Typer()
+    register(app)
+    path = write_export(tmp_path / "export" / "events_20210105.parquet", [raw()])
+    folders = [tmp_path / "a-long-name-of-a-folder" / name for name in ("shop", "shop-of-before")]
+    for folder in folders:
+        import_ga4([path], folder)
+    arguments = [text for folder in folders for text in ("--events", str(folder))]
+    variables = {"COLUMNS": "40", "MICROMOMENT_ID_KEYS": BEFORE}
+    told = CliRunner().invoke(app, arguments, env=variables).stdout.splitlines()
+    assert told[::2] == [f"events {folder}" for folder in folders]
+    assert all(" renamed 1, left 0, waiting 0" in line for line in told[1::2])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.table import Table
 
 from micromoment.errors import InvalidSettingError
 from micromoment.events.identity import IdEncoder
@@ -84,10 +83,17 @@ def _apply_erasures(request: RekeyRequest, events: Path) -> int:
     return sum(apply_erasures(request.workspace, events, request.ids).rows.values())
 
 
-def rekey_table(reports: list[StoreReport]) -> Table:
-    """Show what came of each store."""
-    table = Table("store", "files", "rewritten", "rows", "renamed", "left", "waiting", "")
+def rekey_lines(reports: list[StoreReport]) -> Iterator[str]:
+    """Say what came of each store: its name whole, which may be long, then the counts."""
     for one in reports:
-        counts = (one.files, one.rewritten, one.rows, one.renamed, one.left, one.waiting)
-        table.add_row(one.store, *(f"{count:,}" for count in counts), one.note)
-    return table
+        yield one.store
+        counts = {
+            "files": one.files,
+            "rewritten": one.rewritten,
+            "rows": one.rows,
+            "renamed": one.renamed,
+            "left": one.left,
+            "waiting": one.waiting,
+        }
+        told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        yield f"  {told}{f'; {one.note}' if one.note else ''}"
