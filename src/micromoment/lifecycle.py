@@ -10,7 +10,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -46,6 +46,8 @@ from micromoment.transport.server import GrpcServer, Limits, make_health_server,
 from micromoment.transport.tls import server_credentials
 
 _CLOSE_TIMEOUT_S: Final = 1.0
+# Of that, for the log, the part in which it closes its files and says what is missing.
+_CLOSE_FILES_S: Final = 0.5
 _ADMIN_GRACE_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
@@ -231,13 +233,14 @@ class Service:
         """Close the port, finish calls in flight, keep the sessions, close the stores."""
         await self._withdraw_bundles()
         self.security.watch.stop()
+        graced_until = time.monotonic() + self._settings.drain_grace
         if self._grpc is not None:
             self._grpc.end_streams()
             await self._grpc.stop(self._settings.drain_grace)
         if self._probes is not None:
             await self._probes[0].stop(_ADMIN_GRACE_S)
         if self._stores is not None:
-            await self._close_stores(self._stores)
+            await self._close_stores(self._stores, graced_until)
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.close)
         # Extension modules call what was frozen leaked.
@@ -292,10 +295,11 @@ class Service:
             await self._admin[0].stop(_ADMIN_GRACE_S)
             self._admin = None
 
-    async def _close_stores(self, stores: Stores) -> None:
+    async def _close_stores(self, stores: Stores, graced_until: float) -> None:
         await _close(stores.withdrawals)
         # The log first: the sessions' file says how far it goes.
-        await _close(stores.visit_log)
+        if isinstance(stores.visit_log, SqliteVisitLog):
+            await _close_log(stores.visit_log, graced_until)
         closing: list[_Closable] = [stores.users, stores.event_log]
         if isinstance(stores.sessions, MemorySessionStore):
             log = stores.visit_log
@@ -365,9 +369,19 @@ def _on_signal(stop: asyncio.Event, number: signal.Signals) -> None:
     stop.set()
 
 
+async def _close_log(log: SqliteVisitLog, graced_until: float) -> None:
+    """Close the log: rows that wait are calls in flight, so they have until the grace is over."""
+    await log.write_out(graced_until - time.monotonic() - _CLOSE_TIMEOUT_S)
+    await _ended(log, log.close(_CLOSE_TIMEOUT_S - _CLOSE_FILES_S))
+
+
 async def _close(store: _Closable) -> None:
+    await _ended(store, store.close())
+
+
+async def _ended(store: _Closable, closing: Coroutine[None, None, None]) -> None:
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-            await store.close()
+            await closing
     except Exception as error:  # noqa: BLE001 - the other stores must be closed all the same
         _log.warning("store_not_closed", store=type(store).__name__, error=type(error).__name__)

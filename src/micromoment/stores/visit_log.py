@@ -216,9 +216,17 @@ class SqliteVisitLog:
         except (sqlite3.Error, OSError) as error:
             raise EventLogUnavailableError from error
 
-    async def close(self) -> None:
-        """Write what waits, say what is missing, and close the files."""
-        deadline = time.monotonic() + _CLOSE_S
+    async def close(self, within_s: float = _CLOSE_S) -> None:
+        """Write what waits, say what is missing, and close the files.
+
+        What is not written within so many seconds is missing; a file in the folder tells of it.
+        """
+        await self.write_out(within_s)
+        await asyncio.to_thread(self._end, self.rows_waiting)
+
+    async def write_out(self, within_s: float) -> None:
+        """Write what waits and say what is missing, as far as the seconds do; close it then."""
+        deadline = time.monotonic() + within_s
         self._retry_at = 0.0
         self._is_closing = True
         if self._retry is not None:
@@ -236,7 +244,6 @@ class SqliteVisitLog:
             self._submit()
             with suppress(TimeoutError):
                 await asyncio.wait_for(kept, max(0.0, deadline - time.monotonic()))
-        await asyncio.to_thread(self._end)
 
     async def _written_so_far(self) -> bool:
         """Wait for the rows that were appended so far; tell whether they are written."""
@@ -309,10 +316,13 @@ class SqliteVisitLog:
         if not self._is_failing:
             self._is_failing = True
             _log.error("event_log_failed", reason=reason)
-            # Needs no room on a full disk.
-            with suppress(OSError):
-                (self._path / _SPARE_FILE).rename(self._path / GAP_FILE)
+            self._say_gap()
         self._lose(rows)
+
+    def _say_gap(self) -> None:
+        # Needs no room on a full disk.
+        with suppress(OSError):
+            (self._path / _SPARE_FILE).rename(self._path / GAP_FILE)
 
     def _try_again(self) -> None:
         """Say what is missing also where no call comes."""
@@ -344,6 +354,11 @@ class SqliteVisitLog:
         rows += [LogRow(now, RowKind.GAP, key.tenant, key.session_id, "", b"") for key in keys]
         return rows
 
-    def _end(self) -> None:
+    def _end(self, waiting: int) -> None:
+        # Off the event loop, which a disk that hangs must not hold up.
+        if waiting:
+            _log.error("event_log_cut_off", rows=waiting)
+            self._observer.log_lost(waiting)
+            self._say_gap()
         self._writer.close()
         self._folder.close()
