@@ -2,8 +2,9 @@
 
 Servers may serve meanwhile, if all of them have the new key first among theirs: then no session
 begins under an earlier one. Entries of sessions that are still under way stay as they are, because
-their servers go on logging under the same id; run it again when those have ended. A stream is
-exchanged in one step, which takes what has come meanwhile along.
+their servers go on logging under the same id, and those of sessions whose consent was withdrawn,
+because servers delete them by it; run it again when those have ended. A stream is exchanged in one
+step, which takes what has come meanwhile along, and nothing that has been deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from micromoment.errors import InvalidDataError
 from micromoment.events.identity import key_id_of
 from micromoment.stores.redis_log import stream_name
 from micromoment.stores.redis_outside_visits import outside_stream_name
+from micromoment.stores.redis_withdrawing import session_of, withdrawing_name
 from micromoment.v1 import events_pb2, log_pb2
 from training.progress import Advance
 from training.rekeying.log_folder import masked_message
@@ -30,9 +32,14 @@ _DRAFT: Final = ":rekeyed"
 # A draft that nobody finishes goes by itself.
 _DRAFT_TTL_MS: Final = 24 * 3_600 * 1_000
 _COUNT_SUFFIX: Final = b"}:writes"
+# How often entries may be deleted while others are compared, before it is given up.
+_MAX_TRIES: Final = 20
 # What came meanwhile is of sessions that stay as they are, or under the current key already.
+# Answers nothing, and does nothing, where the draft has entries that were deleted meanwhile.
 _EXCHANGE: Final = """
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], '+')) do
+local come = redis.call('XRANGE', KEYS[1], ARGV[1], '+')
+if redis.call('XLEN', KEYS[1]) - #come ~= redis.call('XLEN', KEYS[2]) then return false end
+for _, entry in ipairs(come) do
   redis.call('XADD', KEYS[2], entry[1], unpack(entry[2]))
 end
 local ttl = redis.call('PTTL', KEYS[1])
@@ -60,6 +67,8 @@ def rekey_log_streams(
             sessions.waiting = len(under_way.waiting)
             if sessions.waiting:
                 sessions.note = "go on under their key until they end"
+            if under_way.withdrawn:
+                sessions.note = f"{under_way.withdrawn:,} of them are withdrawn and being deleted"
             visits = StoreReport(f"stream {stream_name(prefix)}")
             _rekey_stream(
                 client, stream_name(prefix), _visit_change(renaming, under_way.waiting), visits
@@ -78,6 +87,7 @@ class _UnderWay:
     def __init__(self) -> None:
         self.count = 0
         self.waiting: set[str] = set()
+        self.withdrawn = 0
 
 
 def _sessions_to_wait_for(client: Redis, prefix: str, renaming: Renaming) -> _UnderWay:
@@ -93,6 +103,13 @@ def _sessions_to_wait_for(client: Redis, prefix: str, renaming: Renaming) -> _Un
         stored = session.decode()
         if renaming.of(stored) != stored:
             found.waiting.add(stored)
+    # After those: a session that goes between has its withdrawal noted in the same step.
+    fields: Any = client.hkeys(withdrawing_name(prefix).decode())
+    for field in fields:
+        key = session_of(field)
+        if key is not None and renaming.of(key.session_id) != key.session_id:
+            found.withdrawn += key.session_id not in found.waiting
+            found.waiting.add(key.session_id)
     return found
 
 
@@ -111,8 +128,22 @@ def _rekey_stream(client: Redis, name: str, change: _Change, report: StoreReport
     if not report.renamed:
         client.delete(draft)
         return
-    client.eval(_EXCHANGE, 2, name, draft, f"({last}")
-    report.rewritten = 1
+    for _ in range(_MAX_TRIES):
+        if client.eval(_EXCHANGE, 2, name, draft, f"({last}"):
+            report.rewritten = 1
+            return
+        _leave_out_deleted(client, name, draft)
+    raise InvalidDataError(f"stream {name}", "changes all the time: run it again")
+
+
+def _leave_out_deleted(client: Redis, name: str, draft: str) -> None:
+    """Delete from the draft what servers have deleted since it was read, by a withdrawal say."""
+    for page in _pages(client, draft):
+        first, last = page[0][0], page[-1][0]
+        there: Any = client.xrange(name, min=first, max=last)
+        gone = {entry_id for entry_id, _ in page} - {entry_id for entry_id, _ in there}
+        if gone:
+            client.xdel(draft, *gone)
 
 
 def _pages(client: Redis, name: str) -> Iterator[list[tuple[bytes, _Fields]]]:

@@ -43,6 +43,15 @@ def withdrawing_field(key: SessionKey) -> str:
     return json.dumps([key.tenant, key.session_id])
 
 
+def session_of(field: bytes) -> SessionKey | None:
+    """Give the session that a field names; None for what names none."""
+    try:
+        tenant, session_id = json.loads(field)
+    except (ValueError, TypeError):
+        return None
+    return SessionKey(str(tenant), str(session_id))
+
+
 async def withdrawing(link: RedisLink, prefix: str) -> dict[SessionKey, str]:
     """Give the sessions, each with its entry of the log. Raises `SessionStoreUnavailableError`."""
     found: dict[SessionKey, str] = {}
@@ -50,11 +59,11 @@ async def withdrawing(link: RedisLink, prefix: str) -> dict[SessionKey, str]:
     while True:
         cursor, page = await link.ask(b"HSCAN", withdrawing_name(prefix), cursor, b"COUNT", _PAGE)
         for field, entry_id in zip(page[::2], page[1::2], strict=True):
-            try:
-                tenant, session_id = json.loads(field)
-                found[SessionKey(tenant, session_id)] = entry_id.decode()
-            except (ValueError, TypeError):
+            key = session_of(field)
+            if key is None:
                 _log.warning("withdrawal_unreadable", bytes=len(field))
+            else:
+                found[key] = entry_id.decode(errors="replace")
         if int(cursor) == 0:
             return found
 
