@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from micromoment.client import consent, event
+from micromoment.stores.withdrawals import Deletions
 from micromoment.v1 import events_pb2 as pb
 from tests.support.consenting import NOW, Served, a_consenting_server, files_with, redis_with
 from tests.support.feature_stores import a_redis, a_workspace, published
@@ -60,6 +61,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     workspace = a_workspace(tmp_path_factory.mktemp("workspace"))
     materialize(workspace, published(3))
     return store, workspace.root
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls wait for deletions as long as a busy machine takes."""
+    monkeypatch.setattr(Deletions.__init__, "__kwdefaults__", {"wait_s": 8.0})
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -60,7 +60,9 @@ class RequestDecoder:
     def score_call(self, request: scoring_pb2.ScoreRequest) -> VisitCall:
         """Decode a request to score. Raises `InvalidRequestError`."""
         try:
-            visit = self._in_time(self._visit(request, request.events))
+            visit = self._visit(request, request.events)
+            if self.erased.times:
+                without_late(visit, self.erased)
             call = visit.call
             call.as_of_us = _as_of(request)
             if len(request.events) > MAX_EVENTS:
@@ -78,12 +80,13 @@ class RequestDecoder:
 
         What these deny still counts.
         """
-        if not refused:
-            return self._in_time(self._visit(request, request.events))
-        taken = [event for place, event in enumerate(request.events) if place not in refused]
+        taken: Sequence[Event] = request.events
+        if refused:
+            taken = [event for place, event in enumerate(taken) if place not in refused]
         visit = self._visit(request, taken)
-        visit.consent = said_with_refused(request, refused, self.consent)
-        return self._in_time(visit)
+        if refused:
+            visit.consent = said_with_refused(request, refused, self.consent)
+        return without_late(visit, self.erased) if self.erased.times else visit
 
     def session_keys(self, request: scoring_pb2.GetSessionRequest) -> tuple[SessionKey, ...]:
         """Give where a session may be kept, most likely first. Raises `InvalidRequestError`."""
@@ -152,9 +155,6 @@ class RequestDecoder:
         if len(session_ids) > 1:
             visit.session_ids = session_ids
         return visit
-
-    def _in_time(self, visit: VisitCall) -> VisitCall:
-        return without_late(visit, self.erased) if self.erased.times else visit
 
 
 def _as_of(request: scoring_pb2.ScoreRequest) -> int | None:
