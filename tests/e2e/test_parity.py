@@ -100,10 +100,12 @@ def test_offline_and_online_are_one_under_pseudonyms(
 
 
 @pytest.mark.slow
-def test_one_changed_bit_is_found(shop: TrainedShop) -> None:
+def test_one_changed_bit_is_found(shop: TrainedShop, two_days: Path) -> None:
     """With `--sabotage` the check fails, and names the feature and its two values."""
-    done, table = check(shop, "--limit", "500", "--sabotage")
+    which = ("--bundle", shop.tag, "--events", two_days, "--limit", "500")
+    done = shop.home.micromoment("parity", *which, "--sabotage")
     assert done.returncode == 1, done.stdout + done.stderr
+    table = re.sub(r"[ │]+", " ", done.stdout)
     assert counts(table)["mismatches"] == 1
     ((offline, online),) = re.findall(r"feature n_events: (\S+) != (\S+)", table)
     assert float(offline) == pytest.approx(float(online), rel=1e-6)
