@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import structlog
 from redis import Redis
 
 from micromoment.features.state import new_state
@@ -201,6 +202,36 @@ async def test_a_withdrawal_begun_again_meanwhile_stays_under_way(
         is_free.set()
         await until_done(withdrawals)
         assert redis.hlen(UNDER_WAY) == 2
+
+
+async def test_what_is_damaged_holds_no_withdrawal_up(
+    replica: Replica, port: int, redis: Redis
+) -> None:
+    """It is told and left; those beside it are finished, also when it comes first."""
+    damaged = {
+        withdrawing_field(key_of("s2")): "soon",
+        withdrawing_field(key_of("s3")): "99999999999999999999-1",
+        '["default", 4]': "1-1",
+        '["default","s5"]': "1-1",
+    }
+    await keep(replica.store, "e1")
+    async with withdrawals_of(replica, port) as (withdrawals, _):
+        assert await withdrawals.withdraw(S1) is Withdrawal.PENDING
+    told = redis.hget(UNDER_WAY, withdrawing_field(S1))
+    redis.delete(UNDER_WAY)
+    redis.hset(UNDER_WAY, mapping={**damaged, withdrawing_field(S1): told})
+    with structlog.testing.capture_logs() as logs:
+        async with withdrawals_of(replica, port) as (later, is_free):
+            is_free.set()
+            later.resume()
+            for _ in range(TRIES):
+                if redis.hlen(UNDER_WAY) == len(damaged):
+                    break
+                await asyncio.sleep(0.01)
+    assert kinds(port) == []
+    left: Any = redis.hkeys(UNDER_WAY)
+    assert {one.decode() for one in left} == {*damaged}
+    assert [one["event"] for one in logs] == ["withdrawal_unreadable"] * len(damaged)
 
 
 async def test_where_calls_are_kept_no_withdrawal_stays_under_way(

@@ -8,6 +8,7 @@ step that forgets the session, and expires with the log.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,6 +18,8 @@ from micromoment.scoring.calls import SessionKey
 from micromoment.stores.redis_link import RedisLink
 
 _PAGE: Final = 500
+_ENTRY: Final = re.compile(rb"(\d{1,20})-(\d{1,20})")
+_MOST: Final = (1 << 64) - 1
 
 # Removes withdrawals that are done; one that was begun again since stays. Key: the hash. Values:
 # each field and what it said.
@@ -49,21 +52,32 @@ def session_of(field: bytes) -> SessionKey | None:
         tenant, session_id = json.loads(field)
     except (ValueError, TypeError):
         return None
-    return SessionKey(str(tenant), str(session_id))
+    key = SessionKey(str(tenant), str(session_id))
+    # What is written otherwise would never be taken out.
+    return key if withdrawing_field(key).encode() == field else None
+
+
+def _is_entry(entry_id: bytes) -> bool:
+    """Tell whether it is what Redis takes for an entry's id: one that isn't would hold all up."""
+    found = _ENTRY.fullmatch(entry_id)
+    return found is not None and max(map(int, found.groups())) <= _MOST
 
 
 async def withdrawing(link: RedisLink, prefix: str) -> dict[SessionKey, str]:
-    """Give the sessions, each with its entry of the log. Raises `SessionStoreUnavailableError`."""
+    """Give the sessions, each with its entry of the log; what is damaged is passed over.
+
+    Raises `SessionStoreUnavailableError`.
+    """
     found: dict[SessionKey, str] = {}
     cursor: bytes | int = 0
     while True:
         cursor, page = await link.ask(b"HSCAN", withdrawing_name(prefix), cursor, b"COUNT", _PAGE)
         for field, entry_id in zip(page[::2], page[1::2], strict=True):
             key = session_of(field)
-            if key is None:
-                _log.warning("withdrawal_unreadable", bytes=len(field))
+            if key is None or not _is_entry(entry_id):
+                _log.warning("withdrawal_unreadable", bytes=len(field) + len(entry_id))
             else:
-                found[key] = entry_id.decode(errors="replace")
+                found[key] = entry_id.decode()
         if int(cursor) == 0:
             return found
 
