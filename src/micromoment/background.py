@@ -34,6 +34,8 @@ def _tell_task(task: asyncio.Task[None]) -> None:
 
 
 def _tell_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_type is SystemExit:
+        return  # a thread's own way out
     # The message may hold what a caller sent; the class does not.
     name = "" if ended.thread is None else ended.thread.name
     _log.error("background_ended", work=name, error=ended.exc_type.__qualname__)

@@ -11,6 +11,7 @@ import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -114,6 +115,38 @@ def run(settings: dict[str, str | Path | float], *options: str) -> list[str]:
     )
     assert done.returncode == 1, done.stdout
     return [line for line in done.stdout.splitlines() if not line.startswith("{")]
+
+
+MISTAKEN: Final = """
+import sys
+import threading
+from micromoment.cli import main
+from micromoment.http.service import FrontDoor
+
+start = FrontDoor.start
+
+async def mistaken(front_door):
+    threading.Thread(target=lambda: 1 / 0, name="upkeep").start()
+    await start(front_door)
+
+FrontDoor.start = mistaken
+sys.argv = ["micromoment", "serve-http", "--port", "0"]
+main()
+"""
+
+
+def test_a_thread_that_ends_by_a_mistake_is_told(tmp_path: Path) -> None:
+    """In the log, as by the gRPC server, and not as a traceback beside it."""
+    given = {f"MICROMOMENT_{name.upper()}": str(one) for name, one in settings_of(tmp_path).items()}
+    command = [sys.executable, "-c", MISTAKEN]
+    with subprocess.Popen(command, env={**os.environ, **given}, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stderr is not None
+            told = next(one for one in process.stderr if b"upkeep" in one or b"serving_http" in one)
+            found = json.loads(told)
+            assert (found["event"], found["error"]) == ("background_ended", "ZeroDivisionError")
+        finally:
+            process.kill()
 
 
 def test_a_taken_port_ends_the_start_with_a_clear_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def test_a_thread_that_ends_by_a_mistake_is_told(monkeypatch: pytest.MonkeyPatch
         thread.start()
         thread.join(10)
     assert [(one["work"], one["error"]) for one in logs] == [("upkeep", "ValueError")]
+
+
+def test_a_thread_that_ends_itself_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no mistake."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    tell_of_threads()
+    with structlog.testing.capture_logs() as logs:
+        thread = threading.Thread(target=sys.exit)
+        thread.start()
+        thread.join(10)
+    assert logs == []
 
 
 async def test_erasures_are_gone_on_with_after_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import structlog
 import uvicorn
 
+from micromoment.background import tell_of_threads
 from micromoment.ending import end_process, exit_for_sure
 from micromoment.http.prompt_protocol import PromptProtocol
 from micromoment.http.service import FrontDoor
@@ -36,6 +37,7 @@ def serve_http(settings: Settings) -> NoReturn:
     the server can't start.
     """
     configure_logs(settings.log_level, settings.log_format)
+    tell_of_threads()
     listener = _open_port(settings.host, settings.http_port)
     with listener:
         # A start that fails is told by its error, not by a traceback of a library's.

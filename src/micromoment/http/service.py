@@ -8,6 +8,7 @@ from typing import Any, Final
 import bentoml
 import structlog
 
+from micromoment.background import tell_of_threads
 from micromoment.bootstrap import make_service
 from micromoment.exposure import warn_of_exposure
 from micromoment.http.app import TokenEverywhere, make_app
@@ -62,6 +63,7 @@ class FrontDoor:
         """Load; ready afterwards. Raises `MicromomentError` for what can't be loaded."""
         if self._sets_up_logs:
             configure_logs(self.settings.log_level, self.settings.log_format)
+            tell_of_threads()
         warn_of_exposure(self.settings)
         self.security.watch.start()
         _log.info("loading", bundle=self.settings.bundle)
