@@ -67,6 +67,9 @@ def new(
 
     if not credentials.parent.is_dir():
         raise InvalidSettingError(SETTING, f"{credentials}: there is no such folder")
+    if out is not None and out.resolve() == credentials.resolve():
+        # The list would be written over the token.
+        raise typer.BadParameter("the token needs a file of its own", param_hint="--out")
     before = read_file(credentials) if credentials.exists() else CredentialsFile()
     now = datetime.now(UTC).replace(microsecond=0)
     try:

@@ -74,6 +74,16 @@ def test_a_file_of_a_token_is_not_left_without_its_hash(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_token_is_not_written_where_its_hash_is_to_be(tmp_path: Path) -> None:
+    """The list would take its place, and nobody would have the token."""
+    path = tmp_path / "credentials.json"
+    for out in (path, tmp_path / "." / "x" / ".." / "credentials.json"):
+        refused = run(path, "new", "--role", "score", "--out", str(out))
+        assert refused.exit_code == 2
+        assert "a file of its own" in refused.output
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_misspelt_folder_is_not_made(tmp_path: Path) -> None:
     """The file of hashes would be where no server reads it."""
     refused = run(tmp_path / "nowhere" / "credentials.json", "new", "--role", "score")
