@@ -229,11 +229,16 @@ class Service:
         await asyncio.sleep(self._settings.drain_lag)
         await self.close()
 
-    async def close(self) -> None:
-        """Close the port, finish calls in flight, keep the sessions, close the stores."""
+    async def close(self, graced_until: float | None = None) -> None:
+        """Close the port, finish calls in flight, keep the sessions, close the stores.
+
+        The grace for calls in flight, and for rows of the log, begins now unless the monotonic time
+        of its end is given: where somebody else has closed the port.
+        """
         await self._withdraw_bundles()
         self.security.watch.stop()
-        graced_until = time.monotonic() + self._settings.drain_grace
+        if graced_until is None:
+            graced_until = time.monotonic() + self._settings.drain_grace
         if self._grpc is not None:
             self._grpc.end_streams()
             await self._grpc.stop(self._settings.drain_grace)

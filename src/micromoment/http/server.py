@@ -111,6 +111,7 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().call_later(lag, self._exit)
 
     def _exit(self) -> None:
+        self._front_door.begin_grace()
         self.should_exit = True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any, Final
 
 import bentoml
@@ -38,6 +39,7 @@ class FrontDoor:
         self._service = make_service(settings, metrics=self._metrics)
         self.security: Final = self._service.security
         self._loaded = False
+        self._graced_until: float | None = None
         admission = Admission(settings.max_concurrent)
         self._metrics.watch_in_flight(lambda: admission.in_flight)
         self._door = Door(
@@ -59,6 +61,10 @@ class FrontDoor:
         self._loaded = False
         self._metrics.set_serving(serving=False)
 
+    def begin_grace(self) -> None:
+        """Count the grace for calls in flight from now on, not from when the last has ended."""
+        self._graced_until = time.monotonic() + self.settings.drain_grace
+
     async def start(self) -> None:
         """Load; ready afterwards. Raises `MicromomentError` for what can't be loaded."""
         if self._sets_up_logs:
@@ -77,7 +83,7 @@ class FrontDoor:
     async def stop(self) -> None:
         """Keep the sessions and close the stores, when the last call has ended."""
         self.say_not_ready()
-        await self._service.close()
+        await self._service.close(self._graced_until)
 
     def _as_bento_service(self) -> bentoml.Service[Any]:
         front_door = self
