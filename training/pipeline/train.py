@@ -168,6 +168,7 @@ def _train(
             tables,
             only_eligible=True,
             cross_fit=True,
+            to_keep=True,  # they become the workspace's
             advance=advance,
         )
     material = Material(request, days, blocks, parts, report, workspace, tables)

@@ -14,7 +14,7 @@ from micromoment.events.shop import Shop
 from micromoment.events.vocabulary import JourneyStage
 from micromoment.features.catalogue import FEATURE_NAMES
 from training.replay.labels import BatchLabels
-from training.replay.sessions import GroupedEvents, visitor_ids
+from training.replay.sessions import GroupedEvents, encoded_ids, visitor_ids
 
 DECISION_COLUMNS: Final = (
     "decision_id",
@@ -46,10 +46,14 @@ def decision_table(
     labels: BatchLabels,
     shop: Shop,
     ids: IdEncoder | None,
+    *,
+    to_keep: bool = False,
 ) -> pa.Table:
     """Compose the rows of all n events, in the table's order: `DECISION_COLUMNS`, then features.
 
     Every row carries what holds at the end of its batch; `day` is the shop's, of the event.
+    Visitors are encoded by `ids`, and visits too where the rows are `to_keep`: else they are named
+    as in the events, to be found there.
     """
     table = grouped.table
     at_end = moments[labels.end]
@@ -57,9 +61,12 @@ def decision_table(
     seq = pc.cast(table["source_seq"], pa.string())
     offsets = shop.utc_offsets_minutes(grouped.batch.events["event_time"]).astype(np.int64)
     local = grouped.batch.events["event_time"] + offsets * 60_000_000
+    visits = table["session_id"].combine_chunks()
+    if to_keep:
+        visits = encoded_ids(visits, ids)
     columns: dict[str, pa.Array | pa.ChunkedArray] = {
-        "decision_id": pc.binary_join_element_wise(table["session_id"], seq, ":"),
-        "session_id": table["session_id"],
+        "decision_id": pc.binary_join_element_wise(visits, seq.combine_chunks(), ":"),
+        "session_id": visits,
         "visitor_id": visitor_ids(table, ids),
         "epoch": pa.array(at_end["epoch"].astype(np.int32)),
         "event_id": table["event_id"],

@@ -69,7 +69,7 @@ class ReplayJob:
 
     With `only_eligible`, only decision points that a model may learn from are written, with
     `only_wanted` those of wanted days. With `cross_fit`, each visitor is encoded by the fold of the
-    tables that has not seen them.
+    tables that has not seen them. With `to_keep`, visits have pseudonyms wherever visitors have.
     """
 
     part: Path
@@ -80,6 +80,7 @@ class ReplayJob:
     only_eligible: bool
     only_wanted: bool
     cross_fit: bool
+    to_keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,13 @@ def replay_parts(
     only_eligible: bool = False,
     only_wanted: bool = True,
     cross_fit: bool = False,
+    to_keep: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> ReplayReport:
     """Replay all parts to Parquet files of decision rows in `out`, one per part.
 
-    `find_users` answers a table of take-ups (`visitor_id`, `take_up_time`) in its order.
+    `find_users` answers a table of take-ups (`visitor_id`, `take_up_time`) in its order. Rows
+    `to_keep` name visits as they are stored, not as the events do.
     """
     start = time.perf_counter()
     users = look_up_users(parts, out / "users", settings, find_users)
@@ -137,6 +140,7 @@ def replay_parts(
             only_eligible=only_eligible,
             only_wanted=only_wanted,
             cross_fit=cross_fit,
+            to_keep=to_keep,
         )
         for part, user in zip(parts, users, strict=True)
     ]
@@ -202,7 +206,9 @@ def replay_part(job: ReplayJob) -> tuple[int, int]:
         grouped, load_users(job.users), settings, job.tables, last, cross_fit=job.cross_fit
     )
     labels = label_batches(grouped, moments)
-    table = decision_table(grouped, moments, features, labels, settings.shop, settings.ids)
+    table = decision_table(
+        grouped, moments, features, labels, settings.shop, settings.ids, to_keep=job.to_keep
+    )
     if job.only_eligible:
         table = table.filter(eligible(table))
     if job.only_wanted:

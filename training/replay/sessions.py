@@ -49,9 +49,14 @@ def visitor_ids(table: pa.Table, ids: IdEncoder | None = None) -> pa.Array:
         pc.if_else(pc.equal(table["user_id"], ""), None, table["user_id"]),
         table["anonymous_id"],
     ).combine_chunks()
+    return encoded_ids(visitor, ids)
+
+
+def encoded_ids(column: pa.Array, ids: IdEncoder | None) -> pa.Array:
+    """Give a column of plain ids as they are stored; null stays, and all without an encoder."""
     if ids is None:
-        return visitor
-    encoded = pc.dictionary_encode(visitor)
+        return column
+    encoded = pc.dictionary_encode(column)
     words = pa.array([ids.encode(word) for word in encoded.dictionary.to_pylist()], pa.string())
     return pa.DictionaryArray.from_arrays(encoded.indices, words).dictionary_decode()
 

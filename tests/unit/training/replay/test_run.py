@@ -233,6 +233,30 @@ def test_where_users_are_taken_up(tmp_path: Path) -> None:
     assert encoded["visitor_id"][0].as_py() == ids.encode("a1")
 
 
+def test_rows_to_keep_name_visits_by_pseudonyms(days: EventDays, tmp_path: Path) -> None:
+    """Nothing else of them differs; others name visits as the events do."""
+    ids = IdEncoder([IdKey("k1", b"secret")])
+    settings = ReplaySettings(PLAIN_SHOP, ids=ids)
+    parts = partition_events(days, tmp_path / "parts")
+    named, kept = (
+        pq.read_table(
+            replay_parts(
+                parts, tmp_path / str(to_keep), settings, users_by_id, TABLES, to_keep=to_keep
+            ).outputs[0]
+        )
+        for to_keep in (False, True)
+    )
+    visits = named["session_id"].to_pylist()
+    assert set(visits) == {one.session_id for one in EVENTS}
+    assert kept["session_id"].to_pylist() == [ids.encode(one) for one in visits]
+    points = (one.rpartition(":") for one in named["decision_id"].to_pylist())
+    assert kept["decision_id"].to_pylist() == [
+        f"{ids.encode(visit)}:{place}" for visit, _, place in points
+    ]
+    others = [name for name in kept.column_names if name not in {"session_id", "decision_id"}]
+    assert bits(kept.select(others)) == bits(named.select(others))
+
+
 def test_no_events_no_rows(tmp_path: Path) -> None:
     """An empty part is replayed to an empty file with all columns."""
     path = tmp_path / "part.parquet"
