@@ -14,6 +14,7 @@ from micromoment.stores.user_view import VISITOR_KEY
 RETRAIN_SCRATCH: Final = "retrain.unfinished"
 TRAINING_SCRATCH_PREFIX: Final = "training-"
 JOINING_SCRATCH_PREFIX: Final = "joining-"
+_SCRATCH_PREFIXES: Final = (TRAINING_SCRATCH_PREFIX, JOINING_SCRATCH_PREFIX)
 _SESSION: Final = "session_id"
 
 
@@ -60,4 +61,4 @@ def workspace_files(workspace: Path) -> list[Path]:
 
 
 def _is_scratch(name: str) -> bool:
-    return name == RETRAIN_SCRATCH or name.startswith(TRAINING_SCRATCH_PREFIX)
+    return name == RETRAIN_SCRATCH or name.startswith(_SCRATCH_PREFIXES)

@@ -19,6 +19,7 @@ from micromoment.stores.log_segments import LogFolder, LogLimits, SegmentWriter
 from micromoment.stores.online_erasing import erase_online
 from micromoment.v1 import events_pb2, log_pb2
 from micromoment.workspace_erasing import (
+    JOINING_SCRATCH_PREFIX,
     TRAINING_SCRATCH_PREFIX,
     erase_from_workspace,
     workspace_rows,
@@ -277,7 +278,8 @@ def test_a_training_that_runs_holds_up_no_erasure(tmp_path: Path) -> None:
     workspace = a_workspace_with_them(tmp_path)
     with _scratch(workspace.root) as retraining:
         with_dask = workspace.root / f"{TRAINING_SCRATCH_PREFIX}x1"
-        for folder in (retraining / "parts", with_dask):
+        joining = workspace.root / f"{JOINING_SCRATCH_PREFIX}x1"
+        for folder in (retraining / "parts", with_dask, joining):
             folder.mkdir()
             (folder / "part.parquet").write_bytes(b"PAR1 and half of a file")
         assert erase_from_workspace(workspace.root, IDS, 7) > 0
