@@ -96,7 +96,8 @@ def apply_erasures(workspace: Path, events: Path, keys: IdEncoder | None = None)
     """Erase from a folder of events whom the workspace's list names and the folder's does not.
 
     So that what a server erased does not come back by training. With `keys`, which servers have,
-    each form counts that an id of the folder may have there. Raises `InvalidDataError`.
+    each form counts that an id of the folder may have there. A folder that can't be written, but
+    holds nobody of them, is left as it is. Raises `InvalidDataError`.
     """
     report = ErasureReport()
     keys = keys or IdEncoder()
@@ -113,7 +114,12 @@ def apply_erasures(workspace: Path, events: Path, keys: IdEncoder | None = None)
         _erase_events(events, frozenset(ids), until, report)
     own = load_erasures(events)
     own.take_in(told)
-    own.save(events)
+    try:
+        own.save(events)
+    except OSError as error:
+        if by_time:
+            raise InvalidDataError(str(events), f"can't be written: {error.strerror}") from None
+        # It holds nobody of them: whoever brings somebody back can write, and it is noted then.
     return report
 
 
@@ -182,9 +188,7 @@ def require_logs(folders: Iterable[Path]) -> None:
 
 
 def _erase_log(folder: Path, tenant: str, ids: Collection[str], report: ErasureReport) -> None:
-    lock = LogFolder(
-        folder, "used by a server that runs: let it erase (--server), or stop it first"
-    )
+    lock = LogFolder(folder, _IN_USE)
     try:
         erased = erase_calls(folder, tenant, visitors=ids)
         report.add(f"{folder} (calls)", erased.rows)

@@ -214,6 +214,32 @@ def test_what_a_server_erased_does_not_come_back_by_training(tmp_path: Path) -> 
     assert apply_erasures(workspace, folder).rows == {}
 
 
+def test_events_to_be_read_only_must_hold_nobody_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no command could read such a folder any more as soon as anybody was erased."""
+    folder, workspace = events_of(tmp_path / "events"), tmp_path / "features"
+    before = {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
+    told = ErasureList()
+    told.add(["nobody-here"], 1 << 60)
+    told.save(workspace)
+
+    def refused(*_of: object, **_how: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(ErasureList, "save", refused)
+    monkeypatch.setattr(Path, "mkdir", refused)
+    assert apply_erasures(workspace, folder).rows == {}
+    monkeypatch.undo()
+    told.add([USER], 1 << 60)
+    told.save(workspace)
+    monkeypatch.setattr(ErasureList, "save", refused)
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(InvalidDataError, match="can't be written: Read-only"):
+        apply_erasures(workspace, folder)
+    assert {path.name: path.read_bytes() for path in folder.glob("*.parquet")} == before
+
+
 def test_bundles_that_hold_an_id_are_named(tmp_path: Path) -> None:
     """In a cell of a golden session, also as the name of one; others are not, nor models."""
     for version, session, visitor in (
