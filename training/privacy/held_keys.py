@@ -141,9 +141,12 @@ def _of_log(folder: Path, tenant: str) -> set[str]:
 def _of_table(path: Path) -> set[str]:
     if path.suffix == ".parquet":
         return _of_parquet(path, ID_COLUMNS)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return {key_id_of(row.get(name) or "") for row in rows for name in ID_COLUMNS}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            return {key_id_of(row.get(name) or "") for row in rows for name in ID_COLUMNS}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidDataError(str(path), f"can't be read as CSV: {error}") from None
 
 
 def _of_bundles(store: Path) -> set[str]:

@@ -273,6 +273,20 @@ def test_a_folder_that_is_not_there_is_refused(command: str, option: str) -> Non
 
 
 @COMMANDS
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "visitor_id,town\na,K\xf6ln\n"), ("a.parquet", "PAR1")],
+    ids=["no UTF-8", "no Parquet"],
+)
+def test_a_table_that_cannot_be_read_is_refused(command: str, name: str, content: str) -> None:
+    """By its name, and before anything is erased."""
+    Path(name).write_text(content, encoding="latin-1")
+    done = run(command, "--table", name)
+    assert isinstance(done.exception, InvalidDataError)
+    assert name in str(done.exception)
+
+
+@COMMANDS
 def test_no_store_is_an_error(tmp_path: Path, command: str) -> None:
     """Also where a workspace is that other commands take by default: it is not all there is."""
     assert run(command).exit_code == 2
