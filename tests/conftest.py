@@ -97,13 +97,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the modules that take long first where workers take modules in turn: they end together.
 
     Those that don't need the trained shop precede those that do: while one worker trains it, the
-    other still has something else to do.
+    other still has something else to do. So it has while the first compiles all kernels: on a fresh
+    machine each would do that.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     long = {item.path for item in items if item.get_closest_marker("slow") or _is_e2e(item)}
     take_shop = {item.path for item in items if "shop" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path not in long, item.path in long & take_shop))
+    items.sort(
+        key=lambda item: (
+            not item.path.match(_COMPILES),
+            not item.path.match(_COMPILES_NOTHING),
+            item.path not in long,
+            item.path in long & take_shop,
+        )
+    )
+
+
+# What takes all kernels, and what takes as long and none.
+_COMPILES = "e2e/test_demo.py"
+_COMPILES_NOTHING = "promises/test_f_supply.py"
 
 
 def _is_e2e(item: pytest.Item) -> bool:

@@ -28,7 +28,12 @@ def check(
     """Compare visits of the last day; gives the run and its table, spaces squeezed."""
     which = ("--bundle", shop.tag, "--events", shop.events)
     done = shop.home.run(BIN / "micromoment", "parity", *which, *options, extra=extra)
-    return done, re.sub(r"[ │]+", " ", done.stdout)
+    return done, squeezed(done.stdout)
+
+
+def squeezed(table: str) -> str:
+    """Take the lines between columns and all but one space out of a table."""
+    return re.sub(r"[ │]+", " ", table)
 
 
 def counts(table: str) -> dict[str, int]:
@@ -63,53 +68,34 @@ def two_days(shop: TrainedShop, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("via", [Via.BATCH, Via.HTTP])
-def test_offline_and_online_are_one_however_called(
-    shop: TrainedShop, two_days: Path, via: Via
+def test_offline_and_online_are_one_in_batches_and_under_keys(
+    shop: TrainedShop, two_days: Path, tmp_path: Path
 ) -> None:
-    """In batches, and over HTTP, whose JSON loses no bit of a score or a feature.
+    """With keys in the environment both sides encode plain ids alike."""
+    keys = tmp_path / "keys"
+    keys.write_text(ROTATED)
+    which = ("--bundle", shop.tag, "--events", two_days, "--limit", "600", "--via", "batch")
+    with_keys = {"MICROMOMENT_ID_KEY_FILE": str(keys)}
+    done = shop.home.run(BIN / "micromoment", "parity", *which, extra=with_keys)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = counts(squeezed(done.stdout))
+    assert (found["mismatches"], found["state lost"], found["degraded"]) == (0, 0, 0)
+    assert found["answers"] >= 100
+    assert found["restarts"] >= 1
 
-    On a stream, see the test on Redis.
-    """
-    report = check_parity(ParityRequest(shop.bundle, two_days, limit=600, via=via))
+
+@pytest.mark.slow
+def test_offline_and_online_are_one_over_http_and_of_pseudonyms(
+    shop: TrainedShop, two_days: Path, tmp_path: Path
+) -> None:
+    """JSON loses no bit of a score or a feature; both sides take pseudonyms as they are."""
+    events = Path(shutil.copytree(two_days, tmp_path / "events"))
+    rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
+    keys = " ".join(ROTATED.split())
+    report = check_parity(ParityRequest(shop.bundle, events, limit=600, via=Via.HTTP, id_keys=keys))
     assert (report.mismatches, report.state_lost, report.degraded) == ((), 0, 0)
     assert report.answers >= 100
     assert report.restarts >= 1
-
-
-@pytest.mark.slow
-def test_offline_and_online_are_one_under_pseudonyms(
-    shop: TrainedShop, two_days: Path, tmp_path: Path
-) -> None:
-    """With keys both sides encode plain ids alike, and both take pseudonyms as they are."""
-    keys = tmp_path / "keys"
-    keys.write_text(ROTATED)
-    which = ("--bundle", shop.tag, "--events", str(two_days), "--limit", "600")
-    with_keys = {"MICROMOMENT_ID_KEY_FILE": str(keys)}
-    plain = shop.home.run(BIN / "micromoment", "parity", *which, extra=with_keys)
-    assert plain.returncode == 0, plain.stdout + plain.stderr
-    found = counts(re.sub(r"[ │]+", " ", plain.stdout))
-    assert found["mismatches"] == 0
-    assert found["answers"] >= 100
-    events = Path(shutil.copytree(two_days, tmp_path / "events"))
-    rekey(RekeyRequest(encoder(ROTATED), events=(events,)))
-    setting = " ".join(ROTATED.split())
-    report = check_parity(ParityRequest(shop.bundle, events, limit=600, id_keys=setting))
-    assert report.mismatches == ()
-    assert report.answers >= 100
-
-
-@pytest.mark.slow
-def test_one_changed_bit_is_found(shop: TrainedShop, two_days: Path) -> None:
-    """With `--sabotage` the check fails, and names the feature and its two values."""
-    which = ("--bundle", shop.tag, "--events", two_days, "--limit", "500")
-    done = shop.home.micromoment("parity", *which, "--sabotage")
-    assert done.returncode == 1, done.stdout + done.stderr
-    table = re.sub(r"[ │]+", " ", done.stdout)
-    assert counts(table)["mismatches"] == 1
-    ((offline, online),) = re.findall(r"feature n_events: (\S+) != (\S+)", table)
-    assert float(offline) == pytest.approx(float(online), rel=1e-6)
-    assert offline != online
 
 
 @pytest.mark.slow
@@ -135,11 +121,14 @@ def test_offline_and_online_are_one_by_streams_on_redis(shop: TrainedShop, tmp_p
 
 
 @pytest.mark.slow
-def test_a_moved_centroid_is_found(shop: TrainedShop, two_days: Path) -> None:
-    """With one cluster elsewhere on one path the check fails, and says so of the cluster."""
-    which = ("--bundle", shop.tag, "--events", two_days, "--limit", "500")
-    done = shop.home.micromoment("parity", *which, "--sabotage-centroid")
-    assert done.returncode == 1, done.stdout + done.stderr
-    table = re.sub(r"[ │]+", " ", done.stdout)
-    assert counts(table)["mismatches"] >= 1
-    assert "cluster: '" in table
+def test_one_changed_bit_and_a_moved_centroid_are_found(shop: TrainedShop, two_days: Path) -> None:
+    """With one of each on one path the check names the feature, its two values, and the cluster."""
+    report = check_parity(
+        ParityRequest(shop.bundle, two_days, limit=500, sabotage=True, sabotage_centroid=True)
+    )
+    assert not report.equal
+    assert "cluster" in {one.field for one in report.mismatches}
+    (changed,) = [one for one in report.mismatches if one.field.startswith("feature ")]
+    assert changed.field == "feature n_events"
+    assert float(changed.offline) == pytest.approx(float(changed.online), rel=1e-6)
+    assert changed.offline != changed.online
