@@ -2,10 +2,16 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The cores have other workers; one bundle comes of any number of threads.
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import prometheus_client  # noqa: F401 - before Feast, which otherwise moves all metrics into files
 import pytest
@@ -32,7 +38,13 @@ MODEL_STORE = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give this process a model store of its own, so that no test reads or writes the user's."""
+    """Give this process a model store of its own, so that no test reads or writes the user's.
+
+    And let interrupts interrupt: a shell lets what it runs in the background ignore them, and
+    commands that tests start would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     os.environ["BENTOML_HOME"] = tempfile.mkdtemp(prefix="micromoment-bentoml-")
     config.stash[MODEL_STORE] = os.environ["BENTOML_HOME"]

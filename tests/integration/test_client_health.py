@@ -6,9 +6,12 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
+import grpc
 import pytest
 
 from micromoment.client import AsyncClient, Client, event
@@ -98,7 +101,8 @@ def test_a_frozen_server_is_left_though_its_connection_stays_open(tmp_path: Path
         ]
         addresses = ",".join(server.address for server in servers)
         client = stack.enter_context(Client(f"ipv4:{addresses}", deadline_s=0.2))
-        assert client.wait_until_ready(WAIT_S)
+        assert client.wait_until_ready(WAIT_S)  # one of them is
+        _await_calls_on_both(client, servers)
         os.kill(servers[0].pid, signal.SIGSTOP)
         try:
             missed, in_a_row = 0, 0
@@ -111,3 +115,25 @@ def test_a_frozen_server_is_left_though_its_connection_stays_open(tmp_path: Path
             os.kill(servers[0].pid, signal.SIGCONT)
     # It was frozen, and half of the calls went to it at first.
     assert missed > 0
+
+
+def _await_calls_on_both(client: Client, servers: Sequence[ServerProcess]) -> None:
+    """Call until each server knows a session that came through the client."""
+    numbers = count()
+    deadline = time.monotonic() + WAIT_S
+    for server in servers:
+        with Client(server.address, deadline_s=WAIT_S) as own:
+            is_known = False
+            while not is_known:
+                assert time.monotonic() < deadline
+                session_id = f"warm-{next(numbers)}"
+                client.score(session_id, [event("page_view")], deadline_s=WAIT_S)
+                is_known = _knows(own, session_id)
+
+
+def _knows(own: Client, session_id: str) -> bool:
+    try:
+        own.get_session(session_id)
+    except grpc.RpcError:
+        return False
+    return True
