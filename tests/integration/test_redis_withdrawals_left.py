@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from micromoment.client import Client, consent, event
 from micromoment.v1 import events_pb2 as pb
 from tests.support.consenting import redis_with
 from tests.support.served_log import segment_store
-from tests.support.server_process import Server, Start, servers
+from tests.support.server_process import Server, Start
 
 GONE_S = 60.0
 
@@ -25,13 +24,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     segment_store(folder)
     return folder
-
-
-@pytest.fixture
-def start(store: Path, tmp_path: Path) -> Iterator[Start]:
-    """Give what starts servers."""
-    with servers(store, tmp_path) as start:
-        yield start
 
 
 def a_server(start: Start, port: int) -> Server:

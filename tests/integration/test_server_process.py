@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import pytest
 from micromoment import health
 from micromoment.client import Client, event
 from micromoment.client.admin import AdminClient
-from tests.support.server_process import START_S, Start, servers
+from tests.support.server_process import START_S, Start
 from tests.support.tiny_bundle import make_tiny_store
 
 
@@ -29,13 +28,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     make_tiny_store(folder)
     return folder
-
-
-@pytest.fixture
-def start(store: Path, tmp_path: Path) -> Iterator[Start]:
-    """Start servers; those that still run are killed afterwards."""
-    with servers(store, tmp_path) as start_server:
-        yield start_server
 
 
 def await_child(pid: int, timeout_s: float = START_S) -> None:

@@ -92,6 +92,17 @@ async def kept(log: SqliteVisitLog) -> bool:
     return barrier if isinstance(barrier, bool) else await asyncio.wait_for(barrier, 5)
 
 
+async def fill_segments(folder: Path) -> None:
+    """Write 50 rows, one after the other, to a log of whose segments each is full at once."""
+    limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
+    log = SqliteVisitLog(folder, "commit", limits, Observed(), clock_us=lambda: 7)
+    for number in range(50):
+        log.append(a_row(f"s{number}"))
+        assert await kept(log)
+        await asyncio.sleep(0.01)
+    await log.close()
+
+
 async def test_what_is_kept_is_written(tmp_path: Path) -> None:
     """Behind the barrier every row is in the file, in order; without rows nothing is waited for."""
     log, observed = a_log(tmp_path)
@@ -255,13 +266,7 @@ async def test_a_full_segment_gives_way_to_the_next(
 ) -> None:
     """The log goes on in a new file without losing its place."""
     monkeypatch.setattr(log_writer, "UPKEEP_S", 0.01)
-    limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
-    log = SqliteVisitLog(tmp_path, "commit", limits, Observed(), clock_us=lambda: 7)
-    for number in range(50):
-        log.append(a_row(f"s{number}"))
-        assert await kept(log)
-        await asyncio.sleep(0.01)
-    await log.close()
+    await fill_segments(tmp_path)
     assert len(segments(tmp_path)) > 1
     assert [visit.position for visit in rows(tmp_path)] == list(range(1, 51))
 
@@ -281,13 +286,7 @@ async def test_upkeep_outlives_a_file_that_is_gone_as_it_looks(
         return look(writer)
 
     monkeypatch.setattr(SegmentWriter, "is_full", first_in_vain)
-    limits = LogLimits(segment_bytes=1, retention_s=1e12, max_bytes=1 << 30)
-    log = SqliteVisitLog(tmp_path, "commit", limits, Observed(), clock_us=lambda: 7)
-    for number in range(50):
-        log.append(a_row(f"s{number}"))
-        assert await kept(log)
-        await asyncio.sleep(0.01)
-    await log.close()
+    await fill_segments(tmp_path)
     assert len(looks) > 1
     assert len(segments(tmp_path)) > 1
 
