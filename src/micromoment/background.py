@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -21,6 +21,28 @@ def in_background(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[No
     task = asyncio.get_running_loop().create_task(work, name=name)
     task.add_done_callback(_tell_task)
     return task
+
+
+async def again_and_again(
+    work: Callable[[], Awaitable[None]],
+    period_s: float,
+    failed: str,
+    told: tuple[type[Exception], ...] = (),
+    **fields: object,
+) -> None:
+    """Work every so many seconds until cancelled, for the next time may fare better.
+
+    A mistake is logged as `failed`, with its class and `fields`; `told` are errors that were told
+    where they happened.
+    """
+    while True:
+        try:
+            await work()
+        except told:
+            pass
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.error(failed, error=type(error).__qualname__, **fields)
+        await asyncio.sleep(period_s)
 
 
 def tell_of_threads() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import stat
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from micromoment.lifecycle import (
 from micromoment.scoring.bundle import LoadedBundle
 from micromoment.scoring.golden import check_golden
 from micromoment.securing import open_security
+from micromoment.security.key_files import warn_if_readable_by_all
 from micromoment.session_opening import (
     open_link,
     open_sessions,
@@ -121,7 +121,8 @@ def load_parts(
     trust.read_keys()  # a setting that can't work is told as such
     keys = settings.id_keys
     ids = id_encoder(settings.id_key_file, keys.get_secret_value() if keys else None)
-    _warn_if_open(settings.id_key_file)
+    if settings.id_key_file is not None:
+        warn_if_readable_by_all("id_key_file", settings.id_key_file)
     bundle = bundle_copies(settings).load(lambda folder: _load_checked(folder, trust))
     if bundle.manifest.starter:
         _log.warning("starter_bundle", bundle=bundle.tag, made_from="no data of this shop")
@@ -149,11 +150,6 @@ def _load_checked(folder: Path, trust: BundleTrust) -> LoadedBundle:
     golden = check_golden(bundle)
     _log.info("golden_sessions_passed", bundle=bundle.tag, answers=golden.answers)
     return bundle
-
-
-def _warn_if_open(keys: Path | None) -> None:
-    if keys is not None and keys.stat().st_mode & stat.S_IROTH:
-        _log.warning("key_readable_by_all", setting="id_key_file", path=str(keys))
 
 
 def _open_user_features(settings: Settings) -> UserFeatureStore:

@@ -7,11 +7,11 @@ by hand answers until the pointer moves.
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import structlog
 
+from micromoment.background import again_and_again
 from micromoment.errors import BundleError, MicromomentError
 from micromoment.stores.bundles import find_bundle, tag_of
 from micromoment.threads import in_daemon_thread
@@ -36,12 +36,7 @@ class BundlePoll:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # noqa: BLE001 - the next look may fare better
-                _log.error("bundle_poll_failed", bundle=self._tag, error=type(error).__qualname__)
-            await asyncio.sleep(self._interval_s)
+        await again_and_again(self.look, self._interval_s, "bundle_poll_failed", bundle=self._tag)
 
     async def look(self) -> None:
         """Look once."""

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from micromoment.background import again_and_again
 from micromoment.errors import MicromomentError
 from micromoment.events.hashing import hash_id
 from micromoment.events.identity import IdEncoder
@@ -98,14 +99,7 @@ class Eraser:
 
     async def run(self) -> None:
         """Finish what was begun before, at once and then now and again, until it is cancelled."""
-        while True:
-            try:
-                await self.finish_all()
-            except MicromomentError:
-                pass  # told where it happened
-            except Exception as error:  # noqa: BLE001 - the next try may fare better
-                _log.error("erasing_failed", error=type(error).__qualname__)
-            await asyncio.sleep(RETRY_S)
+        await again_and_again(self.finish_all, RETRY_S, "erasing_failed", (MicromomentError,))
 
     async def finish_all(self) -> None:
         """Try to finish all that is not done.

@@ -56,9 +56,10 @@ def workspace_files(workspace: Path) -> list[Path]:
     return sorted(
         path
         for path in workspace.rglob("*.parquet")
-        if not _is_scratch(path.relative_to(workspace).parts[0])
+        if not is_scratch(path.relative_to(workspace).parts[0])
     )
 
 
-def _is_scratch(name: str) -> bool:
+def is_scratch(name: str) -> bool:
+    """Tell whether a training that runs, or was broken off, has a folder of this name."""
     return name == RETRAIN_SCRATCH or name.startswith(_SCRATCH_PREFIXES)

@@ -24,7 +24,7 @@ from micromoment.scoring.manifest import MANIFEST_FILE
 from micromoment.stores.event_log import OUTSIDE_FILE
 from micromoment.stores.feast_config import repo_config, sqlite_file
 from micromoment.stores.log_segments import segments
-from micromoment.stores.online_visitors import entity_keys, visitors_of
+from micromoment.stores.online_visitors import entity_keys, entity_tables, visitors_of
 from micromoment.stores.secure_sqlite import open_existing
 from micromoment.stores.user_view import VISITOR_KEY
 from micromoment.workspace_erasing import workspace_files
@@ -113,8 +113,10 @@ def _of_online(workspace: Path) -> set[str]:
         return set()
     try:
         with closing(open_existing(file)) as connection:
-            visitors = visitors_of(entity_keys(connection), config)
-            return {key_id_of(visitor) for visitor in visitors}
+            keys = (
+                key for table in entity_tables(connection) for key in entity_keys(connection, table)
+            )
+            return {key_id_of(visitor) for visitor in visitors_of(keys, config)}
     except sqlite3.Error as error:
         raise InvalidDataError(str(file), f"can't be read as an online store: {error}") from None
 

@@ -17,13 +17,10 @@ import pyarrow.parquet as pq
 
 from micromoment.errors import InvalidDataError, UserFeaturesUnavailableError
 from micromoment.stores.feast_config import repo_config, sqlite_file
+from micromoment.stores.online_visitors import entity_keys, entity_tables
 from micromoment.stores.secure_sqlite import UNCLEAN, erasing
 from micromoment.stores.user_view import VISITOR_KEY
-from micromoment.workspace_erasing import (
-    JOINING_SCRATCH_PREFIX,
-    RETRAIN_SCRATCH,
-    TRAINING_SCRATCH_PREFIX,
-)
+from micromoment.workspace_erasing import is_scratch
 from training.feature_store.workspace import FeatureWorkspace
 from training.progress import Advance
 from training.rekeying.decisions import rekey_decisions
@@ -90,9 +87,8 @@ def _rekey_snapshot(path: Path, renaming: Renaming, report: StoreReport) -> bool
 
 def require_at_rest(root: Path) -> None:
     """Raise `InvalidDataError` where a training has work files, which have ids as they were."""
-    prefixes = (RETRAIN_SCRATCH, TRAINING_SCRATCH_PREFIX, JOINING_SCRATCH_PREFIX)
     for path in sorted(root.glob("*")):
-        if path.is_dir() and path.name.startswith(prefixes):
+        if path.is_dir() and is_scratch(path.name):
             raise InvalidDataError(
                 str(path),
                 "a training works here: let it end; if it was broken off, remove this folder",
@@ -138,16 +134,8 @@ def _rekey_sqlite(
 ) -> None:
     # What is overwritten is filled with zeros.
     connection.execute("PRAGMA secure_delete = ON")
-    tables = [
-        name
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        # nosemgrep: no-values-in-sql - Feast's names of tables
-        if any(row[1] == "entity_key" for row in connection.execute(f'PRAGMA table_info("{name}")'))
-    ]
-    for name in tables:
-        # nosemgrep: no-values-in-sql - Feast's names of tables
-        keys = [key for (key,) in connection.execute(f'SELECT DISTINCT entity_key FROM "{name}"')]  # noqa: S608 - Feast's  # nosec B608
-        moves = list(_moves(keys, version, renaming, report))
+    for name in entity_tables(connection):
+        moves = list(_moves(entity_keys(connection, name), version, renaming, report))
         others = ", ".join(
             f'"{row[1]}"'
             # nosemgrep: no-values-in-sql - Feast's names of tables

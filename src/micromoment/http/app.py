@@ -20,9 +20,8 @@ from micromoment.http.json_codec import to_json
 from micromoment.http.methods import METHODS, Method
 from micromoment.http.openapi import openapi
 
-# What a platform asks without a token.
-_OPEN: Final = frozenset(("/livez", "/readyz"))
-_PATHS_OF_CALLS: Final = frozenset(one.path for one in METHODS)
+# What a platform asks without a token, and calls, which ask for one by themselves.
+_NOT_ASKED_FOR_TOKENS: Final = frozenset(("/livez", "/readyz", *(one.path for one in METHODS)))
 _JSON: Final = "application/json"
 _UNAUTHENTICATED: Final = 401
 # BentoML's own page would load a tag manager from the web.
@@ -74,7 +73,7 @@ class TokenEverywhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request on, or answer that a token is missing."""
         app = self._app
-        if scope["type"] == "http" and scope["path"] not in _OPEN | _PATHS_OF_CALLS:
+        if scope["type"] == "http" and scope["path"] not in _NOT_ASKED_FOR_TOKENS:
             app = _kept_out(self._door, Request(scope)) or app
         await app(scope, receive, send)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import structlog
 
 from micromoment.errors import InvalidSettingError
+from micromoment.security.key_files import warn_if_readable_by_all
 from micromoment.security.server_context import try_handshake
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_tls(files: TlsFiles, now: Callable[[], datetime] = lambda: datetime.now
     if files.client_ca is not None:
         authorities = _read(files.client_ca, CLIENT_CA)
         _parse(load_pem_x509_certificates, authorities, files.client_ca, CLIENT_CA)
-    _warn_if_open(files.key)
+    warn_if_readable_by_all(KEY, files.key)
     return Tls(chain, key, authorities, leaf.not_valid_after_utc.timestamp())
 
 
@@ -116,8 +116,3 @@ def _check_use(chain: bytes, key: bytes, path: Path) -> None:
         raise InvalidSettingError(
             CERTIFICATE, f"{path} is of no use, nobody could connect: {error.reason or error}"
         ) from None
-
-
-def _warn_if_open(key: Path) -> None:
-    if key.stat().st_mode & stat.S_IROTH:
-        _log.warning("key_readable_by_all", setting=KEY, path=str(key))

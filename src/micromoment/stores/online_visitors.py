@@ -12,16 +12,21 @@ if TYPE_CHECKING:
     from feast import RepoConfig
 
 
-def entity_keys(connection: sqlite3.Connection) -> Iterator[bytes]:
-    """Go through the keys of rows as Feast writes them. Raises `sqlite3.Error`."""
-    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    for (name,) in tables:
+def entity_tables(connection: sqlite3.Connection) -> list[str]:
+    """Name the tables that hold rows of entities. Raises `sqlite3.Error`."""
+    return [
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         # nosemgrep: no-values-in-sql - Feast's names of tables
-        columns = connection.execute(f'PRAGMA table_info("{name}")').fetchall()
-        if any(column[1] == "entity_key" for column in columns):
-            # nosemgrep: no-values-in-sql - Feast's names of tables
-            query = f'SELECT DISTINCT entity_key FROM "{name}"'  # noqa: S608 - Feast's  # nosec B608
-            yield from (key for (key,) in connection.execute(query))
+        if any(row[1] == "entity_key" for row in connection.execute(f'PRAGMA table_info("{name}")'))
+    ]
+
+
+def entity_keys(connection: sqlite3.Connection, table: str) -> list[bytes]:
+    """Give the keys of a table's rows as Feast writes them, each once. Raises `sqlite3.Error`."""
+    # nosemgrep: no-values-in-sql - Feast's names of tables
+    query = f'SELECT DISTINCT entity_key FROM "{table}"'  # noqa: S608 - Feast's  # nosec B608
+    return [key for (key,) in connection.execute(query)]
 
 
 def visitors_of(keys: Iterable[bytes], config: RepoConfig) -> Iterator[str]:

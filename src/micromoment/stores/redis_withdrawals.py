@@ -13,9 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import structlog
-
-from micromoment.background import in_background
+from micromoment.background import again_and_again, in_background
 from micromoment.scoring.calls import SessionKey, Withdrawal
 from micromoment.stores.errors import SessionStoreUnavailableError
 from micromoment.stores.log_rows import erased_row
@@ -29,8 +27,6 @@ from micromoment.stores.withdrawals import Deletions
 # How often a server looks for what another has left, in seconds. It takes up what two looks in a
 # row find: the server that began it may well go on.
 LOOK_S: Final = 30.0
-
-_log = structlog.get_logger(__name__)
 
 
 class RedisWithdrawals:
@@ -95,7 +91,13 @@ class RedisWithdrawals:
     def resume(self) -> None:
         """Finish what servers left that are gone: at once, and now and again."""
         if self._erases and self._looking is None:
-            self._looking = in_background(self._look_again_and_again(), "withdrawals")
+            looks = again_and_again(
+                self._take_up,
+                self._look_s,
+                "withdrawals_not_taken_up",
+                (SessionStoreUnavailableError,),
+            )
+            self._looking = in_background(looks, "withdrawals")
 
     async def close(self) -> None:
         """Stop trying, and close the connection; what is left other servers finish."""
@@ -145,16 +147,6 @@ class RedisWithdrawals:
         for key, entry_id in last.items():
             if self._last.get(key) == entry_id:
                 del self._last[key]
-
-    async def _look_again_and_again(self) -> None:
-        while True:
-            try:
-                await self._take_up()
-            except SessionStoreUnavailableError:
-                pass  # told where it happened
-            except Exception as error:  # noqa: BLE001 - the next look may fare better
-                _log.error("withdrawals_not_taken_up", error=type(error).__qualname__)
-            await asyncio.sleep(self._look_s)
 
     async def _take_up(self) -> None:
         """Take up what was found by the look before, too, and of the first look all."""
